@@ -1,0 +1,51 @@
+"""Contours and masks drawn on radiographs. Colours are blue, green, red, as OpenCV has them."""
+
+import cv2
+import numpy as np
+
+from crass_tf.geometry import LEFT, RIGHT
+
+RIGHT_COLOUR = (60, 160, 255)  # orange
+LEFT_COLOUR = (255, 190, 60)  # light blue
+TRUTH_COLOUR = (90, 220, 90)  # green
+SIDE_COLOURS = {RIGHT: RIGHT_COLOUR, LEFT: LEFT_COLOUR}
+
+
+def draw_mask(canvas, mask, colour, thickness):
+    """Draws the outlines of a mask [H, W] onto a uint8 canvas [H, W, 3], in place; returns the canvas."""
+    contours, _ = cv2.findContours((mask > 0).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    return cv2.drawContours(canvas, contours, -1, colour, thickness, cv2.LINE_AA)
+
+
+def overlay(image, labels, mask_gt=None):
+    """Returns a radiograph with both clavicles outlined, each in its side's colour.
+
+    Args:
+        image: uint8 `[H, W]`.
+        labels: uint8 `[H, W]`, 0 background, 1 right clavicle, 2 left clavicle.
+        mask_gt: optional true mask `[H, W]`, outlined in green below the others.
+
+    Returns:
+        uint8 `[H, W, 3]`.
+    """
+    canvas = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+    thickness = max(1, round(max(image.shape) / 700))
+    if mask_gt is not None:
+        draw_mask(canvas, mask_gt, TRUTH_COLOUR, thickness)
+    for side, colour in SIDE_COLOURS.items():
+        draw_mask(canvas, labels == side, colour, thickness)
+    return canvas
+
+
+def sheet(pictures, columns, width):
+    """Returns pictures (uint8 [H, W, 3]) as one picture in rows of `columns`, each scaled to `width` pixels."""
+    tiles = [_scale(picture, width) for picture in pictures]
+    height = max(tile.shape[0] for tile in tiles)
+    tiles = [cv2.copyMakeBorder(t, 0, height - t.shape[0], 0, 0, cv2.BORDER_CONSTANT) for t in tiles]
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
+    return np.vstack([np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)])
+
+
+def _scale(picture, width):
+    height = round(picture.shape[0] * width / picture.shape[1])
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
