@@ -1,0 +1,1 @@
+"""Data sets as examples, arrays and `tf.data`."""

@@ -1,0 +1,93 @@
+"""A compact residual U-Net for one class."""
+
+import keras
+
+from crass_tf.files import InputError
+
+# Channels at strides 2, 4, 8, 16 and 32: wide where an image is small, thin where it is large.
+DEFAULT_FILTERS = (12, 32, 64, 96, 128)
+MULTIPLE = 32
+
+
+def unet(image_size=(512, 512), filters=DEFAULT_FILTERS, seed=0):
+    """Returns a residual U-Net that maps grey values to logits.
+
+    Nothing is computed at full resolution but the stem's strided convolution and the last bilinear upsampling: the
+    cost of a U-Net on radiographs lies there, and a clavicle's outline needs no more than half of the pixels.
+
+    Args:
+        image_size: `(height, width)`, both multiples of 32, or None for either to leave it open.
+        filters: channels at strides 2, 4, 8, 16, 32.
+        seed: initial weights are a function of it.
+
+    Returns:
+        A functional `keras.Model`: float32 `[B, H, W, 1]` grey values from 0 to 255 -> float32 logits `[B, H, W, 1]`.
+
+    Raises:
+        InputError: for a size that is no multiple of 32.
+
+    Example:
+
+    >>> model = crass_tf.model.unet((256, 256))
+    >>> model.output_shape
+    (None, 256, 256, 1)
+    """
+    if any(side is not None and (side < MULTIPLE or side % MULTIPLE) for side in image_size):
+        raise InputError(f"image_size: found {tuple(image_size)}, expected multiples of {MULTIPLE}")
+    # One generator for all layers would tie each one's weights to the layers before it; a counter does not.
+    seeds = iter(range(seed * 1000, seed * 1000 + 1000))
+
+    # Layers and functional graph, from the image down to stride 32 and back.
+    image = keras.Input((*image_size, 1), dtype="float32", name="image")
+    x = convolution(standardise(image), filters[0], seeds, kernel=5, strides=2, name="stem")
+    skips = [x]
+    for level, width in enumerate(filters[1:], start=2):
+        x = convolution(x, width, seeds, strides=2, name=f"down{2**level}")
+        for block in range(1 if level < 4 else 2):
+            x = residual(x, width, seeds, name=f"encoder{2**level}_{block}")
+        skips.append(x)
+    for level, skip in reversed(list(enumerate(skips[:-1], start=1))):
+        x = upsample(convolution(x, skip.shape[-1], seeds, kernel=1, name=f"narrow{2**level}"), name=f"up{2**level}")
+        x = keras.layers.Add(name=f"merge{2**level}")([x, skip])
+        x = residual(x, skip.shape[-1], seeds, name=f"decoder{2**level}")
+    logits = keras.layers.Conv2D(1, 1, dtype="float32", kernel_initializer=_normal(seeds), name="head")(x)
+    # Bilinear resizing fails in float16 under XLA on TensorFlow, hence float32.
+    return keras.Model(image, upsample(logits, name="logits"), name="clavicle_unet")
+
+
+def standardise(image):
+    """Returns grey values `[B, H, W, 1]` with mean 0 and standard deviation 1 for each image, float32."""
+    x = image / 255.0
+    mean = keras.ops.mean(x, axis=(1, 2, 3), keepdims=True)
+    centred = x - mean
+    variance = keras.ops.mean(keras.ops.square(centred), axis=(1, 2, 3), keepdims=True)
+    return centred / keras.ops.sqrt(variance + 1e-4)
+
+
+def convolution(x, filters, seeds, kernel=3, strides=1, activation=True, *, name):
+    """Convolution, batch normalisation and, unless switched off, a ReLU."""
+    x = keras.layers.Conv2D(
+        filters, kernel, strides, "same", use_bias=False, kernel_initializer=_he(seeds), name=f"{name}_conv"
+    )(x)
+    x = keras.layers.BatchNormalization(momentum=0.95, name=f"{name}_norm")(x)
+    return keras.layers.ReLU(name=f"{name}_relu")(x) if activation else x
+
+
+def residual(x, filters, seeds, *, name):
+    """Two 3 x 3 convolutions around which the input is carried unchanged."""
+    y = convolution(x, filters, seeds, name=f"{name}_a")
+    y = convolution(y, filters, seeds, activation=False, name=f"{name}_b")
+    return keras.layers.ReLU(name=f"{name}_relu")(keras.layers.Add(name=f"{name}_add")([x, y]))
+
+
+def upsample(x, *, name):
+    """Bilinear upsampling by 2, in float32 whatever the model's precision."""
+    return keras.layers.UpSampling2D(2, interpolation="bilinear", dtype="float32", name=name)(x)
+
+
+def _he(seeds):
+    return keras.initializers.HeNormal(seed=next(seeds))
+
+
+def _normal(seeds):
+    return keras.initializers.RandomNormal(stddev=0.01, seed=next(seeds))
