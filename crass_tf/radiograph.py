@@ -121,6 +121,22 @@ def read_mask(path):
     return (pixels > 0).astype(np.uint8), [int(value) for value in np.unique(pixels)]
 
 
+def read_png_size(path):
+    """Returns the size `(height, width)` that a PNG file's header gives; nothing is decoded.
+
+    Raises:
+        InputError: where the file is missing, empty or no PNG file, or claims an impossible size.
+    """
+    data = read_bytes(path, 33)
+    if not data.startswith(PNG_SIGNATURE):
+        raise InputError(f"{path}: found no PNG file (it starts with {data[:8]!r}), expected one")
+    if len(data) < 33:
+        raise InputError(f"{path}: the PNG file is truncated after {len(data)} bytes; copy the file again")
+    width, height = struct.unpack(">II", data[16:24])
+    _check_size(path, width, height)
+    return height, width
+
+
 def write_png(path, image, spacing_mm=None):
     """Writes uint8 `[H, W]` or `[H, W, 3]` (blue, green, red) to a PNG file, whole or not at all.
 
@@ -160,11 +176,12 @@ def _decode(path):
     return pixels, spacing_mm
 
 
-def read_bytes(path):
-    """Returns the content of a file that has to be there and must not be empty."""
+def read_bytes(path, count=-1):
+    """Returns the content of a file that has to be there and must not be empty, or its first `count` bytes."""
     path = pathlib.Path(path)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(count)
     except FileNotFoundError:
         raise InputError(f"{path}: file not found") from None
     except OSError as error:
