@@ -1,0 +1,194 @@
+"""Fits the U-Net: XLA, precision, schedule, weight averaging, checkpoints, resuming. Runs on any Keras backend."""
+
+import pathlib
+import time
+
+import keras
+
+from crass_tf.data.pipeline import array_batches
+from crass_tf.files import InputError, atomic_file
+from crass_tf.model import IoU, dice_cross_entropy, unet
+from crass_tf.training.checkpoints import Checkpoints, completed_epochs
+from crass_tf.training.settings import FILE_NAME, Settings
+
+MODEL_NAME = "model.keras"
+LOGS = "logs"
+
+
+def fit(batches_from, validation, steps_per_epoch, run, settings, *, init=None, resume=False, callbacks=(), verbose=1):
+    """Trains a U-Net and writes `RUN/model.keras`, `history.csv`, `settings.json` and `checkpoints/`.
+
+    Args:
+        batches_from: function of the initial epoch that returns what `keras.Model.fit` takes: a `tf.data.Dataset` of
+            all epochs' batches, or a `keras.utils.PyDataset`. Images float32 `[B, H, W, 1]` from 0 to 255, masks 0/1.
+        validation: batches of the same form, or a pair of arrays, or None.
+        steps_per_epoch: batches in each epoch.
+        run: the run's folder.
+        settings: `Settings`.
+        init: path of a `.keras` file to start from, with the same filters.
+        resume: go on from the last completed epoch.
+        callbacks: further Keras callbacks.
+        verbose: as in `keras.Model.fit`.
+
+    Returns:
+        The trained float32 `keras.Model`, weights averaged, not compiled.
+
+    Raises:
+        InputError: where the folder holds another run, or there is nothing to resume, or init does not fit.
+    """
+    run = pathlib.Path(run)
+    _claim(run, settings, resume)
+    if steps_per_epoch < 1:
+        raise InputError(f"batch_size: found {settings.batch_size}, more than there are training radiographs")
+    model = build(settings, init)
+    compile_model(model, settings, steps_per_epoch)
+    checkpoints = Checkpoints(run)
+    first = checkpoints.restore(model) if resume else 0
+    settings.save(run)
+    if verbose:
+        print(describe(settings, model), flush=True)
+        if first:
+            print(f"resuming after epoch {first} of {settings.epochs}", flush=True)
+    if first < settings.epochs:
+        model.fit(
+            batches_from(first),
+            validation_data=validation,
+            epochs=settings.epochs,
+            initial_epoch=first,
+            steps_per_epoch=steps_per_epoch,
+            # Averaged weights are swapped in for validation only; last, so that what draws at its end still has them.
+            callbacks=[EpochFacts(), *callbacks, checkpoints, keras.callbacks.SwapEMAWeights()],
+            verbose=verbose,
+        )
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    return save(model, settings, run / MODEL_NAME)
+
+
+def fit_arrays(images, masks, run, settings, *, validation=None, **kwargs):
+    """Trains as `fit` does, from uint8 arrays `[N, H, W, 1]`: no TensorFlow is needed on the JAX backend.
+
+    Args:
+        images: grey values from 0 to 255.
+        masks: 0 and 1.
+        run: the run's folder.
+        settings: `Settings`; `image_size` has to be the arrays'.
+        validation: a pair of such arrays, or None.
+        **kwargs: as `fit`.
+    """
+    if images.shape != masks.shape or tuple(images.shape[1:]) != (*settings.image_size, 1):
+        raise InputError(
+            f"found images {images.shape} and masks {masks.shape}, expected [N, {settings.image_size[0]}, "
+            f"{settings.image_size[1]}, 1] twice"
+        )
+
+    def batches_from(epoch):
+        return array_batches(
+            images,
+            masks,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            augmentation=settings.augmentation,
+            initial_epoch=epoch,
+        )
+
+    if validation is not None:
+        validation = (validation[0].astype("float32"), validation[1])
+    return fit(batches_from, validation, len(images) // settings.batch_size, run, settings, **kwargs)
+
+
+def build(settings, init=None):
+    """Returns a U-Net for the settings, in their precision, with the weights of the `.keras` file `init` if given."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(settings.precision)
+    try:
+        model = unet(settings.image_size, settings.filters, settings.seed)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    if init is not None:
+        _take_weights(model, init)
+    return model
+
+
+def compile_model(model, settings, steps_per_epoch):
+    """Compiles with AdamW, linear warm-up, cosine decay, weight averaging, Dice plus cross-entropy."""
+    steps = settings.epochs * steps_per_epoch
+    warmup_steps = max(1, round(settings.warmup * steps))
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warmup_steps), warmup_target=settings.learning_rate, warmup_steps=warmup_steps
+    )
+    optimizer = keras.optimizers.AdamW(
+        schedule,
+        weight_decay=settings.weight_decay,
+        global_clipnorm=1.0,
+        use_ema=True,
+        ema_momentum=settings.ema_momentum,
+    )
+    # Decay pulls towards zero what sets the scale of nothing: batch normalisation follows each convolution.
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    model.compile(optimizer, dice_cross_entropy, metrics=[IoU()], jit_compile=settings.jit_compile)
+
+
+def save(model, settings, path):
+    """Writes the model to a `.keras` file in float32, not compiled, and returns it."""
+    plain = unet(settings.image_size, settings.filters, settings.seed)
+    plain.set_weights(model.get_weights())
+    with atomic_file(path) as temporary:
+        plain.save(temporary)
+    return plain
+
+
+def describe(settings, model):
+    """Returns one line that says what the run resolved to."""
+    xla = "on" if settings.jit_compile else "off"
+    return (
+        f"training {model.name} ({model.count_params():,} parameters) on {settings.image_size[0]} x "
+        f"{settings.image_size[1]}: backend {keras.backend.backend()}, device {device()}, "
+        f"XLA {xla} (jit_compile={settings.jit_compile}), precision {settings.precision}"
+    )
+
+
+def device():
+    """Returns `gpu`, `tpu` or `cpu`: what Keras computes on."""
+    return keras.distribution.list_devices()[0].split(":")[0]
+
+
+def default_precision():
+    """Returns `mixed_bfloat16` on a GPU or TPU, where it pays, else `float32`."""
+    return "float32" if device() == "cpu" else "mixed_bfloat16"
+
+
+class EpochFacts(keras.callbacks.Callback):
+    """Adds the learning rate at an epoch's end and the epoch's duration to its logs."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Notes the time."""
+        self._start = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds `learning_rate` and `seconds`."""
+        logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        logs["seconds"] = time.monotonic() - self._start
+
+
+def _claim(run, settings, resume):
+    """Raises InputError unless the folder is free for a new run, or holds what is to be resumed."""
+    exists = (run / FILE_NAME).exists()
+    if resume:
+        if not exists:
+            raise InputError(f"{run}: found no run to resume, expected {FILE_NAME}; train without --resume first")
+        different = Settings.load(run).differences(settings)
+        if different:
+            raise InputError(f"{run}: cannot resume, settings differ from the run's: {'; '.join(different)}")
+    elif exists or completed_epochs(run):
+        raise InputError(f"{run}: found a run already; go on with --resume, or name another folder")
+
+
+def _take_weights(model, init):
+    if not pathlib.Path(init).is_file():
+        raise InputError(f"{init}: file not found, expected a .keras model to start from")
+    try:
+        weights = keras.saving.load_model(init, compile=False).get_weights()
+        model.set_weights(weights)
+    except (ValueError, TypeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{init}: expected a .keras model of the same filters to start from ({reason})") from None

@@ -1,0 +1,81 @@
+"""What a training run is a function of."""
+
+import dataclasses
+import json
+import pathlib
+
+from crass_tf.data.augmentation import Augmentation
+from crass_tf.data.loading import DEFAULT_CONFIG, DEFAULT_DATASET
+from crass_tf.files import InputError, write_json
+from crass_tf.model.unet import DEFAULT_FILTERS
+
+FILE_NAME = "settings.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of a training run; `RUN/settings.json` holds them.
+
+    Attributes:
+        dataset: name of the TFDS data set, for the record.
+        config: its config, for the record.
+        image_size: `(height, width)` of the network's grid.
+        filters: channels at strides 2 to 32.
+        epochs: passes over the training radiographs.
+        batch_size: radiographs in each step.
+        learning_rate: peak learning rate, after the warm-up and before the cosine decay to 0.
+        warmup: part of all steps over which the learning rate rises.
+        weight_decay: of AdamW.
+        ema_momentum: of the moving average of the weights, which is what is validated and saved.
+        seed: of initial weights, order and augmentation.
+        precision: Keras dtype policy: `float32`, `mixed_float16` or `mixed_bfloat16`.
+        jit_compile: whether XLA compiles the step.
+        augmentation: how far radiographs are changed; None for not at all.
+    """
+
+    dataset: str = DEFAULT_DATASET
+    config: str = DEFAULT_CONFIG
+    image_size: tuple[int, int] = (512, 512)
+    filters: tuple[int, ...] = DEFAULT_FILTERS
+    epochs: int = 120
+    batch_size: int = 4
+    learning_rate: float = 2e-3
+    warmup: float = 0.05
+    weight_decay: float = 1e-2
+    ema_momentum: float = 0.99
+    seed: int = 0
+    precision: str = "float32"
+    jit_compile: bool = True
+    augmentation: Augmentation | None = Augmentation()
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size", "learning_rate"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"{name}: found {getattr(self, name)}, expected a number above 0")
+        if self.seed < 0:
+            raise InputError(f"seed: found {self.seed}, expected 0 or more")
+        if not 0 <= self.warmup < 1 or not 0 <= self.ema_momentum < 1:
+            raise InputError(f"found warmup {self.warmup}, ema_momentum {self.ema_momentum}, expected 0 to below 1")
+
+    def save(self, run):
+        """Writes `RUN/settings.json`."""
+        write_json(pathlib.Path(run) / FILE_NAME, dataclasses.asdict(self))
+
+    @classmethod
+    def load(cls, run):
+        """Returns the settings that `RUN/settings.json` holds."""
+        path = pathlib.Path(run) / FILE_NAME
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            augmentation = found.pop("augmentation")
+            found["image_size"], found["filters"] = tuple(found["image_size"]), tuple(found["filters"])
+            return cls(**found, augmentation=augmentation and Augmentation(**augmentation))
+        except FileNotFoundError:
+            raise InputError(f"{path}: file not found, expected the settings of a training run") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: found no settings of a training run ({error})") from None
+
+    def differences(self, other):
+        """Returns a list of `name: mine, not theirs` for what differs."""
+        mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
+        return [f"{name}: {mine[name]}, not {theirs[name]}" for name in mine if mine[name] != theirs[name]]
