@@ -1,0 +1,130 @@
+"""From rays to an image: scatter, blur, noise, tone curve, collimation, film borders and markers."""
+
+import cv2
+import numpy as np
+
+
+def expose(attenuation, spacing_mm, rng):
+    """Returns the attenuation [size, size] as a detector sees it: with scatter, blur and noise.
+
+    Args:
+        attenuation: Line integrals of the attenuation coefficient, 0 for air.
+        spacing_mm: Side of a pixel.
+        rng: Random generator.
+    """
+    primary = np.exp(-attenuation)
+    scatter = _scatter(primary, spacing_mm) * np.float32(rng.uniform(0.15, 0.9))
+    signal = cv2.GaussianBlur(primary, (0, 0), rng.uniform(0.15, 0.45) / spacing_mm) + scatter
+    noise = rng.standard_normal(signal.shape, np.float32)
+    noise = cv2.GaussianBlur(noise, (0, 0), max(0.15 / spacing_mm, 0.35))
+    photons = np.float32(10 ** rng.uniform(4.0, 5.2) * spacing_mm**2)
+    signal += noise * np.sqrt(signal / photons)
+    return -np.log(np.maximum(signal, 1e-5))
+
+
+def _scatter(primary, spacing_mm):
+    """Returns scattered radiation for a scatter fraction of 1: the primary spread over some 40 mm."""
+    step = max(1, int(round(8 / spacing_mm)))
+    size = primary.shape[0]
+    small = cv2.resize(np.minimum(primary, 0.35), (max(8, size // step),) * 2, interpolation=cv2.INTER_AREA)
+    spread = cv2.GaussianBlur(small, (0, 0), 35 / (spacing_mm * size / len(small)), borderType=cv2.BORDER_REPLICATE)
+    return cv2.resize(spread, (size, size), interpolation=cv2.INTER_CUBIC)
+
+
+def enhance(density, spacing_mm, rng):
+    """Returns `density` with the local contrast that digital units add, for about half of the radiographs."""
+    gain, reach_mm = max(0, rng.uniform(-0.6, 0.8)), rng.uniform(6, 40)
+    fine = max(0, rng.uniform(-0.8, 0.8))
+    size = density.shape[0]
+    small = cv2.resize(density, (size // 2, size // 2), interpolation=cv2.INTER_AREA)
+    smooth = cv2.GaussianBlur(small, (0, 0), reach_mm / (2 * spacing_mm))
+    flat = density - cv2.resize(smooth, (size, size), interpolation=cv2.INTER_LINEAR)
+    sharp = density - cv2.GaussianBlur(density, (0, 0), 1.2 / spacing_mm)
+    return density + np.float32(gain) * flat + np.float32(fine) * sharp
+
+
+def tone(density, lung, centre, rng):
+    """Returns grey values 0..255 as floats: a random rising curve through the lungs', shoulders' and centre's densities.
+
+    Film and digital units show the same body with very different curves; what they share is that lungs are dark,
+    the mediastinum is bright, and the order never changes.
+
+    Args:
+        density: [size, size], logarithm of the exposure, bright for bone.
+        lung: bool [size, size], lung fields.
+        centre: bool [size, size], mediastinum.
+        rng: Random generator.
+    """
+    air = float(np.percentile(density[::4, ::4], 0.5))
+    dark, mid = (float(value) for value in np.percentile(density[lung], (4, 60)))
+    bright = float(np.percentile(density[centre], 70))
+    film = rng.uniform() < 0.55
+    if film:
+        greys = np.cumsum([rng.uniform(0, 95), rng.uniform(35, 75), rng.uniform(25, 45), rng.uniform(45, 75)])
+    else:
+        greys = np.cumsum([rng.uniform(0, 25), rng.uniform(15, 65), rng.uniform(30, 60), rng.uniform(60, 120)])
+    greys *= min(1, rng.uniform(228, 254) / greys[-1])
+    anchors = np.maximum.accumulate([min(air, dark - 0.3), dark, max(mid, dark + 0.05), max(bright, dark + 0.3)])
+    return _curve(density, anchors, greys)
+
+
+def _curve(density, anchors, greys):
+    """Returns grey values by a smooth rising curve through `anchors`, which levels off above the last one."""
+    ends = [anchors[0] - 2, *anchors, anchors[-1] + 1.0, anchors[-1] + 4]
+    top = 255 - greys[-1]
+    table_x = np.linspace(ends[0], ends[-1], 2048)
+    table = np.interp(table_x, ends, [greys[0] * 0.9, *greys, greys[-1] + 0.7 * top, 254.5])
+    table = cv2.GaussianBlur(table[None], (0, 0), 0.12 / (table_x[1] - table_x[0]), borderType=cv2.BORDER_REPLICATE)[0]
+    place = (density - np.float32(table_x[0])) / np.float32(table_x[1] - table_x[0])
+    return table.astype(np.float32)[np.clip(np.rint(place), 0, 2047).astype(np.int32)]
+
+
+def frame(grey, rng):
+    """Draws collimation, film borders, label patches and side letters on `grey` [size, size] in place."""
+    size = grey.shape[0]
+    if rng.uniform() < 0.35:
+        _borders(grey, rng, value=rng.uniform(0, 12), widest=0.07)
+    if rng.uniform() < 0.3:
+        _borders(grey, rng, value=rng.uniform(235, 255), widest=0.02)
+    if rng.uniform() < 0.45:
+        _patches(grey, rng)
+    if rng.uniform() < 0.5:
+        _letter(grey, rng)
+    return grey[:size]
+
+
+def _borders(grey, rng, value, widest):
+    """Covers each of the four edges with probability a half."""
+    size = grey.shape[0]
+    for turn in range(4):
+        if rng.uniform() < 0.5:
+            np.rot90(grey, turn)[: max(1, int(size * rng.uniform(0, widest)))] = value
+
+
+def _patches(grey, rng):
+    """Blots out labels in the upper corners, rarely at the lower edge."""
+    size = grey.shape[0]
+    value = 0 if rng.uniform() < 0.9 else rng.uniform(0, 255)
+    for left in (True, False):
+        if rng.uniform() < 0.8:
+            wide, high = (rng.uniform(0.08, 0.2) * size, rng.uniform(0.02, 0.09) * size)
+            x0 = rng.uniform(0, 0.12) * size if left else size - wide - rng.uniform(0, 0.12) * size
+            grey[: int(high), int(x0) : int(x0 + wide)] = value
+    if rng.uniform() < 0.12:
+        x0, y0 = int(rng.uniform(0.05, 0.7) * size), int(rng.uniform(0.85, 0.92) * size)
+        grey[y0 : y0 + size // 8, x0 : x0 + size // 5] = value
+
+
+def _letter(grey, rng):
+    """Writes a side letter: R on the image's left or L on its right."""
+    size = grey.shape[0]
+    right = rng.uniform() < 0.6
+    place = (
+        int(size * (rng.uniform(0.02, 0.1) if right else rng.uniform(0.86, 0.93))),
+        int(size * rng.uniform(0.06, 0.25)),
+    )
+    font = int(rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX]))
+    scale, width = size / 512 * rng.uniform(0.6, 1.4), max(1, int(round(size / 512 * rng.uniform(1, 3))))
+    shape = np.zeros(grey.shape, np.uint8)
+    cv2.putText(shape, "R" if right else "L", place, font, scale, 255, width, cv2.LINE_AA)
+    grey += (np.float32(rng.uniform(200, 255)) - grey) * (shape / np.float32(255))

@@ -1,0 +1,120 @@
+"""Phantoms as a folder in the CRASS12 layout."""
+
+import concurrent.futures
+import functools
+import multiprocessing
+import pathlib
+import shutil
+import tempfile
+
+import cv2
+import tqdm
+
+from crass_tf.phantom.rendering import render
+from crass_tf.radiograph import InputError, write_png
+
+DEFAULT_COUNT = 96
+DEFAULT_SIZE = 512
+SMALLEST_SIZE = 64
+
+DATASET, STRUCTURES = "CRASS12", "structures"
+
+
+def write_folder(out, count=DEFAULT_COUNT, seed=0, size=DEFAULT_SIZE, workers=None, progress=True):
+    """Writes phantoms 0 to `count` - 1 as a CRASS12 folder and returns the folder that holds it.
+
+    `out/CRASS12` gets `image`, `mask` (0 and 255), `train.txt` and `val.txt`; `out/structures` the outlines of clavicles,
+    lungs and heart as bits. The same arguments give the same bytes, and a phantom depends neither on `count` nor on
+    `workers`. Everything is written beside the target first and moved there when it is complete.
+
+    Args:
+        out: Folder; made if missing.
+        count: Number of phantoms, 1 or more.
+        seed: Whole number from 0.
+        size: Side of the square images in pixels, 64 or more.
+        workers: Processes; None for one a core, 1 to render in this process.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        `out` as a `pathlib.Path`.
+
+    Raises:
+        InputError: an argument is out of range, or `out` holds a data set already.
+    """
+    out = pathlib.Path(out)
+    _check(out, count, seed, size, workers)
+    made = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    temporary = pathlib.Path(tempfile.mkdtemp(dir=out, prefix=".phantom-"))
+    try:
+        _write_all(temporary, count, seed, size, workers, progress)
+        for name in (STRUCTURES, DATASET):
+            (temporary / name).rename(out / name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if made and not any(out.iterdir()):
+            out.rmdir()
+    return out
+
+
+def stem(index):
+    """Returns the file stem of phantom `index`."""
+    return f"phantom_{index:05d}"
+
+
+def is_validation(index):
+    """Returns whether phantom `index` belongs to the validation part, a fifth of all, whatever their number."""
+    return index % 5 == 1
+
+
+def _check(out, count, seed, size, workers):
+    """Raises `InputError` for arguments out of range and for a folder in use."""
+    limits = {"count": (count, 1), "seed": (seed, 0), "size": (size, SMALLEST_SIZE)}
+    if workers is not None:
+        limits["workers"] = (workers, 1)
+    for name, (value, least) in limits.items():
+        if value != int(value) or value < least:
+            raise InputError(f"{name}: found {value}, expected a whole number of {least} or more")
+    for name in (DATASET, STRUCTURES):
+        if (out / name).exists():
+            raise InputError(f"{out / name}: exists already; choose another folder or remove it first")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: found a file, expected a folder or a new name")
+
+
+def _write_all(folder, count, seed, size, workers, progress):
+    """Writes all phantoms and the two lists into `folder`."""
+    for name in (f"{DATASET}/image", f"{DATASET}/mask", STRUCTURES):
+        (folder / name).mkdir(parents=True)
+    write = functools.partial(_write_one, folder, seed, size)
+    bar = functools.partial(tqdm.tqdm, total=count, desc="phantoms", unit="image", disable=not progress)
+    if workers == 1 or count == 1:
+        for _ in bar(map(write, range(count))):
+            pass
+    else:
+        _write_parallel(write, count, workers, bar)
+    for name, wanted in (("train", False), ("val", True)):
+        stems = [stem(index) for index in range(count) if is_validation(index) == wanted]
+        (folder / DATASET / f"{name}.txt").write_text("".join(f"{line}\n" for line in stems), encoding="utf-8")
+
+
+def _write_parallel(write, count, workers, bar):
+    """Runs `write` for all indices in processes of their own; one that fails stops the others."""
+    # Spawned, because a forked TensorFlow or OpenCV hangs
+    pool = concurrent.futures.ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
+    )
+    try:
+        for _ in bar(pool.map(write, range(count))):
+            pass
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _write_one(folder, seed, size, index):
+    """Writes one phantom's image, mask and structures."""
+    phantom = render(seed, index, size)
+    name = f"{stem(index)}.PNG"
+    write_png(folder / DATASET / "image" / name, phantom.image, phantom.spacing_mm)
+    write_png(folder / DATASET / "mask" / name, phantom.mask * 255)
+    write_png(folder / STRUCTURES / name, phantom.structures)

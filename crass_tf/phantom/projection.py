@@ -1,0 +1,197 @@
+"""How bodies become shadows: poses, chord lengths along the X-rays, and tubes laid on the detector.
+
+Patient coordinates, in millimetres: x to the patient's left (the image's right), y downwards, z backwards (towards the
+tube of a posterior-anterior radiograph). The origin is the midline at the height of the lungs' tops.
+"""
+
+import dataclasses
+
+import numpy as np
+
+FOCUS_MM = 1700.0
+"""Distance from the X-ray focus to the plane z = 0, in which a millimetre is a millimetre on the detector."""
+
+_CHUNK = 1500
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """Where patient and detector stand to each other.
+
+    Attributes:
+        size: Side of the square image, pixels.
+        spacing_mm: Side of a pixel.
+        centre_mm: (x, y) of the patient point at the image's centre.
+        turn: Rotation matrix [3, 3] of the patient about z = 0: nodding and turning.
+        roll: Rotation in the image's plane, radians.
+    """
+
+    size: int
+    spacing_mm: float
+    centre_mm: tuple[float, float]
+    turn: np.ndarray
+    roll: float
+
+    def grid(self):
+        """Returns float32 x and y [size, size] of the patient's frontal plane at each pixel's centre, millimetres."""
+        axis = ((np.arange(self.size) + 0.5 - self.size / 2) * self.spacing_mm).astype(np.float32)
+        cos, sin = np.float32(np.cos(self.roll)), np.float32(np.sin(self.roll))
+        x = cos * axis[None, :] + sin * axis[:, None] + np.float32(self.centre_mm[0])
+        y = cos * axis[:, None] - sin * axis[None, :] + np.float32(self.centre_mm[1])
+        return x, y
+
+    def frontal(self, points):
+        """Returns where points [n, 3] are seen in the frontal plane z = 0: [n, 2], millimetres."""
+        turned = points @ self.turn.T
+        return turned[:, :2] * (FOCUS_MM / (FOCUS_MM - turned[:, 2:]))
+
+    def pixels(self, points):
+        """Returns where points [n, 3] fall on the image: [n, 2] as (column, row), pixel centres at whole numbers."""
+        offset = self.frontal(points) - self.centre_mm
+        cos, sin = np.cos(self.roll), np.sin(self.roll)
+        rolled = np.stack([cos * offset[:, 0] - sin * offset[:, 1], sin * offset[:, 0] + cos * offset[:, 1]], 1)
+        return rolled / self.spacing_mm + self.size / 2 - 0.5
+
+
+def turn_matrix(nod, turn):
+    """Returns the rotation [3, 3] by `nod` about the left-right axis and `turn` about the long axis, radians."""
+    cos_n, sin_n, cos_t, sin_t = np.cos(nod), np.sin(nod), np.cos(turn), np.sin(turn)
+    about_x = np.array([[1, 0, 0], [0, cos_n, -sin_n], [0, sin_n, cos_n]])
+    about_y = np.array([[cos_t, 0, sin_t], [0, 1, 0], [-sin_t, 0, cos_t]])
+    return about_x @ about_y
+
+
+@dataclasses.dataclass(frozen=True)
+class Tube:
+    """A bone, vessel or airway as a chain of small elliptic discs.
+
+    Attributes:
+        points: Centre line [n, 3], millimetres.
+        high: Half-widths [n] across the tube in the frontal plane.
+        deep: Half-widths [n] along the rays.
+        cortex: Thickness of the outer layer, millimetres; 0 for none.
+        shell: Attenuation of the outer layer per millimetre, above the tissue it displaces.
+        core: Attenuation of what the layer encloses.
+        blunt: Half-width of a disc along the centre line as a part of `high`: small for bones with square ends.
+        upright: [n, 3] directions of `high`; None: square to the centre line as it is seen.
+    """
+
+    points: np.ndarray
+    high: np.ndarray
+    deep: np.ndarray
+    cortex: float
+    shell: float
+    core: float
+    blunt: float = 1.0
+    upright: np.ndarray | None = None
+
+
+def resample(points, step, *columns):
+    """Returns the polyline [n, 3] at points `step` apart, the length of each piece, and `columns` taken along."""
+    lengths = np.linalg.norm(np.diff(points, axis=0), axis=1)
+    along = np.concatenate([[0.0], np.cumsum(lengths)])
+    count = max(2, int(np.ceil(along[-1] / step)))
+    places = (np.arange(count) + 0.5) * along[-1] / count
+    take = lambda values: np.interp(places, along, values)  # noqa: E731
+    dense = np.stack([take(points[:, axis]) for axis in range(3)], 1)
+    return dense, along[-1] / count, [take(np.broadcast_to(column, len(points))) for column in columns]
+
+
+def discs(view, tube):
+    """Returns the tube's discs on the image, a float32 array [n, 9].
+
+    The columns: column, row, cosine and sine of the long half-axis, the two half-axes of the outer ellipse, thickness of
+    its rim (all in pixels), attenuation of shell and core.
+    """
+    upright = np.zeros((len(tube.points), 3)) if tube.upright is None else tube.upright
+    points, piece, (high, deep, *ups) = resample(tube.points, 0.9 * view.spacing_mm, tube.high, tube.deep, *upright.T)
+    centres = view.pixels(points)
+    if tube.upright is None:
+        along = np.gradient(centres, axis=0)
+        across = np.stack([-along[:, 1], along[:, 0]], 1)
+    else:
+        across = view.pixels(points + np.stack(ups, 1)) - centres
+    across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-6)
+    short = np.maximum(tube.blunt * high, 0.3) if tube.upright is None else deep
+    weight = piece * deep / short
+    rim = np.full(len(points), tube.cortex)
+    pixel = np.stack([high, short, rim], 1) / view.spacing_mm
+    return np.column_stack([centres, across, pixel, weight * tube.shell, weight * tube.core]).astype(np.float32)
+
+
+def _coverage(radial, distance):
+    """Returns how much of a pixel lies within an ellipse, from the pixel's radial coordinate and distance."""
+    return np.clip((1 - radial) * distance / np.maximum(radial, 1e-3) + 0.5, 0, 1)
+
+
+def _stamp(group, reach, size, hard):
+    """Returns flat pixel numbers and values [n, window] of the discs in `group`."""
+    offsets = np.arange(-reach, reach + 1, dtype=np.int32)
+    base = np.rint(group[:, :2]).astype(np.int32)
+    columns, rows = (base[:, axis, None, None] + shape for axis, shape in ((0, offsets), (1, offsets[:, None])))
+    dx, dy = columns - group[:, 0, None, None], rows - group[:, 1, None, None]
+    cos, sin, high, short, rim, shell, core = (group[:, column, None, None] for column in range(2, 9))
+    up, along = dx * cos + dy * sin, dy * cos - dx * sin
+    distance = np.sqrt(up * up + along * along) + np.float32(1e-3)
+    outer = np.sqrt((up / high) ** 2 + (along / short) ** 2) + np.float32(1e-6)
+    cover = _coverage(outer, distance)
+    if hard:
+        values = (cover >= 0.5).astype(np.float32)
+    else:
+        values = cover * shell
+        if np.any(rim > 0):
+            inner_high, inner_short = np.maximum(high - rim, 0.05), np.maximum(short - rim * short / high, 0.05)
+            inner = np.sqrt((up / inner_high) ** 2 + (along / inner_short) ** 2) + np.float32(1e-6)
+            values -= _coverage(inner, distance) * (shell - core)
+    outside = (columns < 0) | (columns >= size) | (rows < 0) | (rows >= size)
+    values = np.where(outside, 0, values)
+    return np.where(outside, 0, rows * size + columns), values
+
+
+def lay(view, tubes, hard=False):
+    """Returns the attenuation [size, size] of tubes, the sum over their discs.
+
+    A straight tube across the rays gets the exact chord of an ellipse at each pixel, because every disc covers the rays
+    within its half-width for the length of its piece.
+
+    Args:
+        view: The `View`.
+        tubes: The `Tube`s.
+        hard: Count discs that cover a pixel's centre instead, so that `> 0` is the tubes' silhouette.
+    """
+    size = view.size
+    image = np.zeros(size * size)
+    if not tubes:
+        return image.reshape(size, size).astype(np.float32)
+    table = np.concatenate([discs(view, tube) for tube in tubes])
+    reach = np.ceil(np.maximum(table[:, 4], table[:, 5]) + 1).astype(int)
+    near = np.all((table[:, :2] > -reach[:, None]) & (table[:, :2] < size + reach[:, None]), axis=1)
+    for width in np.unique(reach[near]):
+        group = table[near & (reach == width)]
+        step = max(1, _CHUNK * 400 // (2 * width + 1) ** 2)
+        for start in range(0, len(group), step):
+            pixels, values = _stamp(group[start : start + step], width, size, hard)
+            image += np.bincount(pixels.ravel(), values.ravel(), minlength=size * size)
+    return image.reshape(size, size).astype(np.float32)
+
+
+def ellipsoid(view, grid, centre, half_axes, lean=0.0):
+    """Returns chord lengths [size, size] through an ellipsoid, millimetres, in closed form.
+
+    Args:
+        view: The `View`; its turn moves the centre and is applied to the shape.
+        grid: x and y of `View.grid`.
+        centre: (x, y, z), millimetres.
+        half_axes: Along x, y and z before leaning, millimetres.
+        lean: Rotation in the frontal plane, radians; positive turns x towards y.
+    """
+    cos, sin = np.cos(lean), np.sin(lean)
+    turn = view.turn @ np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+    form = turn @ np.diag(1 / np.square(half_axes)) @ turn.T
+    seen = view.frontal(np.array([centre], float))[0]
+    x, y = grid[0] - np.float32(seen[0]), grid[1] - np.float32(seen[1])
+    # a t^2 + 2 b t + c = 0 for the ray's entry and exit, with b linear and c quadratic in x and y
+    a = form[2, 2]
+    xx, yy, xy = (np.float32(form[i, j] - form[i, 2] * form[j, 2] / a) for i, j in ((0, 0), (1, 1), (0, 1)))
+    rest = 1 - (xx * x * x + yy * y * y + 2 * xy * x * y)
+    return 2 * np.sqrt(np.maximum(rest, 0) / np.float32(a))

@@ -1,0 +1,148 @@
+"""One phantom: a random patient, posed before a detector, exposed and developed."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from crass_tf.phantom import detector, skeleton, thorax
+from crass_tf.phantom.projection import View, ellipsoid, lay, turn_matrix
+from crass_tf.phantom.thorax import LEFT, RIGHT
+
+SOFT, LUNG = 0.0185, 0.0050
+"""Attenuation per millimetre of soft tissue and of inflated lung at about 110 kV."""
+
+RIGHT_CLAVICLE, LEFT_CLAVICLE, RIGHT_LUNG, LEFT_LUNG, HEART = 1, 2, 4, 8, 16
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Phantom:
+    """A synthetic radiograph.
+
+    Attributes:
+        image: uint8 [size, size], bone bright.
+        mask: uint8 [size, size], 1 where a clavicle lies over the rib cage.
+        structures: uint8 [size, size], sum of bits: 1 right clavicle, 2 left clavicle, 4 right lung, 8 left lung, 16 heart.
+        spacing_mm: (row, column).
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    structures: np.ndarray
+    spacing_mm: tuple[float, float]
+
+
+def render(seed, index, size):
+    """Returns the `Phantom` that belongs to (seed, index, size), always the same one.
+
+    Args:
+        seed: Whole number from 0 that names a series of phantoms.
+        index: Number of the phantom in the series.
+        size: Side of the square image, pixels.
+    """
+    # One stream of random numbers a step: a change to one step leaves the others' draws as they are
+    patient_rng, pose_rng, bone_rng, body_rng, film_rng = (
+        np.random.Generator(np.random.PCG64(stream)) for stream in np.random.SeedSequence([seed, index]).spawn(5)
+    )
+    patient = thorax.draw_patient(patient_rng)
+    view = _pose(patient, size, pose_rng)
+    clavicles = skeleton.draw_clavicles(patient, bone_rng)
+    attenuation, lungs, heart = _attenuation(patient, view, clavicles, bone_rng, body_rng)
+    structures = _structures(patient, view, clavicles, lungs, heart)
+    image = _develop(attenuation, structures, view, film_rng)
+    mask = ((structures & (RIGHT_CLAVICLE | LEFT_CLAVICLE)) > 0).astype(np.uint8)
+    return Phantom(image, mask, structures, (view.spacing_mm, view.spacing_mm))
+
+
+def _pose(patient, size, rng):
+    """Returns a random `View`: field of 340 to 450 mm, lungs about in the middle, patient turned by a few degrees."""
+    field_mm = rng.uniform(340, 450)
+    field_mm = max(field_mm, 1.02 * 2 * patient.half_width * rng.uniform(0.97, 1.1))
+    nod, turn, roll = np.radians(rng.normal(0, (4.0, 2.5, 1.7)))
+    above = np.clip(rng.normal(0.085, 0.04), 0.005, 0.22) * field_mm
+    centre = (rng.normal(0, 0.018) * field_mm, field_mm / 2 - above)
+    # Spacing that a PNG can state exactly, in whole pixels per metre
+    spacing_mm = 1000 / round(1000 * size / field_mm)
+    return View(size, spacing_mm, centre, turn_matrix(nod, turn), float(roll))
+
+
+def _attenuation(patient, view, clavicles, bone_rng, body_rng):
+    """Returns line integrals [size, size], the lungs, and the heart's chords."""
+    grid = view.grid()
+    lungs = thorax.draw_lungs(patient, grid, body_rng)
+    tips = {side: clavicles[side].tip for side in clavicles}
+    body = thorax.draw_body(patient, grid, tips, view, body_rng)
+    heart, great = thorax.draw_heart(patient, grid, view, body_rng)
+    air = np.minimum(_lung_air(patient, view, lungs, heart, great, body_rng), body)
+    air += _gas(patient, view, grid, body_rng)
+    windpipe = lay(view, thorax.draw_airways(patient, body_rng)) * (body > 60)
+    total = np.float32(SOFT) * (body - windpipe) - np.float32(SOFT - LUNG) * air
+    bones = _bones(patient, view, clavicles, bone_rng)
+    return np.maximum(total, 0) + bones, lungs, heart
+
+
+def _lung_air(patient, view, lungs, heart, great, rng):
+    """Returns the depth of lung tissue less heart, vessels and texture."""
+    vessels = lay(view, thorax.draw_vessels(patient, rng)) * np.float32(rng.uniform(0.7, 1.2))
+    texture = 1 + _clouds(view, rng) * np.float32(rng.uniform(0.012, 0.03))
+    air = lungs.depth_mm * texture - heart - great
+    return np.maximum(air - np.minimum(vessels, 45), 0)
+
+
+def _clouds(view, rng):
+    """Returns smooth noise [size, size] of unit size: features of 2 to 40 mm, the finer the fainter."""
+    total = np.zeros((view.size, view.size), np.float32)
+    for grain_mm, strength in ((40, 1.0), (18, 0.7), (8, 0.5), (4, 0.4), (2, 0.3)):
+        cells = int(min(view.size, np.ceil(view.size * view.spacing_mm / grain_mm))) + 2
+        noise = rng.standard_normal((cells, cells), np.float32)
+        total += strength * cv2.resize(noise, (view.size, view.size), interpolation=cv2.INTER_CUBIC)
+    return total
+
+
+def _gas(patient, view, grid, rng):
+    """Returns the gastric bubble's depth as millimetres of lung."""
+    size = rng.uniform(8, 34)
+    top = patient.inspiration[LEFT] * patient.height
+    centre = (rng.uniform(55, 95), top + size + rng.uniform(8, 25), -10)
+    bubble = ellipsoid(view, grid, centre, (1.3 * size, size, 1.2 * size), rng.normal(0, 0.3))
+    level = centre[1] + rng.uniform(-0.2, 1) * size
+    return bubble * (grid[1] < level) if rng.uniform() < 0.7 else np.zeros_like(bubble)
+
+
+def _bones(patient, view, clavicles, rng):
+    """Returns the attenuation of all bones [size, size] above that of soft tissue."""
+    shoulders, plates = skeleton.draw_shoulders(patient, clavicles, rng)
+    tubes = [clavicle.tube for clavicle in clavicles.values()] + shoulders
+    tubes += (
+        skeleton.draw_ribs(patient, rng) + skeleton.draw_spine(patient, rng) + skeleton.draw_breastbone(patient, rng)
+    )
+    bones = lay(view, tubes)
+    for plate in plates:
+        bones += _plate(view, plate) * np.float32(0.05)
+    return bones * (1 + np.float32(0.06) * _clouds(view, rng))
+
+
+def _plate(view, corners):
+    """Returns the covered part of each pixel by the polygon `corners` [n, 3]: [size, size] from 0 to 1."""
+    shape = np.zeros((view.size, view.size), np.uint8)
+    cv2.fillPoly(shape, [np.rint(view.pixels(corners) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    return shape / np.float32(255)
+
+
+def _structures(patient, view, clavicles, lungs, heart):
+    """Returns the outlines as bits. Each clavicle ends where it leaves the rib cage's outline, as readers draw it."""
+    cage = thorax.cage_outline(patient, view.grid())
+    bits = np.zeros((view.size, view.size), np.uint8)
+    for side, clavicle, lung in ((RIGHT, RIGHT_CLAVICLE, RIGHT_LUNG), (LEFT, LEFT_CLAVICLE, LEFT_LUNG)):
+        bits |= np.where((lay(view, [clavicles[side].tube], hard=True) > 0) & cage, clavicle, 0).astype(np.uint8)
+        bits |= np.where(lungs.silhouette[side] & (heart <= 0), lung, 0).astype(np.uint8)
+    return bits | np.where(heart > 0, HEART, 0).astype(np.uint8)
+
+
+def _develop(attenuation, structures, view, rng):
+    """Returns the uint8 image [size, size]."""
+    density = detector.expose(attenuation, view.spacing_mm, rng)
+    lung = (structures & (RIGHT_LUNG | LEFT_LUNG)) > 0
+    density = detector.enhance(density, view.spacing_mm, rng)
+    grey = detector.tone(density, lung, (structures & HEART) > 0, rng)
+    return np.clip(np.rint(detector.frame(grey, rng)), 0, 255).astype(np.uint8)

@@ -1,0 +1,247 @@
+"""The random skeleton: clavicles, ribs, shoulder blades, upper arms, spine and breastbone as tubes and plates."""
+
+import dataclasses
+
+import numpy as np
+
+from crass_tf.phantom.projection import Tube
+from crass_tf.phantom.thorax import LEFT, RIGHT
+
+SHELL, CORE = 0.030, 0.007
+"""Attenuation of compact and of spongy bone per millimetre, above that of soft tissue."""
+
+# Half-height of a clavicle over its length from the medial end, millimetres, for the average adult.
+_CLAVICLE_PLACES = (0, 0.02, 0.05, 0.09, 0.15, 0.22, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 1.0)
+_CLAVICLE_HEAD = (3.2, 4.0, 4.2, 3.8, 2.6, 1.4, 0.6, 0.1, 0, 0, 0, 0, 0, 0, 0)
+_CLAVICLE_SHAFT = (6.0, 6.5, 6.7, 6.8, 6.9, 6.9, 6.8, 6.5, 6.2, 5.9, 5.7, 5.8, 6.2, 6.0, 4.5)
+
+
+@dataclasses.dataclass(frozen=True)
+class Clavicle:
+    """One clavicle: its `tube`, and `tip` (distance from the midline, y) of its lateral end, millimetres."""
+
+    tube: Tube
+    tip: tuple[float, float]
+
+
+def _bone_density(patient, rng):
+    return (1.15 - 0.45 * patient.age) * rng.uniform(0.85, 1.15)
+
+
+def draw_clavicles(patient, rng):
+    """Returns a `Clavicle` by side: S-shaped, widened at the medial end, similar on both sides but never the same."""
+    s = patient.scale
+    common = {
+        "medial_x": rng.normal(19.5, 4.5) * s,
+        "medial_y": rng.normal(37, 9) * s,
+        "rise": rng.normal(16, 7),
+        "length": rng.normal(146, 8) * s,
+        "bow": rng.normal(0, 2.5),
+        "wave": rng.normal(2.5, 2.5),
+        "head": np.clip(rng.normal(1, 0.25), 0.4, 1.8),
+        "shaft": np.clip(rng.normal(1, 0.13), 0.7, 1.4),
+        "cortex": rng.uniform(1.0, 2.4),
+        "density": _bone_density(patient, rng),
+    }
+    return {side: _clavicle(patient, side, common, rng) for side in (RIGHT, LEFT)}
+
+
+def _clavicle(patient, side, common, rng):
+    """Returns the `Clavicle` of one side from what both share and small differences."""
+    s, t = patient.scale, np.linspace(0, 1, 60)
+    rise = np.radians(np.clip(common["rise"] + rng.normal(0 if side == RIGHT else 1.5, 2.5), -8, 42))
+    medial_x, medial_y = common["medial_x"] + rng.normal(0, 2), common["medial_y"] + rng.normal(0, 2.5)
+    reach = common["length"] * rng.normal(0.93, 0.012) * t
+    bow, wave = common["bow"] + rng.normal(0, 1), common["wave"] + rng.normal(0, 1)
+    lift = bow * np.sin(np.pi * t) + wave * np.sin(2 * np.pi * t) - s * 4 * (1 - np.clip(t / 0.16, 0, 1)) ** 2
+    depth = -0.8 * patient.half_depth - 14 * s * np.sin(2 * np.pi * t) + 85 * s * t**1.2
+    x = medial_x + reach * np.cos(rise) + lift * np.sin(rise)
+    y = medial_y - reach * np.sin(rise) - lift * np.cos(rise)
+    head = np.interp(t, _CLAVICLE_PLACES, _CLAVICLE_HEAD) * common["head"]
+    high = s * (np.interp(t, _CLAVICLE_PLACES, _CLAVICLE_SHAFT) * common["shaft"] + head)
+    deep = high * np.interp(t, (0, 0.3, 0.7, 1), (0.9, 0.95, 0.9, 0.75))
+    tube = Tube(
+        np.stack([side * x, y, depth], 1),
+        high,
+        deep,
+        common["cortex"] * s,
+        SHELL * common["density"],
+        CORE * common["density"],
+        blunt=0.45,
+    )
+    return Clavicle(tube, (x[-1], y[-1]))
+
+
+def draw_ribs(patient, rng):
+    """Returns ten pairs of ribs as flattened `Tube`s on the rib cage's surface."""
+    pitch = 20.5 * patient.scale * (0.6 + 0.4 * patient.height / (280 * patient.scale)) * rng.uniform(0.93, 1.07)
+    start, droop = rng.normal(-3, 3), rng.uniform(0.8, 1.25)
+    density = _bone_density(patient, rng)
+    high, cortex = rng.uniform(5.2, 7.2) * patient.scale, rng.uniform(0.5, 1.0)
+    return [
+        _rib(patient, number, side, start + pitch * number * (1 + 0.012 * number), droop, high, cortex, density, rng)
+        for number in range(10)
+        for side in (RIGHT, LEFT)
+    ]
+
+
+def _rib(patient, number, side, y0, droop, high, cortex, density, rng):
+    """Returns one rib from the spine round to the end of its bony part."""
+    s = patient.scale
+    drop = droop * s * np.interp(number, (0, 1, 2, 4, 7, 9), (42, 62, 76, 92, 110, 110)) * rng.normal(1, 0.02)
+    shrink = np.interp(number, (0, 1, 2), (0.74, 0.96, 1.0))
+    end = np.radians(np.interp(number, (0, 2, 5, 7, 9), (148, 146, 140, 122, 100)) + rng.normal(0, 4))
+    angle = np.linspace(0.12, end, 70)
+    y = y0 + drop * (0.62 * (1 - np.cos(angle)) / 2 + 0.38 * angle / np.pi) - 3 * s * np.sin(angle)
+    half_width = np.maximum(patient.cage(np.maximum(y, 1)), 0.52 * patient.half_width) * shrink
+    half_depth = (patient.depth(np.maximum(y, 6)) + 4) * shrink
+    x = half_width * np.abs(np.sin(angle)) ** 0.82
+    points = np.stack([side * x, y, half_depth * np.cos(angle)], 1)
+    along = np.gradient(points, axis=0)
+    normal = np.stack([points[:, 0] / half_width**2, np.zeros(len(y)), points[:, 2] / half_depth**2], 1)
+    upright = np.cross(along, normal)
+    upright /= np.linalg.norm(upright, axis=1, keepdims=True)
+    wide = (
+        high * np.interp(number, (0, 1, 2), (1.35, 1.05, 1)) * np.interp(angle, (0, 0.5, 2, end), (0.75, 1, 0.95, 1.15))
+    )
+    seen = np.maximum(wide * np.hypot(upright[:, 0], upright[:, 1]), 0.55 * high)
+    return Tube(points, seen, np.full(len(y), 0.52 * high), cortex, SHELL * density, CORE * density, upright=upright)
+
+
+def draw_shoulders(patient, clavicles, rng):
+    """Returns shoulder blades and upper arms: `Tube`s, and thin plates as corner points [n, 3]."""
+    tubes, plates = [], []
+    density, out, turn = _bone_density(patient, rng), rng.normal(0, 10), rng.normal(0, 0.18)
+    for side in (RIGHT, LEFT):
+        place = _shoulder_frame(
+            clavicles[side].tip, side, patient.scale, out + rng.normal(0, 4), turn + rng.normal(0, 0.06)
+        )
+        blade, plate = _shoulder_blade(place, patient.scale, density)
+        tubes += blade + _upper_arm(place, patient.scale, density, rng)
+        plates.append(plate)
+    return tubes, plates
+
+
+def _shoulder_frame(tip, side, scale, out, turn):
+    """Returns a function from points relative to the acromion (outwards, down, back) to patient coordinates."""
+    cos, sin = np.cos(turn), np.sin(turn)
+
+    def place(points):
+        across, down, back = np.array(points, float).T * scale
+        x = tip[0] + cos * across - sin * down + np.clip(out * down / 100, -20, 20)
+        return np.stack([side * x, tip[1] + sin * across + cos * down, back], 1)
+
+    return place
+
+
+def _bone(points, radii, cortex, density, blunt=1.0, flat=1.0):
+    """Returns a `Tube` of bone with round or flattened section through control points, smoothed."""
+    points, radii = np.asarray(points, float), np.asarray(radii, float)
+    for _ in range(2):  # Chaikin's corner cutting
+        points, radii = (_cut_corners(values) for values in (points, radii))
+    return Tube(points, radii, flat * radii, cortex, SHELL * density, CORE * density, blunt)
+
+
+def _cut_corners(values):
+    quarter, three = 0.75 * values[:-1] + 0.25 * values[1:], 0.25 * values[:-1] + 0.75 * values[1:]
+    inner = np.stack([quarter, three], 1).reshape(-1, *values.shape[1:])
+    return np.concatenate([values[:1], inner, values[-1:]])
+
+
+def _shoulder_blade(place, s, density):
+    """Returns the borders, spine, acromion and coracoid of one shoulder blade, and the plate between its borders."""
+    corners = [(-8, 36, 30), (-62, 18, 62), (-66, 60, 78), (-48, 150, 80), (-34, 110, 70), (-14, 56, 35)]
+    upper = _bone(place(corners[:2]), np.array([2.5, 1.5]) * s, 1, density)
+    medial = _bone(place([corners[1], corners[2], corners[3]]), np.array([1.8, 1.8, 3]) * s, 1.2, density)
+    lateral = _bone(place([corners[3], corners[4], corners[5]]), np.array([4, 3.8, 6]) * s, 1.8, density)
+    spine = _bone(
+        place([(-64, 40, 85), (-40, 26, 85), (-14, 8, 62), (6, -1, 42), (10, 6, 22), (2, 9, 12)]),
+        np.array([2, 4, 5, 6.5, 7, 5]) * s,
+        1.4,
+        density,
+        flat=0.6,
+    )
+    coracoid = _bone(
+        place([(-26, 28, 28), (-32, 18, 8), (-26, 18, -12), (-18, 27, -18)]), np.array([6, 6, 5.5, 4]) * s, 1.4, density
+    )
+    glenoid = _bone(place([(-5, 22, 30), (-9, 38, 30), (-6, 54, 30)]), np.array([4, 6.5, 4.5]) * s, 1.6, density)
+    return [upper, medial, lateral, spine, coracoid, glenoid], place(corners)
+
+
+def _upper_arm(place, s, density, rng):
+    """Returns the humerus: head, neck and the upper shaft."""
+    lean = rng.uniform(0.15, 0.7)
+    head = _bone(place([(8, 34, 22), (20, 36, 20)]), np.array([19, 22]) * s, 1.2, 0.8 * density)
+    far = (26 + 150 * np.sin(lean), 40 + 150 * np.cos(lean), -10)
+    middle = (26 + 30 * np.sin(lean), 40 + 30 * np.cos(lean), 12)
+    shaft = _bone(place([(20, 38, 20), middle, far]), np.array([20, 13.5, 11]) * s, 3.2, density)
+    return [head, shaft]
+
+
+def draw_spine(patient, rng):
+    """Returns the vertebrae's pedicles, spinous and transverse processes and bodies as `Tube`s."""
+    s, density = patient.scale, _bone_density(patient, rng)
+    pitch = rng.uniform(19.5, 22) * s
+    phase, curve, bend = rng.uniform(0, 1), rng.normal(0, 4), rng.uniform(120, 260)
+    tubes = []
+    for number in range(-6, 14):
+        y = pitch * (number + phase) * (1 + 0.008 * number)
+        x = curve * np.sin(y / bend)
+        tubes += _vertebra(x, y, pitch * (1 + 0.016 * number), number, s, density, rng)
+    return tubes
+
+
+def _vertebra(x, y, pitch, number, s, density, rng):
+    """Returns one vertebra: body as an upright block, two pedicles, processes."""
+    half = np.interp(number, (-6, 0, 13), (11, 15, 20)) * s
+    depth = np.interp(number, (-6, 0, 13), (8, 10, 15)) * s
+    back = np.interp(number, (-6, 0, 6, 13), (25, 45, 70, 60)) * s
+    tall = 0.41 * pitch
+    edge = np.array([-1, -0.94, -0.6, 0.6, 0.94, 1]) * tall
+    waist = half * np.array([0.9, 1, 0.93, 0.93, 1, 0.9])
+    body = Tube(
+        np.stack([np.full(6, x), y + edge, np.full(6, back - 18 * s)], 1),
+        waist,
+        np.full(6, depth),
+        1.3,
+        SHELL * density,
+        CORE * density * 1.1,
+        blunt=0.1,
+    )
+    tubes = [body]
+    for side in (RIGHT, LEFT):
+        eye = x + side * 0.62 * half
+        tubes.append(_bone([(eye, y - 5 * s, back), (eye, y + 2 * s, back)], np.array([3.4, 3.4]) * s, 1.2, density))
+        wing = rng.normal(30, 1.5) * s if number >= 0 else 22 * s
+        tip = (x + side * wing, y - 6 * s, back + 12 * s)
+        tubes.append(_bone([(eye, y - 3 * s, back + 5 * s), tip], np.array([3.5, 4.5]) * s, 1.0, density))
+    spinous = [(x, y + 3 * s, back + 14 * s), (x + rng.normal(0, 1), y + (8 + number * 0.8) * s, back + 30 * s)]
+    tubes.append(_bone(spinous, np.array([3.0, 4.0]) * s, 1.4, density))
+    return tubes
+
+
+def draw_breastbone(patient, rng):
+    """Returns the manubrium and calcified first rib cartilages of the old as `Tube`s."""
+    s, density = patient.scale, 0.6 * _bone_density(patient, rng)
+    top, front = rng.normal(40, 5) * s, -0.95 * patient.half_depth
+    manubrium = Tube(
+        np.array([[0, top, front], [0, top + 12 * s, front], [0, top + 45 * s, front]]),
+        np.array([24, 30, 18]) * s,
+        np.full(3, 5.0) * s,
+        1.0,
+        SHELL * density,
+        CORE * density,
+        blunt=0.1,
+    )
+    return [manubrium] + _cartilages(patient, top + 10 * s, front, rng)
+
+
+def _cartilages(patient, y, front, rng):
+    """Returns lumps of calcium in the cartilage of the first ribs, more with age."""
+    lumps = []
+    for side in (RIGHT, LEFT):
+        for _ in range(rng.poisson(9 * patient.age**2)):
+            place = np.array([side * rng.uniform(32, 56), y + rng.normal(6, 6), front]) * (patient.scale, 1, 1)
+            size = np.full(2, rng.uniform(2, 5))
+            lumps.append(Tube(np.stack([place, place + rng.normal(0, 4, 3)]), size, size, 0, 0.018, 0.018))
+    return lumps

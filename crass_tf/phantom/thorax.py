@@ -1,0 +1,330 @@
+"""The random patient: size, shape of the rib cage and lungs, soft tissues, heart and vessels."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from crass_tf.phantom.projection import Tube, ellipsoid
+
+RIGHT, LEFT = -1, 1
+
+# Outer and inner border of a lung, as parts of half the lungs' width, over parts of a lung's height from its top.
+_HEIGHTS = (0, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+_OUTER = (0.35, 0.44, 0.485, 0.55, 0.62, 0.68, 0.755, 0.795, 0.855, 0.885, 0.91, 0.925, 0.95, 0.975, 0.99, 0.985)
+_INNER = {
+    RIGHT: (0.33, 0.26, 0.23, 0.19, 0.155, 0.14, 0.13, 0.13, 0.145, 0.16, 0.16, 0.15, 0.15, 0.15, 0.16, 0.17),
+    LEFT: (0.33, 0.26, 0.22, 0.18, 0.16, 0.14, 0.13, 0.135, 0.16, 0.17, 0.17, 0.16, 0.15, 0.15, 0.15, 0.15),
+}
+_PROFILE_ROWS = 800
+
+
+@dataclasses.dataclass(frozen=True)
+class Patient:
+    """Sizes of one patient, millimetres.
+
+    Attributes:
+        scale: Size of the bones relative to the average.
+        half_width: Half the lungs' width.
+        height: From the lungs' tops to the costophrenic angles.
+        half_depth: Half the rib cage's inner depth.
+        wall: Thickness of ribs and muscles between lung and the rib cage's outline.
+        fat: Soft tissue outside of the rib cage.
+        age: From 0, young with dense bones, to 1, old.
+        inspiration: Height of the diaphragm's domes below the lungs' tops as a part of `height`, right and left.
+        outer: Outer border of the lungs at `_PROFILE_ROWS` heights, right and left.
+        inner: Inner border.
+    """
+
+    scale: float
+    half_width: float
+    height: float
+    half_depth: float
+    wall: float
+    fat: float
+    age: float
+    inspiration: dict
+    outer: dict
+    inner: dict
+
+    def border(self, profile, y):
+        """Returns a border's distance from the midline at heights `y`, same shape."""
+        rows = np.asarray(y, np.float32) * np.float32((_PROFILE_ROWS - 1) / self.height)
+        return profile[np.clip(np.rint(rows), 0, _PROFILE_ROWS - 1).astype(np.int32)]
+
+    def cage(self, y):
+        """Returns the rib cage's half-width, averaged over the sides, at heights `y`."""
+        both = (self.outer[RIGHT] + self.outer[LEFT]) / 2
+        return np.interp(y, np.linspace(0, self.height, _PROFILE_ROWS), both) + self.wall / 2
+
+    def depth(self, y):
+        """Returns the rib cage's half-depth at heights `y`: small at the top, full below a third."""
+        part = np.clip((np.asarray(y, np.float32) + 22) / (0.5 * self.height), 0, 1)
+        return np.float32(self.half_depth) * np.sqrt(1 - (1 - part) ** 2) * np.float32(0.98) + np.float32(2)
+
+
+def _profile(values, half_width, wobble):
+    """Returns a border in millimetres at `_PROFILE_ROWS` heights, smooth, shifted by `wobble(height)`."""
+    rows = np.linspace(0, 1, _PROFILE_ROWS)
+    # Borders run like a root near the top: interpolate over the root of the height
+    border = np.interp(np.sqrt(rows), np.sqrt(_HEIGHTS), values)
+    border = cv2.GaussianBlur(border[None], (0, 0), 9, borderType=cv2.BORDER_REPLICATE)[0]
+    border[:12] = np.interp(np.sqrt(rows[:12]), np.sqrt(_HEIGHTS), values)
+    border = cv2.GaussianBlur(border[None], (0, 0), 1.5, borderType=cv2.BORDER_REPLICATE)[0]
+    return (half_width * (border + wobble(rows))).astype(np.float32)
+
+
+def draw_patient(rng):
+    """Returns a random `Patient`."""
+    scale = np.clip(rng.normal(1, 0.07), 0.82, 1.18)
+    half_width = 143 * scale * np.clip(rng.normal(1, 0.06), 0.85, 1.15)
+    height = 280 * scale * np.clip(rng.normal(1, 0.09), 0.7, 1.2)
+    slender, shoulder = rng.normal(0, 0.035), rng.normal(0, 0.03)
+    outer, inner = {}, {}
+    for side in (RIGHT, LEFT):
+        lean, medial = rng.normal(0, 0.012), rng.normal(0, 0.02)
+        outer[side] = _profile(
+            _OUTER,
+            half_width,
+            lambda t, a=lean: (slender + a) * np.sin(np.pi * t) + shoulder * np.sin(np.pi * np.sqrt(t)),
+        )
+        inner[side] = _profile(_INNER[side], half_width, lambda t, a=medial: a * np.sin(np.pi * t**0.7))
+    right_dome = np.clip(rng.normal(0.75, 0.06), 0.55, 0.88)
+    return Patient(
+        scale,
+        half_width,
+        height,
+        92 * scale * np.clip(rng.normal(1, 0.1), 0.75, 1.3),
+        rng.uniform(5.5, 9.5) * scale,
+        np.clip(rng.gamma(3, 9), 8, 75),
+        rng.uniform(),
+        {RIGHT: right_dome, LEFT: right_dome + rng.normal(0.04, 0.02)},
+        outer,
+        inner,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Lungs:
+    """Lung fields: `depth_mm` [size, size] of air-filled lung on each ray, and silhouettes by side."""
+
+    depth_mm: np.ndarray
+    silhouette: dict
+
+
+def _without_dome(patient, side, x, y, half, rng):
+    """Returns the part of a lung's half-depths that the diaphragm's dome leaves, as depth in millimetres."""
+    top = patient.inspiration[side] * patient.height
+    centre = patient.half_width * rng.uniform(0.42, 0.55)
+    steep = (patient.height - top) / (patient.half_width - centre) ** 2 * rng.uniform(0.85, 1.0)
+    inner_fall = rng.uniform(0.1, 0.45)
+    across = x - centre
+    across = np.where(across < 0, across * np.float32(inner_fall), across)
+    below = np.maximum(y - top - np.float32(steep) * across * across, 0)
+    # The dome falls off towards the back; in front it stays high, so the lung behind it thins out downwards
+    blocked = np.minimum(2 * half, half * np.float32(rng.uniform(1.1, 1.5)) + np.sqrt(below * 60))
+    return np.where(below > 0, 2 * half - blocked, 2 * half), below <= 0
+
+
+def draw_lungs(patient, grid, rng):
+    """Returns the random `Lungs` on the detector."""
+    x, y = grid
+    depth, silhouette = np.zeros_like(x), {}
+    ramp = rng.uniform(8, 16)
+    for side in (RIGHT, LEFT):
+        out, inn = patient.border(patient.outer[side], y), patient.border(patient.inner[side], y)
+        across = x * side
+        inside = (y > 0) & (across > inn) & (across < out)
+        bulge = np.sqrt(np.clip(1 - (across / (out + 1)) ** 2, 0, 1))
+        half = patient.depth(y) * bulge * np.sqrt(np.clip((across - inn) / np.float32(ramp), 0, 1))
+        air, above = _without_dome(patient, side, across, y, half, rng)
+        depth += np.where(inside, np.maximum(air, 0), 0)
+        silhouette[side] = inside & above
+    return Lungs(depth, silhouette)
+
+
+def cage_outline(patient, grid):
+    """Returns whether each pixel lies within the rib cage's outline from the side: bool [size, size]."""
+    x, y = grid
+    size = len(x)
+    inside = np.zeros(x.shape, bool)
+    for side in (RIGHT, LEFT):
+        out = patient.border(patient.outer[side], y)
+        inside |= (x * side >= 0) & (x * side < out) & (y > 0)
+    spacing = float(np.hypot(x[0, 1] - x[0, 0], y[0, 1] - y[0, 0]))
+    margin = patient.wall + (0.5 * spacing if size < 128 else 0)
+    away = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) * spacing
+    return away <= margin
+
+
+def smooth_union(*depths):
+    """Returns the depth of overlapping bodies: their maximum, rounded where they meet."""
+    total = np.zeros_like(depths[0])
+    for depth in depths:
+        total += depth**4
+    return np.sqrt(np.sqrt(total))
+
+
+def _limb(x, y, path, radii):
+    """Returns chords through a tapered limb along a polyline `path` of (x, y) with `radii`, millimetres."""
+    chord = np.zeros_like(x)
+    for (x0, y0), (x1, y1), r0, r1 in zip(path, path[1:], radii, radii[1:]):
+        dx, dy = x1 - x0, y1 - y0
+        along = np.clip(((x - x0) * np.float32(dx) + (y - y0) * np.float32(dy)) / np.float32(dx * dx + dy * dy), 0, 1)
+        gap = (x - x0 - along * np.float32(dx)) ** 2 + (y - y0 - along * np.float32(dy)) ** 2
+        radius = np.float32(r0) + along * np.float32(r1 - r0)
+        chord = np.maximum(chord, 2 * np.sqrt(np.maximum(radius * radius - gap, 0)))
+    return chord
+
+
+def _torso(patient, x, y):
+    """Returns chords through the trunk below the shoulders."""
+    waist = patient.half_width + patient.wall + patient.fat + 8
+    grown = np.clip((y + 25) / np.float32(0.55 * patient.height), 0, 1)
+    half_width = np.float32(waist) * (np.float32(0.5) + np.float32(0.5) * np.sqrt(1 - (1 - grown) ** 2))
+    bulge = np.sqrt(np.clip(1 - np.abs(x / half_width) ** 2.6, 0, 1))
+    half = patient.depth(y) + np.float32(12 + 0.7 * patient.fat)
+    return np.where(y > -25, 2 * half * bulge, 0)
+
+
+def _shoulders(patient, x, y, tips, rng):
+    """Returns chords through neck and shoulders under the trapezius line."""
+    neck = rng.uniform(48, 66) * patient.scale + 0.2 * patient.fat
+    thick = rng.uniform(42, 55) * patient.scale + 0.35 * patient.fat
+    slope_start = -rng.uniform(40, 75) * patient.scale
+    chord = 2 * np.float32(0.95 * neck) * np.sqrt(np.clip(1 - (x / np.float32(neck)) ** 2, 0, 1)) * (y < 120)
+    for side in (RIGHT, LEFT):
+        tip_x, tip_y = tips[side]
+        part = np.clip((x * side - neck * 0.75) / np.float32(tip_x - neck * 0.75), 0, 1.15)
+        skin = np.float32(slope_start) + np.float32(tip_y - 16 - 0.3 * patient.fat - slope_start) * part ** np.float32(
+            0.75
+        )
+        under = np.clip((y - skin) / np.float32(thick), 0, 1)
+        edge = np.clip((tip_x + 22 + 0.2 * patient.fat - x * side) / 60, 0, 1)
+        fade = np.clip((150 - y) / 80, 0, 1)
+        shoulder = 2 * np.float32(thick) * np.sqrt(1 - (1 - under) ** 2) * np.sqrt(1 - (1 - edge) ** 2) * fade
+        chord = smooth_union(chord, np.where((x * side > 0) & (under > 0), shoulder, 0))
+    return chord
+
+
+def _arms(patient, x, y, tips, rng):
+    """Returns chords through the upper arms, which hang down or point outwards, elbows forward."""
+    chord = np.zeros_like(x)
+    spread = rng.uniform(0.1, 0.75)
+    for side in (RIGHT, LEFT):
+        tip_x, tip_y = tips[side]
+        lean = np.clip(spread + rng.normal(0, 0.08), 0.05, 0.9)
+        radius = rng.uniform(36, 46) * patient.scale + 0.25 * patient.fat
+        start = np.array([tip_x - 6, tip_y + 34])
+        stop = start + 300 * patient.scale * np.array([np.sin(lean), np.cos(lean)])
+        chord = np.maximum(chord, _limb(x * side, y, (start, stop), (radius, 0.85 * radius)))
+    return chord
+
+
+def draw_body(patient, grid, tips, view, rng):
+    """Returns the whole body's thickness [size, size] in millimetres, lungs included.
+
+    Args:
+        patient: The `Patient`.
+        grid: x and y of the pixels.
+        tips: (distance from the midline, y) of each acromion by side.
+        view: The `View`.
+        rng: Random generator.
+    """
+    x, y = grid
+    body = smooth_union(_torso(patient, x, y), _shoulders(patient, x, y, tips, rng), _arms(patient, x, y, tips, rng))
+    breasts = rng.uniform() < 0.5
+    size, sag = rng.uniform(0.4, 1.15), rng.uniform(0.5, 0.72)
+    muscle = rng.uniform(0, 22)
+    for side in (RIGHT, LEFT):
+        front = -patient.half_depth
+        pectoral = ellipsoid(view, grid, (side * 95 * patient.scale, 95, front), (75, 58, muscle + 0.1), side * -0.5)
+        body += np.where(pectoral > 0, pectoral, 0) * 0.5
+        if breasts:
+            centre = (side * patient.half_width * rng.uniform(0.55, 0.68), sag * patient.height, front)
+            chord = ellipsoid(view, grid, centre, (68 * size, 62 * size, 42 * size), side * 0.3)
+            # Flatter above, so that only the lower edge stands out
+            body += chord * np.clip((y - centre[1]) / np.float32(60 * size) + 0.9, 0, 1) * 0.7
+    return body
+
+
+def draw_heart(patient, grid, view, rng):
+    """Returns chords [size, size] through the heart and, apart, through the great vessels at its top."""
+    width = patient.half_width
+    dome = patient.height * (patient.inspiration[RIGHT] + patient.inspiration[LEFT]) / 2
+    big = rng.uniform(0.82, 1.2)
+    centre = (width * rng.uniform(0.12, 0.22), dome - 42 * patient.scale * rng.uniform(0.6, 1.1), -30)
+    left = ellipsoid(
+        view, grid, centre, (66 * big * patient.scale, 47 * big * patient.scale, 48), rng.uniform(0.5, 0.95)
+    )
+    right = ellipsoid(
+        view, grid, (-width * 0.12, centre[1] + 2, -25), (30 * big * patient.scale, 48 * big * patient.scale, 40), 0.1
+    )
+    return smooth_union(left, right), _great_vessels(patient, grid, view, rng)
+
+
+def _great_vessels(patient, grid, view, rng):
+    """Returns chords through the aortic arch, descending aorta, pulmonary trunk and superior caval vein."""
+    s, age = patient.scale, patient.age
+    arch_y = patient.height * rng.uniform(0.2, 0.3)
+    arch = ellipsoid(view, grid, (rng.uniform(10, 20) * s, arch_y, 5), ((15 + 6 * age) * s, (15 + 5 * age) * s, 32))
+    trunk = ellipsoid(
+        view, grid, (rng.uniform(12, 24) * s, arch_y + rng.uniform(28, 40) * s, -20), (22 * s, 24 * s, 28)
+    )
+    caval = ellipsoid(view, grid, (-rng.uniform(12, 18) * s, arch_y + 12, -15), (13 * s, 62 * s, 13))
+    aorta = ellipsoid(view, grid, (rng.uniform(14, 24) * s, arch_y + 110 * s, 45), (14 * s, 120 * s, 14))
+    return smooth_union(arch, trunk, caval, aorta)
+
+
+def draw_airways(patient, rng):
+    """Returns the windpipe and main bronchi as `Tube`s; their `core` is set by the caller's attenuation of tissue."""
+    s = patient.scale
+    drift, fork = rng.normal(3, 4), patient.height * rng.uniform(0.26, 0.34)
+    trachea = np.array(
+        [[0, -160, -30], [0, -60, -20], [-0.3 * drift, 0, 5], [-drift, fork * 0.6, 15], [-drift, fork, 20]]
+    )
+    radius = rng.uniform(7, 9.5) * s
+    tubes = [(trachea, np.full(5, radius))]
+    for side, drop in ((RIGHT, 26), (LEFT, 20)):
+        path = np.array(
+            [
+                [-drift, fork - 2, 20],
+                [-drift + side * 16 * s, fork + 0.5 * drop, 18],
+                [side * 40 * s, fork + drop * s, 10],
+            ]
+        )
+        tubes.append((path, np.array([0.75, 0.65, 0.5]) * radius))
+    return [Tube(points, radii, radii, 0, 1.0, 1.0) for points, radii in tubes]
+
+
+def draw_vessels(patient, rng):
+    """Returns lung vessels as `Tube`s that branch from the hila; their attenuation is 1, to be scaled by the caller."""
+    tubes = []
+    thick = rng.uniform(0.85, 1.25)
+    for side in (RIGHT, LEFT):
+        hilum = np.array([side * 38 * patient.scale, patient.height * rng.uniform(0.36, 0.44), 0.0])
+        tubes += _tree(hilum, side, patient, thick, rng)
+    return tubes
+
+
+def _tree(hilum, side, patient, thick, rng):
+    """Returns one lung's vessels: some ten stems that fork seven times, each time thinner and shorter."""
+    stems = 12
+    angles = np.linspace(-1.45, 1.45, stems) + rng.normal(0, 0.12, stems)
+    heading = np.stack([side * np.cos(angles), np.sin(angles) * 1.15, rng.normal(0, 0.5, stems)], 1)
+    start, tubes = hilum + rng.normal(0, 7, (stems, 3)), []
+    radius, length = thick * patient.scale * rng.uniform(2.6, 4.2, stems), 22 * patient.scale
+    for _ in range(7):
+        heading /= np.linalg.norm(heading, axis=1, keepdims=True)
+        bend = heading + rng.normal(0, 0.2, heading.shape)
+        middle = start + heading * length * 0.5
+        stop = middle + bend * length * 0.5
+        tubes += [
+            Tube(np.stack(points), np.array([r, 0.92 * r, 0.84 * r]), np.array([r, 0.92 * r, 0.84 * r]), 0, 1.0, 1.0)
+            for points, r in zip(zip(start, middle, stop), radius)
+        ]
+        start, radius = np.repeat(stop, 2, axis=0), np.repeat(radius, 2) * rng.uniform(0.62, 0.88, 2 * len(radius))
+        heading, length = np.repeat(bend, 2, axis=0) + rng.normal(0, 0.38, (len(start), 3)), length * 0.9
+        keep = radius > 0.45 * patient.scale
+        start, radius, heading = start[keep], radius[keep], heading[keep]
+    return tubes

@@ -1,0 +1,73 @@
+import cv2
+import numpy as np
+import pytest
+
+from crass_tf.phantom import folder, render, write_folder
+from crass_tf.radiograph import InputError, read_radiograph
+
+
+def contents(path):
+    return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
+
+
+def write(path, count=3, **options):
+    return write_folder(path, **{"count": count, "seed": 7, "size": 64, "workers": 1, "progress": False} | options)
+
+
+def test_layout_and_lists(tmp_path):
+    out = write(tmp_path / "new" / "phantoms", count=7)
+    assert (out / "CRASS12/train.txt").read_text().split() == [f"phantom_0000{i}" for i in (0, 2, 3, 4, 5)]
+    assert (out / "CRASS12/val.txt").read_text().split() == ["phantom_00001", "phantom_00006"]
+    files = {str(file.relative_to(out)) for file in out.rglob("*.PNG")}
+    assert files == {
+        f"{place}/phantom_0000{i}.PNG" for place in ("CRASS12/image", "CRASS12/mask", "structures") for i in range(7)
+    }
+    mask = cv2.imread(str(out / "CRASS12/mask/phantom_00003.PNG"), cv2.IMREAD_UNCHANGED)
+    assert mask.shape == (64, 64) and set(np.unique(mask)) == {0, 255}
+
+
+def test_an_image_depends_neither_on_count_nor_on_workers(tmp_path):
+    few, again = contents(write(tmp_path / "a")), contents(write(tmp_path / "b"))
+    many = contents(write(tmp_path / "c", count=5, workers=2))
+    assert few == again
+    assert all(many[name] == data for name, data in few.items() if name.endswith("PNG"))
+
+
+def test_another_seed_gives_other_images(tmp_path):
+    one, other = contents(write(tmp_path / "a", count=1)), contents(write(tmp_path / "b", count=1, seed=8))
+    assert one["CRASS12/image/phantom_00000.PNG"] != other["CRASS12/image/phantom_00000.PNG"]
+
+
+def test_spacing_is_in_the_file(tmp_path):
+    out = write(tmp_path, count=2)
+    for index in range(2):
+        found = read_radiograph(out / f"CRASS12/image/phantom_0000{index}.PNG").spacing_mm
+        assert found == pytest.approx(render(7, index, 64).spacing_mm, rel=1e-9)
+
+
+@pytest.mark.parametrize("option", [{"count": 0}, {"size": 63}, {"seed": -1}, {"workers": 0}])
+def test_arguments_out_of_range_are_named(tmp_path, option):
+    with pytest.raises(InputError, match=f"{next(iter(option))}: found {next(iter(option.values()))}"):
+        write(tmp_path / "out", **option)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["CRASS12", "structures"])
+def test_a_folder_in_use_is_refused_and_left_alone(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=name):
+        write(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch, error):
+    def fail_at_two(seed, index, size):
+        if index == 2:
+            raise error
+        return render(seed, index, size)
+
+    monkeypatch.setattr(folder, "render", fail_at_two)
+    with pytest.raises(error):
+        write(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,79 @@
+import cv2
+import numpy as np
+import pytest
+
+from crass_tf.phantom import render, rendering
+from crass_tf.phantom.projection import lay
+
+COUNT, SIZE = 10, 128
+
+
+@pytest.fixture(scope="module")
+def phantoms():
+    return [render(3, index, SIZE) for index in range(COUNT)]
+
+
+def middle(mask):
+    rows, columns = np.nonzero(mask)
+    return rows.mean(), columns.mean()
+
+
+def test_types(phantoms):
+    for phantom in phantoms:
+        for image in (phantom.image, phantom.mask, phantom.structures):
+            assert image.dtype == np.uint8 and image.shape == (SIZE, SIZE)
+        assert phantom.structures.max() < 32
+        np.testing.assert_array_equal(phantom.mask, (phantom.structures & 3) > 0)
+
+
+def test_same_arguments_same_pixels(phantoms):
+    again = render(3, 4, SIZE)
+    np.testing.assert_array_equal(again.image, phantoms[4].image)
+    np.testing.assert_array_equal(again.structures, phantoms[4].structures)
+    assert again.spacing_mm == phantoms[4].spacing_mm
+
+
+def test_two_clavicles_on_their_sides(phantoms):
+    for phantom in phantoms:
+        assert cv2.connectedComponents(phantom.mask)[0] - 1 == 2
+        assert 0.005 < phantom.mask.mean() < 0.04
+        right, left = (middle(phantom.structures & bit) for bit in (1, 2))
+        assert right[1] < left[1]  # the patient's right is the image's left
+        assert max(right[0], left[0]) < SIZE / 2
+
+
+def test_lungs_and_heart_lie_where_they_belong(phantoms):
+    for phantom in phantoms:
+        right, left, heart = (middle(phantom.structures & bit) for bit in (4, 8, 16))
+        assert right[1] < heart[1] < left[1]
+        assert heart[0] > right[0]
+        assert not np.any((phantom.structures & 12) == 12)
+
+
+def test_lungs_are_darker_than_the_heart(phantoms):
+    for phantom in phantoms:
+        grey = phantom.image.astype(float)
+        assert np.median(grey[(phantom.structures & 12) > 0]) + 15 < np.median(grey[(phantom.structures & 16) > 0])
+
+
+def test_clavicles_go_on_beyond_the_rib_cage(monkeypatch):
+    silhouettes = []
+
+    def spy(view, tubes, hard=False):
+        image = lay(view, tubes, hard)
+        if hard:
+            silhouettes.append(image > 0)
+        return image
+
+    monkeypatch.setattr(rendering, "lay", spy)
+    phantom = render(3, 0, SIZE)
+    for bone, bit in zip(silhouettes, (1, 2)):
+        annotated = (phantom.structures & bit) > 0
+        assert np.all(bone[annotated])
+        assert 0.4 < annotated.sum() / bone.sum() < 0.9
+
+
+def test_spacing_fits_a_detector():
+    spacings = [render(5, index, 64).spacing_mm for index in range(6)]
+    assert len(set(spacings)) == 6
+    assert all(row == column and 330 < 64 * row < 480 for row, column in spacings)
