@@ -1,0 +1,153 @@
+"""Building the CRASS12 data set for TensorFlow Datasets from the folder as published."""
+
+import contextlib
+import os
+import shutil
+
+from crass_tf import folder
+from crass_tf.files import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows: two builds at once are not kept apart there.
+    fcntl = None
+
+# The config that `tfds.load("crass12")` means.
+NATIVE = "native"
+# How TFDS begins the names of what it has not finished.
+UNFINISHED = "incomplete."
+
+
+def build(manual_dir, data_dir=None, configs=(), spacing_mm=None, overwrite=False):
+    """Builds the config `native`, and the named ones too, from `manual_dir/CRASS12`.
+
+    Prints what is unusual about the folder, and one line for each config. A config that exists already is kept, with
+    a line that says so, unless `overwrite` is set; then it gives way only once the new one is complete. A build that
+    fails leaves nothing behind, and the next one removes what a killed build left.
+
+    Args:
+        manual_dir: the folder that holds `CRASS12`.
+        data_dir: where TFDS keeps its data sets; None for TFDS' default.
+        configs: names of further configs: `512x512`, `1024x1024` or another HEIGHTxWIDTH in multiples of 32.
+        spacing_mm: pixel spacing `(row, column)` that outranks what the files say, or None.
+        overwrite: whether to build configs anew that exist already.
+
+    Returns:
+        The list of the prepared TFDS builders, `native` first.
+
+    Raises:
+        InputError: one line that names the file or argument, what was found and what was expected.
+    """
+    splits = folder.read_folder(manual_dir)
+    rule = folder.read_spacing_rule(manual_dir, splits, spacing_mm)
+    fingerprint = folder.fingerprint(splits, rule)
+    make_builder = _builder_maker(data_dir, rule.option_mm)
+    names = [NATIVE, *(name for name in dict.fromkeys(configs) if name != NATIVE)]
+    for name in names:
+        make_builder(name)
+    for line in folder.remarks(manual_dir, splits):
+        print(line)
+    return [_prepare(make_builder, name, manual_dir, fingerprint, overwrite) for name in names]
+
+
+def _builder_maker(data_dir, spacing_mm):
+    """Returns a function from a config's name to its TFDS builder; InputError for names that are none."""
+    # TFDS is heavy: folders are checked before it is imported.
+    from tfds_builder.crass12.crass12_dataset_builder import Builder
+
+    def make_builder(name):
+        if Builder.get_builder_config(name) is None:
+            known = ", ".join(Builder.builder_configs)
+            raise InputError(f"config {name}: not known, expected one of {known} or another HEIGHTxWIDTH")
+        return Builder(config=name, data_dir=data_dir, spacing_mm=spacing_mm, verbose=False)
+
+    return make_builder
+
+
+def _prepare(make_builder, name, manual_dir, fingerprint, overwrite):
+    """Returns the builder of a config, prepared now or before, and prints a line on it."""
+    builder = make_builder(name)
+    path = builder.data_path
+    with _alone_in(path.parent):
+        _remove_unfinished(path)
+        if path.exists() and not overwrite:
+            _print_kept(builder, fingerprint)
+            return builder
+        with _set_aside(path):
+            builder = make_builder(name)
+            _download_and_prepare(builder, manual_dir)
+    print(builder.summary())
+    return builder
+
+
+def _download_and_prepare(builder, manual_dir):
+    """Runs TFDS; gives the user's mistakes back as they were before TFDS wrapped them."""
+    import tensorflow_datasets as tfds
+
+    try:
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
+    except Exception as error:
+        mistake = error
+        while mistake is not None and not isinstance(mistake, InputError):
+            mistake = mistake.__cause__ or mistake.__context__
+        if mistake is None:
+            raise
+        raise mistake from None
+
+
+def _print_kept(builder, fingerprint):
+    same = builder.info.metadata.get("fingerprint") == fingerprint
+    note = (
+        "kept as built before" if same else "kept, but built from OTHER files or spacing; overwrite it to build it anew"
+    )
+    print(f"{note}: {builder.summary()}")
+
+
+@contextlib.contextmanager
+def _alone_in(path):
+    """Makes the folder and holds a lock on it, which ends with the process; InputError where another build holds it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{path}: found a file in its way, expected a folder to build into") from None
+    handle = os.open(path, os.O_RDONLY) if fcntl else None
+    try:
+        if fcntl:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise InputError(f"{path}: another process is building here; try again when it has ended") from None
+    finally:
+        if fcntl:
+            os.close(handle)
+
+
+def _remove_unfinished(path):
+    """Removes what killed builds left beside the prepared data set `path`, and `path` itself where it is no whole one."""
+    aside = _aside(path)
+    if aside.exists() and not path.exists():
+        aside.rename(path)
+    for left_over in path.parent.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(left_over)
+    if path.exists() and not (path / "dataset_info.json").exists():
+        shutil.rmtree(path)
+
+
+@contextlib.contextmanager
+def _set_aside(path):
+    """Moves `path`, where it exists, out of the way; removes it on success and puts it back on any error."""
+    aside = _aside(path)
+    if path.exists():
+        path.rename(aside)
+    try:
+        yield
+    except BaseException:
+        if aside.exists():
+            aside.rename(path)
+        raise
+    if aside.exists():
+        shutil.rmtree(aside)
+
+
+def _aside(path):
+    return path.parent / f"{UNFINISHED}before_{path.name}"

@@ -1,0 +1,1 @@
+"""The CRASS12 data set: chest radiographs with clavicle masks."""
