@@ -123,7 +123,7 @@ def _alone_in(path):
 
 
 def _remove_unfinished(path):
-    """Removes what killed builds left beside the prepared data set `path`, and `path` itself where it is no whole one."""
+    """Removes what killed builds left beside the prepared data set `path`, and `path` itself if it is half a one."""
     aside = _aside(path)
     if aside.exists() and not path.exists():
         aside.rename(path)

@@ -130,7 +130,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             print(self.summary())
 
     def summary(self):
-        """Returns one line on the prepared data set: where it lies, examples per split, spacing and mask values seen."""
+        """Returns one line on the prepared data set: where it lies, examples, spacing and mask values seen."""
         counts = ", ".join(f"{name} {split.num_examples}" for name, split in self.info.splits.items())
         spacings = list(self.info.metadata["native_spacing"])
         spacing = ", ".join(spacings[:3]) + (f" and {len(spacings) - 3} more" if len(spacings) > 3 else "")

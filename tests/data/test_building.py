@@ -1,0 +1,238 @@
+import os
+import pathlib
+import pickle
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+import tfds_builder
+from crass_tf.data.building import build
+from crass_tf.files import InputError
+from crass_tf.geometry import Letterbox
+from crass_tf.radiograph import write_png
+
+ROOT = pathlib.Path(__file__).parents[2]
+# Three training radiographs, 0001 to 0003, and 0004 for validation; 64 x 80 pixels, masks of 0 and 255.
+DUMMY_DATA = ROOT / "tfds_builder/crass12/dummy_data"
+JSRT_ODD = pathlib.Path(os.environ.get("CRASS_TF_JSRT_ODD", ROOT / "../shared/data/jsrt-odd"))
+
+
+@pytest.fixture
+def manual_dir(tmp_path):
+    return shutil.copytree(DUMMY_DATA, tmp_path / "manual")
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    return tmp_path / "data"
+
+
+def examples(data_dir, config="native", split="train"):
+    """Returns `{image_id: example}` of a prepared data set."""
+    loaded = tfds.as_numpy(tfds.load(f"crass12/{config}", split=split, data_dir=data_dir))
+    return {example["image_id"].decode(): example for example in loaded}
+
+
+def leavings(data_dir):
+    return [str(path) for path in data_dir.rglob("*") if "incomplete" in path.name]
+
+
+def test_build_and_load(manual_dir, data_dir, capsys):
+    builders = build(manual_dir, data_dir, ["512x512", "64x96", "512x512"])
+    assert [builder.info.full_name for builder in builders] == [
+        f"crass12/{config}/1.0.0" for config in ("native", "512x512", "64x96")
+    ]
+    lines = capsys.readouterr().out.splitlines()
+    assert f"{manual_dir}/CRASS12: found 4 radiographs; CRASS12 as published has 284" in lines
+    assert (
+        f"{data_dir}/crass12/64x96/1.0.0: train 3, validation 1; native spacing unknown; mask values seen: 0, 255"
+    ) in lines
+
+    native = examples(data_dir)
+    assert sorted(native) == ["0001", "0002", "0003"]
+    assert native["0001"]["image"].shape == native["0001"]["segmentation_mask"].shape == (64, 80, 1)
+    assert set(np.unique(native["0001"]["segmentation_mask"])) == {0, 1}
+    assert native["0001"]["spacing_mm"].dtype == np.float32 and np.isnan(native["0001"]["spacing_mm"]).all()
+    features = builders[0].info.features
+    assert features["segmentation_mask"].names == ["background", "clavicle"]
+    assert builders[0].info.supervised_keys == ("image", "segmentation_mask")
+
+
+def test_loads_in_a_process_without_our_code(manual_dir, data_dir, tmp_path):
+    build(manual_dir, data_dir, ["512x512", "64x96"])
+    code = (
+        "import sys, tensorflow_datasets as tfds\n"
+        f"shapes = [tfds.load(name, split='train', data_dir={str(data_dir)!r}).element_spec['image'].shape.as_list()"
+        " for name in ('crass12', 'crass12/512x512', 'crass12/64x96')]\n"
+        "assert not [name for name in sys.modules if name.split('.')[0] in ('crass_tf', 'tfds_builder')]\n"
+        "print(shapes)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.strip() == "[[None, None, 1], [512, 512, 1], [64, 96, 1]]", done.stderr
+
+
+def test_load_with_registered_builder(manual_dir, data_dir, capsys):
+    assert tfds_builder
+    download_config = tfds.download.DownloadConfig(manual_dir=manual_dir)
+    loaded = tfds.load("crass12", data_dir=data_dir, download_and_prepare_kwargs={"download_config": download_config})
+    assert {split: len(dataset) for split, dataset in loaded.items()} == {"train": 3, "validation": 1}
+    assert "mask values seen: 0, 255" in capsys.readouterr().out
+
+
+def test_letterboxed_is_letterbox_of_native(manual_dir, data_dir):
+    build(manual_dir, data_dir, ["32x64"], spacing_mm=(0.5, 0.25))
+    # 64 x 80 into 32 x 64: halved to 32 x 40, twelve columns of padding on each side.
+    box = Letterbox.fit((64, 80), (32, 64))
+    assert (box.inner, box.offset) == ((32, 40), (0, 12))
+    native, boxed = examples(data_dir), examples(data_dir, "32x64")
+    assert native.keys() == boxed.keys()
+    for name, example in native.items():
+        image, mask = example["image"][..., 0], example["segmentation_mask"][..., 0]
+        np.testing.assert_array_equal(boxed[name]["image"][..., 0], box.image_to_model(image))
+        np.testing.assert_array_equal(boxed[name]["segmentation_mask"][..., 0], box.mask_to_model(mask))
+        np.testing.assert_array_equal(example["spacing_mm"], [0.5, 0.25])
+        np.testing.assert_array_equal(boxed[name]["spacing_mm"], [1.0, 0.5])
+
+
+def test_spacing_file_and_header(manual_dir, data_dir):
+    (manual_dir / "CRASS12/spacing.json").write_text('{"spacing_mm": [0.4, 0.3]}')
+    write_png(manual_dir / "CRASS12/image/0002.PNG", np.full((64, 80), 7, np.uint8), spacing_mm=(0.5, 0.2))
+    builder = build(manual_dir, data_dir)[0]
+    spacings = {name: example["spacing_mm"] for name, example in examples(data_dir).items()}
+    np.testing.assert_allclose(spacings["0001"], [0.4, 0.3])
+    np.testing.assert_allclose(spacings["0002"], [0.5, 0.2])
+    assert builder.info.metadata["native_spacing"] == {
+        "0.4 x 0.3 mm (CRASS12/spacing.json)": 3,
+        "0.5 x 0.2 mm (file header)": 1,
+    }
+
+
+def test_masks_of_0_and_1_give_the_same_examples(manual_dir, data_dir, tmp_path):
+    build(manual_dir, data_dir)
+    expected = examples(data_dir)
+    for path in (manual_dir / "CRASS12/mask").iterdir():
+        mask = tfds.core.utils.image_utils.decode_image(path.read_bytes())[..., 0] > 0
+        write_png(path, mask.astype(np.uint8))
+    builder = build(manual_dir, tmp_path / "other")[0]
+    assert builder.info.metadata["mask_values"] == [0, 1]
+    for name, example in examples(tmp_path / "other").items():
+        for key in ("image", "segmentation_mask", "spacing_mm"):
+            np.testing.assert_array_equal(example[key], expected[name][key])
+
+
+def test_builder_survives_pickling(data_dir):
+    builder = tfds.builder("crass12/64x96", data_dir=data_dir, spacing_mm=(0.5, 0.25))
+    again = pickle.loads(pickle.dumps(builder))
+    assert again.builder_config.image_size == (64, 96)
+    assert again._original_state == builder._original_state
+    assert again._spacing_mm == (0.5, 0.25)
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:200])
+
+
+BAD_FOLDERS = {
+    "no-crass12": (lambda c: c.rename(c.parent / "other"), "CRASS12: folder not found"),
+    "no-mask": (lambda c: (c / "mask/0004.PNG").unlink(), "mask/0004.PNG"),
+    "mask-size": (lambda c: write_png(c / "mask/0003.PNG", np.zeros((65, 80), np.uint8)), "mask/0003.PNG"),
+    "empty-png": (lambda c: (c / "image/0001.PNG").write_bytes(b""), "image/0001.PNG"),
+    "truncated-image": (lambda c: truncate(c / "image/0004.PNG"), "image/0004.PNG"),
+    "truncated-mask": (lambda c: truncate(c / "mask/0002.PNG"), "mask/0002.PNG"),
+    "in-both": (lambda c: (c / "val.txt").write_text("0004\n0002\n"), "val.txt"),
+    "dot-dot": (lambda c: (c / "val.txt").write_text("../image/0004\n"), "val.txt"),
+}
+
+
+@pytest.mark.parametrize("break_it, named", BAD_FOLDERS.values(), ids=BAD_FOLDERS)
+def test_bad_folder_then_mended(manual_dir, data_dir, break_it, named):
+    break_it(manual_dir / "CRASS12")
+    with pytest.raises(InputError) as caught:
+        build(manual_dir, data_dir)
+    assert named in str(caught.value) and "\n" not in str(caught.value)
+    assert not leavings(data_dir)
+    shutil.rmtree(manual_dir)
+    shutil.copytree(DUMMY_DATA, manual_dir)
+    assert build(manual_dir, data_dir)[0].info.splits.total_num_examples == 4
+    assert len(examples(data_dir)) == 3
+
+
+def test_unknown_config_stops_before_work(manual_dir, data_dir):
+    with pytest.raises(InputError, match="config big: not known, expected one of native, 512x512, 1024x1024 or"):
+        build(manual_dir, data_dir, ["big"])
+    with pytest.raises(InputError, match="config 500x512: expected HEIGHTxWIDTH in multiples of 32"):
+        build(manual_dir, data_dir, ["500x512"])
+    assert not data_dir.exists()
+
+
+def test_kept_until_overwritten(manual_dir, data_dir, capsys):
+    build(manual_dir, data_dir)
+    build(manual_dir, data_dir)
+    assert "kept as built before: " in capsys.readouterr().out
+    write_png(manual_dir / "CRASS12/image/0001.PNG", np.full((64, 80), 7, np.uint8))
+    build(manual_dir, data_dir)
+    assert "kept, but built from OTHER files" in capsys.readouterr().out
+    assert examples(data_dir)["0001"]["image"].max() > 7
+    build(manual_dir, data_dir, overwrite=True)
+    assert (examples(data_dir)["0001"]["image"] == 7).all()
+    assert not leavings(data_dir)
+
+
+def test_failed_overwrite_keeps_what_was_there(manual_dir, data_dir):
+    build(manual_dir, data_dir)
+    truncate(manual_dir / "CRASS12/image/0001.PNG")
+    with pytest.raises(InputError, match="truncated"):
+        build(manual_dir, data_dir, overwrite=True)
+    assert len(examples(data_dir)) == 3
+    assert not leavings(data_dir)
+
+
+def test_leavings_of_killed_builds(manual_dir, data_dir):
+    for name in ("incomplete.A1B2C3_1.0.0", "1.0.0"):
+        (data_dir / "crass12/native" / name).mkdir(parents=True)
+        (data_dir / "crass12/native" / name / "crass12-train.tfrecord-00000-of-00001").write_bytes(b"half")
+    build(manual_dir, data_dir)
+    assert len(examples(data_dir)) == 3
+    assert not leavings(data_dir)
+    # Killed while it replaced a data set: the old one is still there, aside.
+    (data_dir / "crass12/native/1.0.0").rename(data_dir / "crass12/native/incomplete.before_1.0.0")
+    truncate(manual_dir / "CRASS12/image/0001.PNG")
+    with pytest.raises(InputError, match="truncated"):
+        build(manual_dir, data_dir, overwrite=True)
+    assert len(examples(data_dir)) == 3
+
+
+def test_data_dir_is_a_file(manual_dir, data_dir):
+    data_dir.write_text("")
+    with pytest.raises(InputError, match="found a file in its way"):
+        build(manual_dir, data_dir)
+
+
+def test_one_build_at_a_time(manual_dir, data_dir):
+    fcntl = pytest.importorskip("fcntl")
+    (data_dir / "crass12/native").mkdir(parents=True)
+    handle = os.open(data_dir / "crass12/native", os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(InputError, match="another process is building here"):
+        build(manual_dir, data_dir)
+    os.close(handle)
+    build(manual_dir, data_dir)
+
+
+@pytest.mark.skipif(not JSRT_ODD.is_dir(), reason=f"no real radiographs at {JSRT_ODD}")
+def test_real_radiographs(data_dir):
+    for builder in build(JSRT_ODD, data_dir, ["512x512"]):
+        assert {name: split.num_examples for name, split in builder.info.splits.items()} == {
+            "train": 100,
+            "validation": 24,
+        }
+    for config, spacing_mm in (("native", 0.35), ("512x512", 0.7)):
+        loaded = examples(data_dir, config, "validation")
+        np.testing.assert_allclose([example["spacing_mm"] for example in loaded.values()], spacing_mm, rtol=1e-6)
+        # Clavicles cover one to three pixels in a hundred.
+        shares = [example["segmentation_mask"].mean() for example in loaded.values()]
+        assert min(shares) > 0.005 and max(shares) < 0.04

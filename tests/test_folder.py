@@ -1,0 +1,194 @@
+import math
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+
+from crass_tf import folder
+from crass_tf.files import InputError
+from crass_tf.radiograph import write_png
+
+# Three training radiographs, 0001 to 0003, and 0004 for validation; 64 x 80 pixels.
+DUMMY_DATA = pathlib.Path(__file__).parents[1] / "tfds_builder/crass12/dummy_data"
+
+
+@pytest.fixture
+def manual_dir(tmp_path):
+    return shutil.copytree(DUMMY_DATA, tmp_path / "manual")
+
+
+@pytest.fixture
+def crass12(manual_dir):
+    return manual_dir / "CRASS12"
+
+
+def ids(splits):
+    return {split: [example.image_id for example in examples] for split, examples in splits.items()}
+
+
+def write_pair(crass12, name, height, width, spacing_mm=None):
+    write_png(crass12 / "image" / f"{name}.PNG", np.zeros((height, width), np.uint8), spacing_mm)
+    write_png(crass12 / "mask" / f"{name}.PNG", np.zeros((height, width), np.uint8))
+
+
+class TestSplits:
+    def test_published_form(self, manual_dir, crass12):
+        splits = folder.read_folder(manual_dir)
+        assert ids(splits) == {"train": ["0001", "0002", "0003"], "validation": ["0004"]}
+        assert splits["validation"] == [
+            folder.Example("0004", crass12 / "image" / "0004.PNG", crass12 / "mask" / "0004.PNG")
+        ]
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"0003\n0001\n0002",
+            b"0001.PNG\n0002.png\n0003\n",
+            b"\xef\xbb\xbf0001\r\n0002\r\n\r\n0003\r\n\r\n",
+            b"/home/me/CRASS12/image/0001.PNG\nC:\\data\\0002.PNG\n  image/0003  \n",
+        ],
+        ids=["unsorted", "suffixes", "bom-crlf-blank", "paths"],
+    )
+    def test_forms_of_lines(self, manual_dir, crass12, content):
+        (crass12 / "train.txt").write_bytes(content)
+        assert ids(folder.read_folder(manual_dir))["train"] == ["0001", "0002", "0003"]
+
+    def test_dots_in_names_and_small_suffixes(self, manual_dir, crass12):
+        for kind in ("image", "mask"):
+            (crass12 / kind / "0001.PNG").rename(crass12 / kind / "site.a.1.png")
+            (crass12 / kind / "0002.PNG").rename(crass12 / kind / "site.a.2.PNG")
+        (crass12 / "train.txt").write_text("site.a.1\nsite.a.2.PNG\n")
+        assert ids(folder.read_folder(manual_dir))["train"] == ["site.a.1", "site.a.2"]
+
+    def test_remarks(self, manual_dir, crass12):
+        write_pair(crass12, "extra", 64, 80)
+        lines = folder.remarks(manual_dir, folder.read_folder(manual_dir))
+        assert len(lines) == 2
+        assert "found 5 radiographs" in lines[0] and "284" in lines[0]
+        assert "1 radiographs are left out" in lines[1] and lines[1].endswith(": extra")
+
+
+# What breaks the folder; then what the message has to hold: the file, what was found, what was expected.
+BAD_FOLDERS = {
+    "no-crass12": (lambda c: c.rename(c.parent / "other"), ["CRASS12: folder not found", "expected CRASS12/"]),
+    "no-masks": (lambda c: shutil.rmtree(c / "mask"), ["CRASS12/mask: folder not found"]),
+    "no-train": (lambda c: (c / "train.txt").unlink(), ["CRASS12/train.txt: file not found"]),
+    "no-splits": (
+        lambda c: [(c / name).unlink() for name in ("train.txt", "val.txt")],
+        ["CRASS12/train.txt and ", "CRASS12/val.txt: file not found", "one radiograph a line"],
+    ),
+    "no-image": (lambda c: (c / "image/0002.PNG").unlink(), ["image/0002.PNG: file not found", "train.txt names 0002"]),
+    "no-mask": (lambda c: (c / "mask/0004.PNG").unlink(), ["mask/0004.PNG: file not found", "val.txt names 0004"]),
+    "in-both": (lambda c: (c / "val.txt").write_text("0004\n0002\n"), ["val.txt: found 0002", "train.txt"]),
+    "twice": (lambda c: (c / "val.txt").write_text("0004\nimage/0004.PNG"), ["val.txt", "0004", "line 2", "once"]),
+    "dot-dot": (lambda c: (c / "val.txt").write_text("\n../image/0004\n"), ["val.txt", "'..'", "line 2"]),
+    "empty-split": (lambda c: (c / "val.txt").write_text("\n \n"), ["val.txt: found no name", "expected"]),
+    "no-name": (lambda c: (c / "val.txt").write_text("0004\nimage/\n"), ["val.txt: found no name in line 2"]),
+    "utf-16": (lambda c: (c / "val.txt").write_bytes("0004\n".encode("utf-16")), ["val.txt", "UTF-8"]),
+    "empty-png": (lambda c: (c / "image/0001.PNG").write_bytes(b""), ["image/0001.PNG", "empty", "expected"]),
+    "text-png": (lambda c: (c / "mask/0001.PNG").write_text("no image, only text"), ["mask/0001.PNG", "no PNG"]),
+    "half-a-header": (
+        lambda c: (c / "image/0001.PNG").write_bytes((c / "image/0001.PNG").read_bytes()[:20]),
+        ["image/0001.PNG", "truncated after 20 bytes"],
+    ),
+    "mask-size": (
+        lambda c: write_png(c / "mask/0003.PNG", np.zeros((64, 81), np.uint8)),
+        ["mask/0003.PNG", "64 x 81", "expected its radiograph's 64 x 80"],
+    ),
+    "two-suffixes": (
+        lambda c: shutil.copy(c / "image/0001.PNG", c / "image/0001.png"),
+        ["image/0001.png: found 0001.PNG beside it"],
+    ),
+}
+
+
+@pytest.mark.parametrize("break_it, parts", BAD_FOLDERS.values(), ids=BAD_FOLDERS)
+def test_bad_folder(manual_dir, crass12, break_it, parts):
+    break_it(crass12)
+    with pytest.raises(InputError) as caught:
+        folder.read_folder(manual_dir)
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+def test_crass12_itself_given(crass12):
+    with pytest.raises(InputError, match=f"give its parent, {crass12.parent}$"):
+        folder.read_folder(crass12)
+
+
+def test_manual_dir_missing(tmp_path):
+    with pytest.raises(InputError, match="nowhere: folder not found"):
+        folder.read_folder(tmp_path / "nowhere")
+
+
+class TestExample:
+    def test_mask_is_0_and_1(self, manual_dir):
+        radiograph, mask, mask_values = folder.read_example(folder.read_folder(manual_dir)["train"][0])
+        assert radiograph.image.shape == mask.shape == (64, 80)
+        assert mask_values == [0, 255]
+        assert mask.dtype == np.uint8 and set(np.unique(mask)) == {0, 1}
+
+    def test_truncated_png(self, manual_dir):
+        example = folder.read_folder(manual_dir)["train"][0]
+        example.image_path.write_bytes(example.image_path.read_bytes()[:300])
+        with pytest.raises(InputError, match="image/0001.PNG: the PNG file is truncated after 300 bytes"):
+            folder.read_example(example)
+
+
+class TestSpacing:
+    def resolve(self, manual_dir, option_mm=None):
+        """Returns `(spacing_mm, source)` of the validation radiograph."""
+        splits = folder.read_folder(manual_dir)
+        rule = folder.read_spacing_rule(manual_dir, splits, option_mm)
+        radiograph, _, _ = folder.read_example(splits["validation"][0])
+        return rule.resolve(radiograph.spacing_mm)
+
+    def test_order(self, manual_dir, crass12):
+        assert self.resolve(manual_dir) == (None, "unknown")
+        (crass12 / "spacing.json").write_text('{"spacing_mm": [0.4, 0.3]}')
+        assert self.resolve(manual_dir) == ((0.4, 0.3), "CRASS12/spacing.json")
+        write_pair(crass12, "0004", 64, 80, spacing_mm=(0.5, 0.2))
+        # The header counts whole pixels per metre: 1000 / 0.5 = 2000 and 1000 / 0.2 = 5000 are whole.
+        assert self.resolve(manual_dir) == ((0.5, 0.2), "file header")
+        assert self.resolve(manual_dir, (0.7, 0.6)) == ((0.7, 0.6), "as asked for")
+
+    def test_documented_spacing_of_large_radiographs(self, manual_dir, crass12):
+        for name in ("0001", "0002", "0003", "0004"):
+            write_pair(crass12, name, 1500, 1520)
+        spacing_mm, source = self.resolve(manual_dir)
+        assert spacing_mm == (0.25, 0.25) and "documented" in source
+        write_pair(crass12, "0002", 1499, 1520)
+        assert self.resolve(manual_dir) == (None, "unknown")
+
+    @pytest.mark.parametrize(
+        "content",
+        ["", "0.35", "[0.35, 0.35]", '{"spacing": [1, 1]}', '{"spacing_mm": 0.35}', '{"spacing_mm": [0.35]}']
+        + ['{"spacing_mm": [0.35, 0]}', '{"spacing_mm": [0.35, NaN]}', '{"spacing_mm": ["0.35", "0.35"]}'],
+    )
+    def test_bad_spacing_file(self, manual_dir, crass12, content):
+        (crass12 / "spacing.json").write_text(content)
+        with pytest.raises(InputError, match=r"CRASS12/spacing\.json.*expected") as caught:
+            self.resolve(manual_dir)
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("option_mm", [(0.35,), (0.35, -1), (0.35, math.inf), 0.35, "0.35"])
+    def test_bad_option(self, manual_dir, option_mm):
+        with pytest.raises(InputError, match="spacing_mm: found .* expected two lengths"):
+            self.resolve(manual_dir, option_mm)
+
+
+def test_fingerprint_tells_changes(manual_dir, crass12):
+    def fingerprint(option_mm=None):
+        splits = folder.read_folder(manual_dir)
+        return folder.fingerprint(splits, folder.read_spacing_rule(manual_dir, splits, option_mm))
+
+    first = fingerprint()
+    assert fingerprint() == first
+    assert fingerprint((1, 1)) != first
+    (crass12 / "train.txt").write_text("0003\n0001.PNG\n0002\n")
+    assert fingerprint() == first
+    shutil.copy(crass12 / "mask/0002.PNG", crass12 / "mask/0001.PNG")
+    assert fingerprint() != first
