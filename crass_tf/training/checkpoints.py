@@ -15,14 +15,14 @@ KEPT = 2
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Writes `RUN/history.csv` and `RUN/checkpoints/epoch_NNNN.weights.h5` after each epoch.
+    """Writes `RUN/history.csv` and, in `RUN/checkpoints`, `average_NNNN` and `epoch_NNNN.weights.h5` after each epoch.
 
-    The checkpoint is written last: an epoch counts as completed once its checkpoint is in place.
+    The latter, with the optimizer's state, is written last: an epoch counts as completed once it is in place.
     """
 
-    def __init__(self, run):
+    def __init__(self, run, averaged):
         super().__init__()
-        self._run, self.rows = pathlib.Path(run), []
+        self._run, self._averaged, self.rows = pathlib.Path(run), averaged, []
 
     def restore(self, model):
         """Loads the newest checkpoint into a compiled model and returns the number of completed epochs, or 0."""
@@ -31,6 +31,7 @@ class Checkpoints(keras.callbacks.Callback):
             return 0
         model.optimizer.build(model.trainable_variables)
         model.load_weights(_path(self._run, found[-1]))
+        self._averaged.load_weights(_path(self._run, found[-1], "average"))
         with (self._run / HISTORY).open(newline="", encoding="utf-8") as file:
             self.rows = list(csv.DictReader(file))[: found[-1]]
         return found[-1]
@@ -40,13 +41,11 @@ class Checkpoints(keras.callbacks.Callback):
         values = {name: f"{float(value):.6g}" for name, value in (logs or {}).items()}
         self.rows.append({"epoch": str(epoch + 1)} | values)
         write_text(self._run / HISTORY, _as_csv(self.rows))
-        with atomic_file(_path(self._run, epoch + 1)) as temporary:
-            # Keras insists on the suffix `.weights.h5`, of which a temporary name keeps only the last part.
-            weights = temporary.with_suffix(".weights.h5")
-            self.model.save_weights(weights)
-            weights.replace(temporary)
+        _save_weights(self._averaged, _path(self._run, epoch + 1, "average"))
+        _save_weights(self.model, _path(self._run, epoch + 1))
         for old in completed_epochs(self._run)[:-KEPT]:
             _path(self._run, old).unlink()
+            _path(self._run, old, "average").unlink(missing_ok=True)
 
 
 def completed_epochs(run):
@@ -56,8 +55,16 @@ def completed_epochs(run):
     return sorted(int(match[1]) for match in matches if match)
 
 
-def _path(run, epoch):
-    return pathlib.Path(run) / FOLDER / f"epoch_{epoch:04d}.weights.h5"
+def _path(run, epoch, kind="epoch"):
+    return pathlib.Path(run) / FOLDER / f"{kind}_{epoch:04d}.weights.h5"
+
+
+def _save_weights(model, path):
+    with atomic_file(path) as temporary:
+        # Keras insists on the suffix `.weights.h5`, of which a temporary name keeps only the last part.
+        whole = temporary.with_suffix(".weights.h5")
+        model.save_weights(whole)
+        whole.replace(temporary)
 
 
 def _as_csv(rows):

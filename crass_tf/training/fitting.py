@@ -1,5 +1,6 @@
 """Fits the U-Net: XLA, precision, schedule, weight averaging, checkpoints, resuming. Runs on any Keras backend."""
 
+import dataclasses
 import pathlib
 import time
 
@@ -7,7 +8,8 @@ import keras
 
 from crass_tf.data.pipeline import array_batches
 from crass_tf.files import InputError, atomic_file
-from crass_tf.model import IoU, dice_cross_entropy, unet
+from crass_tf.model import DEFAULT_FILTERS, IoU, dice_cross_entropy, unet
+from crass_tf.training.averaging import WeightAverage
 from crass_tf.training.checkpoints import Checkpoints, completed_epochs
 from crass_tf.training.settings import FILE_NAME, Settings
 
@@ -21,17 +23,17 @@ def fit(batches_from, validation, steps_per_epoch, run, settings, *, init=None, 
     Args:
         batches_from: function of the initial epoch that returns what `keras.Model.fit` takes: a `tf.data.Dataset` of
             all epochs' batches, or a `keras.utils.PyDataset`. Images float32 `[B, H, W, 1]` from 0 to 255, masks 0/1.
-        validation: batches of the same form, or a pair of arrays, or None.
+        validation: batches of the same form, or (images, masks, batch size), or None.
         steps_per_epoch: batches in each epoch.
         run: the run's folder.
         settings: `Settings`.
         init: path of a `.keras` file to start from, with the same filters.
         resume: go on from the last completed epoch.
-        callbacks: further Keras callbacks.
+        callbacks: functions that return a further Keras callback, given the model with the averaged weights.
         verbose: as in `keras.Model.fit`.
 
     Returns:
-        The trained float32 `keras.Model`, weights averaged, not compiled.
+        The float32 `keras.Model` with the averaged weights.
 
     Raises:
         InputError: where the folder holds another run, or there is nothing to resume, or init does not fit.
@@ -40,9 +42,10 @@ def fit(batches_from, validation, steps_per_epoch, run, settings, *, init=None, 
     _claim(run, settings, resume)
     if steps_per_epoch < 1:
         raise InputError(f"batch_size: found {settings.batch_size}, more than there are training radiographs")
-    model = build(settings, init)
+    model, averaged = build(settings, init), build(dataclasses.replace(settings, precision="float32"), init)
     compile_model(model, settings, steps_per_epoch)
-    checkpoints = Checkpoints(run)
+    averaged.compile(loss=dice_cross_entropy, metrics=[IoU()], jit_compile=settings.jit_compile)
+    checkpoints = Checkpoints(run, averaged)
     first = checkpoints.restore(model) if resume else 0
     settings.save(run)
     if verbose:
@@ -52,16 +55,18 @@ def fit(batches_from, validation, steps_per_epoch, run, settings, *, init=None, 
     if first < settings.epochs:
         model.fit(
             batches_from(first),
-            validation_data=validation,
             epochs=settings.epochs,
             initial_epoch=first,
             steps_per_epoch=steps_per_epoch,
-            # Averaged weights are swapped in for validation only; last, so that what draws at its end still has them.
-            callbacks=[EpochFacts(), *callbacks, checkpoints, keras.callbacks.SwapEMAWeights()],
+            callbacks=[
+                WeightAverage(averaged, settings.ema_momentum, validation),
+                EpochFacts(),
+                *(make(averaged) for make in callbacks),
+                checkpoints,
+            ],
             verbose=verbose,
         )
-    model.optimizer.finalize_variable_values(model.trainable_variables)
-    return save(model, settings, run / MODEL_NAME)
+    return _save(averaged, run / MODEL_NAME)
 
 
 def fit_arrays(images, masks, run, settings, *, validation=None, **kwargs):
@@ -92,7 +97,7 @@ def fit_arrays(images, masks, run, settings, *, validation=None, **kwargs):
         )
 
     if validation is not None:
-        validation = (validation[0].astype("float32"), validation[1])
+        validation = (validation[0].astype("float32"), validation[1], settings.batch_size)
     return fit(batches_from, validation, len(images) // settings.batch_size, run, settings, **kwargs)
 
 
@@ -101,7 +106,7 @@ def build(settings, init=None):
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(settings.precision)
     try:
-        model = unet(settings.image_size, settings.filters, settings.seed)
+        model = unet(settings.image_size, settings.filters or DEFAULT_FILTERS, settings.seed)
     finally:
         keras.config.set_dtype_policy(policy)
     if init is not None:
@@ -110,7 +115,7 @@ def build(settings, init=None):
 
 
 def compile_model(model, settings, steps_per_epoch):
-    """Compiles with AdamW, linear warm-up, cosine decay, weight averaging, Dice plus cross-entropy."""
+    """Compiles with AdamW, linear warm-up, cosine decay, Dice plus cross-entropy."""
     steps = settings.epochs * steps_per_epoch
     warmup_steps = max(1, round(settings.warmup * steps))
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -120,21 +125,10 @@ def compile_model(model, settings, steps_per_epoch):
         schedule,
         weight_decay=settings.weight_decay,
         global_clipnorm=1.0,
-        use_ema=True,
-        ema_momentum=settings.ema_momentum,
     )
     # Decay pulls towards zero what sets the scale of nothing: batch normalisation follows each convolution.
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     model.compile(optimizer, dice_cross_entropy, metrics=[IoU()], jit_compile=settings.jit_compile)
-
-
-def save(model, settings, path):
-    """Writes the model to a `.keras` file in float32, not compiled, and returns it."""
-    plain = unet(settings.image_size, settings.filters, settings.seed)
-    plain.set_weights(model.get_weights())
-    with atomic_file(path) as temporary:
-        plain.save(temporary)
-    return plain
 
 
 def describe(settings, model):
@@ -181,6 +175,15 @@ def _claim(run, settings, resume):
             raise InputError(f"{run}: cannot resume, settings differ from the run's: {'; '.join(different)}")
     elif exists or completed_epochs(run):
         raise InputError(f"{run}: found a run already; go on with --resume, or name another folder")
+
+
+def _save(model, path):
+    # A compiled model would need our loss to be loaded.
+    plain = keras.models.clone_model(model)
+    plain.set_weights(model.get_weights())
+    with atomic_file(path) as temporary:
+        plain.save(temporary)
+    return plain
 
 
 def _take_weights(model, init):

@@ -11,28 +11,24 @@ from crass_tf.overlay import overlay
 class Pictures(keras.callbacks.Callback):
     """Writes overlays of the first validation batch, truth in green, after the first, every tenth and the last epoch.
 
-    They come from averaged weights, like the validation figures: they are drawn while validation runs.
+    They come from `model`, which holds the averaged weights, like the validation figures.
     """
 
-    def __init__(self, folder, validation, every=10):
+    def __init__(self, folder, model, validation, every=10):
         super().__init__()
+        self._averaged = model
         self._writer = tf.summary.create_file_writer(str(folder))
         self._images, self._masks = next(iter(validation.take(1)))
-        self._every, self._epoch = every, None
+        self._every = every
 
-    def on_epoch_begin(self, epoch, logs=None):
-        """Decides whether this epoch is drawn."""
-        drawn = epoch == 0 or (epoch + 1) % self._every == 0 or epoch + 1 == self.params["epochs"]
-        self._epoch = epoch if drawn else None
-
-    def on_test_end(self, logs=None):
-        """Draws, before the weights are swapped back."""
-        if self._epoch is None:
+    def on_epoch_end(self, epoch, logs=None):
+        """Draws, where this epoch's turn it is."""
+        if epoch and (epoch + 1) % self._every and epoch + 1 < self.params["epochs"]:
             return
-        logits = self.model.predict_on_batch(self._images)
+        logits = self._averaged.predict_on_batch(self._images)
         pictures = [_picture(*parts) for parts in zip(self._images.numpy(), self._masks.numpy(), logits)]
         with self._writer.as_default():
-            tf.summary.image("overlay", np.stack(pictures), step=self._epoch, max_outputs=len(pictures))
+            tf.summary.image("overlay", np.stack(pictures), step=epoch, max_outputs=len(pictures))
 
 
 def _picture(image, mask, logits):

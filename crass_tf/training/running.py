@@ -47,7 +47,7 @@ def train(run, data_dir=None, *, init=None, resume=False, image_size=None, preci
 
 
 def tensorboard(folder, validation):
-    """Returns the callbacks that write curves and overlays for TensorBoard, or none, said so, where it is missing."""
+    """Returns makers of the callbacks that write curves and overlays; none, and says so, without TensorBoard."""
     if importlib.util.find_spec("tensorboard") is None:
         print("tensorboard is not installed: no TensorBoard logs are written")
         return []
@@ -55,4 +55,7 @@ def tensorboard(folder, validation):
 
     from crass_tf.training.pictures import Pictures
 
-    return [keras.callbacks.TensorBoard(folder, write_graph=False), Pictures(folder / "validation", validation)]
+    return [
+        lambda _: keras.callbacks.TensorBoard(folder, write_graph=False),
+        lambda averaged: Pictures(folder / "validation", averaged, validation),
+    ]

@@ -7,7 +7,6 @@ import pathlib
 from crass_tf.data.augmentation import Augmentation
 from crass_tf.data.loading import DEFAULT_CONFIG, DEFAULT_DATASET
 from crass_tf.files import InputError, write_json
-from crass_tf.model.unet import DEFAULT_FILTERS
 
 FILE_NAME = "settings.json"
 
@@ -20,7 +19,7 @@ class Settings:
         dataset: name of the TFDS data set, for the record.
         config: its config, for the record.
         image_size: `(height, width)` of the network's grid.
-        filters: channels at strides 2 to 32.
+        filters: channels at strides 2 to 32; None takes the network's own.
         epochs: passes over the training radiographs.
         batch_size: radiographs in each step.
         learning_rate: peak learning rate, after the warm-up and before the cosine decay to 0.
@@ -36,7 +35,7 @@ class Settings:
     dataset: str = DEFAULT_DATASET
     config: str = DEFAULT_CONFIG
     image_size: tuple[int, int] = (512, 512)
-    filters: tuple[int, ...] = DEFAULT_FILTERS
+    filters: tuple[int, ...] | None = None
     epochs: int = 120
     batch_size: int = 4
     learning_rate: float = 2e-3
@@ -68,7 +67,8 @@ class Settings:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
             augmentation = found.pop("augmentation")
-            found["image_size"], found["filters"] = tuple(found["image_size"]), tuple(found["filters"])
+            found["image_size"] = tuple(found["image_size"])
+            found["filters"] = found["filters"] and tuple(found["filters"])
             return cls(**found, augmentation=augmentation and Augmentation(**augmentation))
         except FileNotFoundError:
             raise InputError(f"{path}: file not found, expected the settings of a training run") from None

@@ -1,0 +1,249 @@
+"""`crass-tf`: wiring only. Each command's parser, and a function that calls what does the work, imported late."""
+
+import argparse
+import os
+import sys
+
+import crass_tf
+from crass_tf.files import InputError
+
+NOTICE = "Research software, not a medical device: do not use it for diagnosis."
+
+
+def main(arguments=None):
+    """Runs a command and returns its exit code: 0 success, 1 some of many inputs failed, 2 a user's mistake."""
+    # TensorFlow's start-up lines say nothing about a user's data; whoever wants them sets the variable.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    options = _parser().parse_args(arguments)
+    command = options.run
+    del options.run, options.command
+    try:
+        return command(**vars(options)) or 0
+    except InputError as error:
+        return _fail(str(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return _fail(f"{error.filename}: {error.strerror}")
+    except KeyboardInterrupt:
+        print("\ncrass-tf: interrupted", file=sys.stderr)
+        return 130
+
+
+def demo(**options):
+    """The whole chain on phantoms."""
+    from crass_tf.demo import demo
+
+    demo(**options)
+
+
+def phantom(**options):
+    """Synthetic radiographs."""
+    from crass_tf.phantom import write_folder
+
+    print(f"wrote {write_folder(**options)}")
+
+
+def build(config, **options):
+    """A data set for TFDS."""
+    from crass_tf.data.building import build
+
+    build(configs=config, **options)
+
+
+def train(data_dir, out, **options):
+    """A training run."""
+    from crass_tf.training.running import train
+
+    train(out, data_dir, **{name: value for name, value in options.items() if value is not None})
+    print(f"wrote {out}/model.keras")
+
+
+def evaluate(model, data_dir, dataset, split, out, threads):
+    """Scores of a model on a split."""
+    from crass_tf.data import examples
+    from crass_tf.evaluation import evaluate
+    from crass_tf.segmenter import Segmenter
+
+    found = examples(dataset, split, data_dir)
+    segmenter = Segmenter.load(model, threads)
+    evaluate(segmenter, found, out, model=str(segmenter.path), dataset=dataset, split=split, total=len(found))
+
+
+def export(**options):
+    """SavedModel and LiteRT files of a trained model."""
+    from crass_tf.export.running import export_from
+
+    export_from(**options)
+
+
+def predict(path, **options):
+    """Masks for radiographs."""
+    from crass_tf.prediction import predict
+
+    return predict(path, **options)
+
+
+def spacing(text):
+    """Returns `(row, column)` in millimetres from `R` or `R,C`."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) not in (1, 2) or not all(0 < value < 100 for value in values):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected millimetres as R or R,C, such as 0.25")
+    return (values[0], values[-1])
+
+
+def size(text):
+    """Returns `(height, width)` from `N` or `HxW`."""
+    try:
+        values = tuple(int(part) for part in text.lower().split("x"))
+    except ValueError:
+        values = ()
+    if len(values) not in (1, 2) or min(values) < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected pixels as N or HxW, such as 512x512")
+    return (values[0], values[-1])
+
+
+def names(text):
+    """Returns the comma-separated words of a list."""
+    return tuple(part for part in text.split(",") if part)
+
+
+def _fail(message):
+    print(f"crass-tf: error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; `--help` is there for the rest."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def _parser():
+    parser = _Parser("crass-tf", description=f"Clavicle segmentation in chest radiographs. {NOTICE}")
+    parser.add_argument("--version", action="version", version=f"crass-tf {crass_tf.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    for add in (_add_demo, _add_phantom, _add_build, _add_train, _add_evaluate, _add_export, _add_predict):
+        add(commands)
+    return parser
+
+
+def _add(commands, run, text):
+    command = commands.add_parser(run.__name__, help=text, description=f"{text}. {NOTICE}")
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_demo(commands):
+    command = _add(commands, demo, "runs the whole chain on phantoms and writes a folder with an index.html")
+    command.add_argument("--out", required=True, metavar="DIR", help="folder to write, new or of an earlier demo")
+    command.add_argument("--seed", type=int, default=0, help="of phantoms and training (default: %(default)s)")
+
+
+def _add_phantom(commands):
+    from crass_tf.phantom import DEFAULT_COUNT, DEFAULT_SIZE
+
+    command = _add(commands, phantom, "writes synthetic chest radiographs with clavicle masks as a CRASS12 folder")
+    command.add_argument("--out", required=True, metavar="DIR", help="gets the folders CRASS12 and structures")
+    command.add_argument(
+        "--count", type=int, default=DEFAULT_COUNT, help="number of radiographs (default: %(default)s)"
+    )
+    command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    command.add_argument(
+        "--size", type=int, default=DEFAULT_SIZE, metavar="PIXELS", help="height and width (default: %(default)s)"
+    )
+    command.add_argument("--workers", type=int, help="processes (default: one for each core)")
+
+
+def _add_build(commands):
+    command = _add(commands, build, "builds the TFDS data set from the folder CRASS12 as published")
+    command.add_argument("--manual-dir", required=True, metavar="DIR", help="the folder that holds CRASS12/")
+    _add_data_dir(command)
+    command.add_argument(
+        "--config", nargs="+", action="extend", default=[], metavar="NAME", help="also HxW, such as 512x512"
+    )
+    command.add_argument(
+        "--spacing-mm", type=spacing, metavar="R[,C]", help="pixel spacing in millimetres; outranks the files"
+    )
+    command.add_argument("--overwrite", action="store_true", help="build again what was built before")
+
+
+def _add_train(commands):
+    command = _add(commands, train, "trains the U-Net on a built data set")
+    _add_data_dir(command)
+    command.add_argument("--out", required=True, metavar="RUN", help="folder of this run")
+    _add_dataset(command)
+    command.add_argument("--config", metavar="NAME", help="default: 512x512")
+    command.add_argument("--init", metavar="MODEL", help="a .keras model to start from")
+    command.add_argument("--resume", action="store_true", help="go on after the last completed epoch of RUN")
+    command.add_argument("--image-size", type=size, metavar="HxW", help="of the network (default: the config's)")
+    command.add_argument("--epochs", type=int)
+    command.add_argument("--batch-size", type=int)
+    command.add_argument("--learning-rate", type=float)
+    command.add_argument("--seed", type=int)
+    command.add_argument(
+        "--precision",
+        choices=("float32", "mixed_float16", "mixed_bfloat16"),
+        help="default: float32 on a CPU, mixed_bfloat16 on a GPU",
+    )
+    command.add_argument(
+        "--xla",
+        dest="jit_compile",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="compile the training step with XLA (default: yes)",
+    )
+
+
+def _add_evaluate(commands):
+    command = _add(commands, evaluate, "scores a model on a split at native size")
+    command.add_argument("model", metavar="MODEL", help=".keras file, SavedModel folder or .tflite file")
+    _add_data_dir(command)
+    _add_dataset(command, "crass12")
+    command.add_argument("--split", default="validation", help="default: %(default)s")
+    command.add_argument("--out", required=True, metavar="DIR", help="gets metrics.json, per_image.csv, report.html")
+    _add_threads(command)
+
+
+def _add_export(commands):
+    command = _add(commands, export, "writes SavedModel and LiteRT files of a .keras model and compares them with it")
+    command.add_argument("model", metavar="MODEL.keras")
+    command.add_argument("--out", required=True, metavar="DIR")
+    command.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help="calibrate the int8 model on this data set's split train and compare on validation (default: phantoms)",
+    )
+    _add_dataset(command, "crass12")
+
+
+def _add_predict(commands):
+    command = _add(commands, predict, "segments radiographs: PNG or JPEG files, or folders of them")
+    command.add_argument("path", nargs="+", metavar="PATH")
+    command.add_argument("--model", help=".keras file, SavedModel folder or .tflite file (default: the shipped model)")
+    command.add_argument("--out", required=True, metavar="DIR")
+    command.add_argument(
+        "--outputs",
+        type=names,
+        default=("mask", "labels", "overlay", "json"),
+        metavar="LIST",
+        help="of mask, labels, overlay, json (default: all)",
+    )
+    command.add_argument("--spacing-mm", type=spacing, metavar="R[,C]", help="pixel spacing; outranks the files")
+    _add_threads(command)
+
+
+def _add_data_dir(command):
+    command.add_argument("--data-dir", metavar="DIR", help="TFDS data folder (default: TFDS' own)")
+
+
+def _add_dataset(command, default=None):
+    command.add_argument("--dataset", default=default, metavar="NAME", help="default: crass12")
+
+
+def _add_threads(command):
+    command.add_argument("--threads", type=int, metavar="N", help="of a .tflite model (default: the cores, at most 4)")
