@@ -167,6 +167,20 @@ def default_threads():
     return min(cores, MAX_THREADS)
 
 
+@contextlib.contextmanager
+def quiet_native():
+    """Drops what native code logs to standard error within the block; errors still raise."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as sink:
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
 def _as_radiograph(radiograph, spacing_mm):
     if isinstance(radiograph, (str, os.PathLike)):
         return read_radiograph(radiograph, spacing_mm)
@@ -237,7 +251,7 @@ def _open_tflite(path, threads):
     from ai_edge_litert.interpreter import Interpreter
 
     try:
-        with _quiet():
+        with quiet_native():
             interpreter = Interpreter(str(path), num_threads=threads or default_threads())
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
@@ -256,7 +270,7 @@ def _open_tflite(path, threads):
 
 
 def _image_size(path, inputs, outputs):
-    """Returns `(height, width)` of a model with one float32 [*, h, w, 1] in and the same out; else raises InputError."""
+    """Returns `(height, width)` of a model with one float32 [*, h, w, 1] in and the same out, or raises InputError."""
     matches = len(inputs) == len(outputs) == 1
     if matches:
         (shape, dtype), (output_shape, output_dtype) = inputs[0], outputs[0]
@@ -276,17 +290,3 @@ def _describe(tensors):
 
 def _first_line(error):
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Keeps what native code writes to standard error in this block to itself, unless the block fails."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as sink:
-        os.dup2(sink.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

@@ -1,0 +1,90 @@
+"""A Keras model as SavedModel and as LiteRT files. TensorFlow is imported when the first function is called."""
+
+from crass_tf.segmenter import SIGNATURE, quiet_native
+
+INPUT, OUTPUT = "image", "logits"
+# Standardisation takes mean and variance over a whole radiograph: 8 bits for those sums cost accuracy and gain no time.
+FLOAT_OPERATORS = ("MEAN", "SUB", "MUL", "SQUARED_DIFFERENCE", "RSQRT", "INPUT", "OUTPUT")
+CALIBRATION_THREADS = 2
+
+
+def write_saved_model(model, folder):
+    """Writes a SavedModel whose `serving_default` maps `image` float32 `[B, h, w, 1]` to `logits` of that shape.
+
+    Plain TensorFlow loads it: nothing of Keras or of this package is needed.
+    """
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.weights = [variable.value for variable in model.variables]
+    serve = _function(model, [None, *model.input_shape[1:]])
+    with quiet_native():
+        tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve})
+
+
+def to_float32(model):
+    """Returns the model as the bytes of a `.tflite` with a static batch of 1."""
+    return _convert(model)
+
+
+def to_float16(model):
+    """Returns the model as the bytes of a `.tflite` with weights in float16; input and output are float32."""
+    return _convert(model, half=True)
+
+
+def to_int8(float32, calibration):
+    """Returns a float32 `.tflite` with weights and activations in 8 bits; input and output stay float32.
+
+    Args:
+        float32: the bytes of `to_float32`.
+        calibration: what `crass_tf.segmenter.model_input` gives, float32 `[h, w, 1]`, of typical radiographs.
+    """
+    from litert_quantizer import recipe
+    from litert_quantizer.algorithm_manager import AlgorithmName
+    from litert_quantizer.quantizer import Quantizer
+
+    with quiet_native():
+        quantizer = Quantizer(float32)
+        quantizer.load_quantization_recipe(recipe.static_wi8_ai8())
+        for operator in FLOAT_OPERATORS:
+            quantizer.update_quantization_recipe(".*", operator, algorithm_key=AlgorithmName.NO_QUANTIZE)
+        inputs = [{INPUT: image[None]} for image in calibration]
+        ranges = quantizer.calibrate({SIGNATURE: inputs}, num_threads=CALIBRATION_THREADS)
+        return bytes(quantizer.quantize(ranges, enable_progress_report=False).quantized_model)
+
+
+def _function(model, shape):
+    """Returns the model as a `tf.function` on float32 of a shape, with named input and output."""
+    import tensorflow as tf
+
+    signature = tf.TensorSpec(shape, tf.float32, name=INPUT)
+    return tf.function(lambda image: {OUTPUT: model(image, training=False)}, input_signature=[signature])
+
+
+def _convert(model, half=False):
+    import tensorflow as tf
+
+    with quiet_native():
+        module = _frozen(model)
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([module.serve.get_concrete_function()], module)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if half:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.target_spec.supported_types = [tf.float16]
+        return converter.convert()
+
+
+def _frozen(model):
+    """Returns a `tf.Module` whose function `serve` is the model with its weights as constants and a batch of 1.
+
+    With variables left in, LiteRT would keep them as resources, and calibration stops at reading them.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    shape = [1, *model.input_shape[1:]]
+    constant = convert_variables_to_constants_v2(_function(model, shape).get_concrete_function())
+    module = tf.Module()
+    signature = tf.TensorSpec(shape, tf.float32, name=INPUT)
+    module.serve = tf.function(lambda image: {OUTPUT: constant(image)[0]}, input_signature=[signature])
+    return module

@@ -1,0 +1,160 @@
+"""The export: every form from one Keras model, checked, compared, described, moved into place."""
+
+import hashlib
+import pathlib
+import shutil
+import tempfile
+
+from crass_tf.export import conversion
+from crass_tf.export.model_card import model_card
+from crass_tf.export.operators import check_contract, count_operators
+from crass_tf.export.parity import compare, latency_ms
+from crass_tf.files import InputError, write_json, write_text
+from crass_tf.segmenter import Segmenter, model_input
+
+FORMS = {
+    "saved_model": "saved_model",
+    "float32": "model_float32.tflite",
+    "float16": "model_float16.tflite",
+    "int8": "model_int8.tflite",
+}
+# Moved in this order: the description comes last, so it never stands beside files that it does not describe.
+FILES = (*FORMS.values(), "parity.json", "model_card.md")
+
+
+def export(
+    model_path,
+    out,
+    calibration,
+    examples,
+    *,
+    calibration_source="phantoms",
+    examples_source="phantoms",
+    training_data="not stated",
+):
+    """Writes `FILES` to a folder: all of them, or none where something fails.
+
+    Other files in the folder stay. Progress is printed, a line for each step.
+
+    Args:
+        model_path: a `.keras` file.
+        out: the folder, made where it is missing.
+        calibration: `crass_tf.data.loading.Example`s that set the int8 ranges: 16 to 64 from the training split.
+        examples: the Examples that the forms are compared on, from the validation split; `mask` may be None.
+        calibration_source: where `calibration` comes from, for `parity.json`.
+        examples_source: where `examples` come from.
+        training_data: what the model was trained on and on what terms, for the model card.
+
+    Returns:
+        What `parity.json` holds: `{"reference": {...}, "inputs": {...}, "forms": {name: {...}}}`.
+
+    Raises:
+        InputError: for what is no such Keras model, an output folder that holds something else under one of the
+            names, a converted model that breaks the contract, or no radiographs.
+    """
+    model_path, out = pathlib.Path(model_path), pathlib.Path(out)
+    model, image_size = _load(model_path)
+    _check_out(out)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as name:
+        folder = pathlib.Path(name)
+        count = _write_forms(model, image_size, folder, calibration)
+        parity = _measure(model_path, model, folder, examples, examples_source)
+        parity["inputs"]["calibration"] = {"source": calibration_source, "n": count}
+        write_json(folder / "parity.json", parity)
+        write_text(folder / "model_card.md", model_card(parity, training_data, _checksums(folder)))
+        _move(folder, out)
+    print(f"export: {out} holds {', '.join(FILES)}")
+    return parity
+
+
+def _load(path):
+    """Returns `(model, image_size)` of a `.keras` file."""
+    if path.suffix != ".keras":
+        raise InputError(f"{path}: found {path.suffix or 'no suffix'}, expected a .keras file to export")
+    image_size = Segmenter.load(path).image_size
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise InputError(f"KERAS_BACKEND: found {keras.backend.backend()}, expected tensorflow: only it can export")
+    return keras.saving.load_model(path, compile=False), image_size
+
+
+def _check_out(out):
+    """Makes the folder; raises InputError where it cannot be made or export would replace what is not an export."""
+    if (out / "saved_model").exists() and not (out / "saved_model" / "saved_model.pb").is_file():
+        raise InputError(f"{out / 'saved_model'}: found something else than a SavedModel there; give another folder")
+    for name in FILES:
+        if name != FORMS["saved_model"] and (out / name).is_dir():
+            raise InputError(f"{out / name}: found a folder there, expected a file; give another folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: the folder cannot be made ({error.strerror})") from None
+
+
+def _write_forms(model, image_size, folder, calibration):
+    """Writes every form; returns how many radiographs the int8 one was calibrated on."""
+    print("export: SavedModel")
+    conversion.write_saved_model(model, folder / FORMS["saved_model"])
+    print("export: LiteRT float32")
+    float32 = conversion.to_float32(model)
+    _write_lite(folder / FORMS["float32"], float32)
+    print("export: LiteRT float16")
+    _write_lite(folder / FORMS["float16"], conversion.to_float16(model))
+    images = [model_input(example.image, image_size) for example in calibration]
+    if not images:
+        raise InputError("found no radiographs to calibrate on, expected at least one")
+    print(f"export: LiteRT int8, calibrated on {len(images)} radiographs")
+    _write_lite(folder / FORMS["int8"], conversion.to_int8(float32, images))
+    return len(images)
+
+
+def _write_lite(path, data):
+    check_contract(path.name, data)
+    path.write_bytes(data)
+
+
+def _measure(model_path, model, folder, examples, source):
+    """Returns the content of `parity.json`, but for the calibration."""
+    print(f"export: comparing with Keras on {source}")
+    paths = {name: folder / file for name, file in FORMS.items()}
+    image_ids, agreement = compare(model_path, paths, examples)
+    reference = _facts(model_path) | {
+        "image_size": list(model.input_shape[1:3]),
+        "parameters": model.count_params(),
+        "iou_truth": agreement["keras"]["iou_truth"],
+        "latency_ms": latency_ms(model_path),
+    }
+    forms = {name: _facts(path) | agreement[name] | {"latency_ms": latency_ms(path)} for name, path in paths.items()}
+    for name, facts in forms.items():
+        print(f"export: {name}: {facts['bytes']} bytes, mask IoU to Keras {facts['mask_iou']['mean']:.4f}")
+    return {
+        "reference": reference,
+        "inputs": {"source": source, "n": len(image_ids), "image_ids": image_ids},
+        "forms": forms,
+    }
+
+
+def _facts(path):
+    """Returns the name, size and, for a `.tflite`, the operators of a model."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    operators = count_operators(path.read_bytes()) if path.suffix == ".tflite" else None
+    return {"file": path.name, "bytes": sum(file.stat().st_size for file in files), "operators": operators}
+
+
+def _checksums(folder):
+    """Returns `{file: SHA-256}` of all files of the models in a folder, sorted."""
+    files = [file for name in FORMS.values() for file in (folder / name, *(folder / name).rglob("*")) if file.is_file()]
+    return {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)
+    }
+
+
+def _move(folder, out):
+    for name in reversed(FILES):
+        if (out / name).is_dir():
+            shutil.rmtree(out / name)
+        else:
+            (out / name).unlink(missing_ok=True)
+    for name in FILES:
+        (folder / name).replace(out / name)

@@ -1,0 +1,81 @@
+"""How far each form of a model departs from Keras on the same radiographs, and how long it takes."""
+
+import pathlib
+import statistics
+import time
+
+import numpy as np
+
+from crass_tf.evaluation.overlap import iou
+from crass_tf.files import InputError
+from crass_tf.radiograph import Radiograph
+from crass_tf.segmenter import Segmenter
+
+LATENCY_RUNS, WARM_UP_RUNS = 15, 3
+LATENCY_THREADS = (1, 2)
+
+
+def compare(reference, forms, examples):
+    """Segments each example with every form of a model; masks are compared at native size.
+
+    Args:
+        reference: the path of the Keras model.
+        forms: `{name: path}` of the others.
+        examples: `crass_tf.data.loading.Example`s; `mask` may be None.
+
+    Returns:
+        `(image_ids, {name: agreement})`, with the name `keras` for the reference. An agreement holds `mask_iou`
+        (`mean` and `min` IoU with the mask by Keras), `max_logit_difference` (from Keras, on the model grid) and
+        `iou_truth` (mean IoU with the true masks; None without any).
+
+    Raises:
+        InputError: without any example.
+    """
+    keras, others = Segmenter.load(reference), {name: Segmenter.load(path) for name, path in forms.items()}
+    image_ids, rows = [], {name: [] for name in ("keras", *others)}
+    for example in examples:
+        image_ids.append(example.image_id)
+        radiograph = Radiograph(example.image, example.spacing_mm, example.image_id)
+        expected = keras.segment(radiograph)
+        rows["keras"].append(_row(expected, expected, example.mask))
+        for name, segmenter in others.items():
+            rows[name].append(_row(segmenter.segment(radiograph), expected, example.mask))
+    if not image_ids:
+        raise InputError("found no radiographs to compare the forms on, expected at least one")
+    return image_ids, {name: _agreement(values) for name, values in rows.items()}
+
+
+def latency_ms(path):
+    """Returns the median time of one inference in milliseconds, `{"1_thread": ..., "2_threads": ...}`.
+
+    Keras and SavedModel run on as many threads as TensorFlow takes: `{"tensorflow_threads": ...}`.
+    """
+    if pathlib.Path(path).suffix != ".tflite":
+        return {"tensorflow_threads": _median_ms(Segmenter.load(path))}
+    names = {threads: f"{threads}_thread{'s' if threads > 1 else ''}" for threads in LATENCY_THREADS}
+    return {name: _median_ms(Segmenter.load(path, threads)) for threads, name in names.items()}
+
+
+def _row(found, expected, mask_gt):
+    difference = float(np.abs(found.model_logits - expected.model_logits).max())
+    return iou(expected.mask, found.mask), difference, None if mask_gt is None else iou(mask_gt, found.mask)
+
+
+def _agreement(rows):
+    mask_ious, differences, truths = zip(*rows)
+    known = [truth for truth in truths if truth is not None]
+    return {
+        "mask_iou": {"mean": statistics.fmean(mask_ious), "min": min(mask_ious)},
+        "max_logit_difference": max(differences),
+        "iou_truth": statistics.fmean(known) if known else None,
+    }
+
+
+def _median_ms(segmenter):
+    # What is in the image changes nothing in the time.
+    batch, times = np.full((1, *segmenter.image_size, 1), 100, np.float32), []
+    for _ in range(WARM_UP_RUNS + LATENCY_RUNS):
+        start = time.perf_counter()
+        segmenter.logits(batch)
+        times.append(time.perf_counter() - start)
+    return round(1000 * statistics.median(times[WARM_UP_RUNS:]), 2)
