@@ -219,6 +219,12 @@ def _add_export(commands):
         help="calibrate the int8 model on this data set's split train and compare on validation (default: phantoms)",
     )
     _add_dataset(command, "crass12")
+    command.add_argument(
+        "--training-data",
+        default="not stated",
+        metavar="TEXT",
+        help="what the model was trained on and on what terms, for the model card",
+    )
 
 
 def _add_predict(commands):

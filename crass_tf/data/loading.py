@@ -31,7 +31,7 @@ class Example:
 
 
 class Examples(collections.abc.Iterable):
-    """The examples of one split, sorted by name and decoded one after the other while iterating; `len()` works."""
+    """The examples of one split in the order of the prepared files, decoded while iterating; `len()` works."""
 
     def __init__(self, builder, split):
         self._builder, self._split = builder, split

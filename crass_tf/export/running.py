@@ -1,0 +1,40 @@
+"""`crass-tf export`: a Keras model, with the radiographs to calibrate it on and to compare its forms on."""
+
+import itertools
+
+from crass_tf.data.loading import DEFAULT_DATASET, examples
+from crass_tf.export.exporting import export
+from crass_tf.export.samples import phantom_examples
+
+CALIBRATION = 32
+COMPARED = 32
+
+
+def export_from(model, out, data_dir=None, dataset=DEFAULT_DATASET, training_data="not stated"):
+    """Exports a model; int8 ranges come from the split `train`, the comparison from `validation`.
+
+    Args:
+        model: a `.keras` file.
+        out: the folder to write.
+        data_dir: where the data set was prepared; None takes phantoms instead of a data set.
+        dataset: its name.
+        training_data: what the model was trained on and on what terms, for the model card.
+
+    Returns:
+        What `parity.json` holds.
+    """
+    if data_dir is None:
+        calibration = list(phantom_examples(CALIBRATION))
+        compared = list(phantom_examples(COMPARED, first=CALIBRATION))
+        return export(model, out, calibration, compared, training_data=training_data)
+    calibration = list(itertools.islice(examples(dataset, "train", data_dir), CALIBRATION))
+    compared = list(itertools.islice(examples(dataset, "validation", data_dir), COMPARED))
+    return export(
+        model,
+        out,
+        calibration,
+        compared,
+        calibration_source=f"{dataset}, split train",
+        examples_source=f"{dataset}, split validation",
+        training_data=training_data,
+    )
