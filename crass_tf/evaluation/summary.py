@@ -1,0 +1,62 @@
+"""The figures of a whole data set, from its records."""
+
+import numpy as np
+
+from crass_tf.evaluation.overlap import two_class
+from crass_tf.evaluation.records import METRICS, SIDES
+from crass_tf.files import InputError
+
+RESAMPLES = 2000
+STATISTICS = ("mean", "std", "median", "min", "max")
+
+
+def summarise(records):
+    """Returns the content of `metrics.json` for records from one run, or pooled from several.
+
+    Args:
+        records: dicts as `records.make_record` returns them. Their order does not matter.
+
+    Returns:
+        `{"n", "iou", "dice", "mcd_mm", "hd95_mm", "per_side": {"left", "right"}, "two_class": {"miou", "mdice"}}`; each
+        metric is what `statistics` returns, each side holds the four metrics.
+
+    Raises:
+        InputError: where there are no records.
+    """
+    if not records:
+        raise InputError("found no images to evaluate, expected at least one; is the split empty?")
+    # The bootstrap draws by position: sorted, the same images give the same interval in whatever order they came.
+    records = sorted(records, key=lambda record: record["image_id"])
+    metrics = {"n": len(records)} | {name: statistics([r[name] for r in records]) for name in METRICS}
+    metrics["per_side"] = {
+        side: {name: statistics([r[f"{side}_{name}"] for r in records]) for name in METRICS} for side in SIDES
+    }
+    columns = ("intersection_px", "area_gt_px", "area_pred_px")
+    pixels = sum(r["height"] * r["width"] for r in records)
+    metrics["two_class"] = two_class(*(sum(r[column] for r in records) for column in columns), pixels)
+    return metrics
+
+
+def statistics(values):
+    """Returns what is reported of one metric over images.
+
+    Args:
+        values: floats, None where undefined; those are left out and counted.
+
+    Returns:
+        `{"mean", "std", "median", "min", "max", "ci95": [lo, hi], "undefined"}`. `std` is the population's (divided by
+        n). `ci95` is the bootstrap's percentile interval of the mean over images, from 2000 resamples of a fixed seed.
+        Every figure is None where no value is defined.
+    """
+    defined = np.array([value for value in values if value is not None], np.float64)
+    undefined = len(values) - len(defined)
+    if not len(defined):
+        return dict.fromkeys(STATISTICS) | {"ci95": [None, None], "undefined": undefined}
+    found = {name: float(getattr(np, name)(defined)) for name in STATISTICS}
+    return found | {"ci95": _bootstrap_interval(defined), "undefined": undefined}
+
+
+def _bootstrap_interval(values):
+    means = np.random.default_rng(0).choice(values, (RESAMPLES, len(values))).mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return [float(low), float(high)]

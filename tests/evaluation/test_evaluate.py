@@ -1,0 +1,283 @@
+import csv
+import dataclasses
+import json
+import math
+import re
+import weakref
+
+import cv2
+import numpy as np
+import pytest
+
+from crass_tf.evaluation import evaluate
+from crass_tf.evaluation.pictures import close_up, picture_name
+from crass_tf.evaluation.plots import bin_edges
+from crass_tf.evaluation.report import pick
+from crass_tf.evaluation.summary import statistics, summarise
+from crass_tf.files import InputError
+from crass_tf.geometry import split_sides
+
+
+@dataclasses.dataclass(eq=False)
+class Example:
+    image_id: str
+    image: np.ndarray
+    mask: np.ndarray
+    spacing_mm: tuple | None = (0.5, 0.5)
+
+
+@dataclasses.dataclass
+class Segmentation:
+    mask: np.ndarray
+    labels: np.ndarray
+
+
+class Prepared:
+    """A segmenter that returns prepared masks, by the radiographs' names."""
+
+    def __init__(self, masks, labels=None):
+        self.masks, self.labels = masks, labels or {}
+
+    def segment(self, radiograph):
+        mask = self.masks[radiograph.source]
+        return Segmentation(mask, self.labels.get(radiograph.source, split_sides(mask)))
+
+
+def mask(*rows):
+    return np.array([[character == "#" for character in row] for row in rows], np.uint8)
+
+
+TRUTH = mask("........", "##....##", "##....##", "........")
+# The image's right is the patient's left: half of the left clavicle is missed.
+HALF_LEFT = mask("........", "##....##", "##......", "........")
+EMPTY = mask(*["........"] * 4)
+MASKS = {"perfect": TRUTH, "half left": HALF_LEFT, "none": EMPTY}
+
+
+def examples(names=MASKS, truth=TRUTH, spacing_mm=(0.5, 0.5)):
+    grey = np.arange(truth.size, dtype=np.uint8).reshape(truth.shape)
+    return [Example(name, grey, truth, spacing_mm) for name in names]
+
+
+def run(out, segmenter=None, given=None, **options):
+    return evaluate(
+        segmenter or Prepared(MASKS), examples() if given is None else given, out, progress=False, **options
+    )
+
+
+def rows(out):
+    with (out / "per_image.csv").open(newline="") as file:
+        return {row["image_id"]: row for row in csv.DictReader(file)}
+
+
+def test_metrics_json(tmp_path):
+    metrics = run(tmp_path, model="model.keras", dataset="crass12", split="validation")
+    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
+    assert metrics["n"] == 3
+    assert (metrics["model"], metrics["dataset"], metrics["split"]) == ("model.keras", "crass12", "validation")
+
+    # IoU 1, 6/8 and 0; Dice 1, 12/14 and 0.
+    found = metrics["iou"]
+    assert found["mean"] == pytest.approx(1.75 / 3)
+    assert (found["median"], found["min"], found["max"], found["undefined"]) == (0.75, 0, 1, 0)
+    # Deviations 5/12, 2/12 and -7/12: variance (25 + 4 + 49) / 144 / 3.
+    assert found["std"] == pytest.approx(math.sqrt(78 / 432))
+    assert metrics["dice"]["mean"] == pytest.approx((1 + 12 / 14) / 3)
+
+    # All pixels are contour. Half left: 6 true pixels at 0 and 2 at 1 pixel, mean 1/4; back: 0. So 1/8 pixel of 0.5 mm.
+    # 95th percentile of (0, 0, 0, 0, 0, 0, 1, 1): 1 pixel. Nothing predicted: undefined.
+    found = metrics["mcd_mm"]
+    assert (found["mean"], found["max"], found["min"], found["undefined"]) == (0.03125, 0.0625, 0, 1)
+    found = metrics["hd95_mm"]
+    assert (found["mean"], found["max"], found["undefined"]) == (0.25, 0.5, 1)
+
+    # Left: IoU 1, 2/4, 0; Dice 1, 4/6, 0; distances 0 and (2/4 + 0) / 2 pixels. Right: 1, 1, 0 and distances 0.
+    left, right = metrics["per_side"]["left"], metrics["per_side"]["right"]
+    assert left["iou"]["mean"] == 0.5 and right["iou"]["mean"] == pytest.approx(2 / 3)
+    assert left["dice"]["mean"] == pytest.approx((1 + 4 / 6) / 3)
+    assert left["mcd_mm"]["max"] == 0.125 and right["mcd_mm"]["max"] == 0
+    assert left["hd95_mm"]["undefined"] == right["hd95_mm"]["undefined"] == 1
+
+    # 96 pixels, 24 true, 8 + 6 + 0 predicted, all of them right; background: 72 true, 82 predicted, 72 in both.
+    assert metrics["two_class"]["miou"] == pytest.approx((14 / 24 + 72 / 82) / 2)
+    assert metrics["two_class"]["mdice"] == pytest.approx((28 / 38 + 144 / 154) / 2)
+
+
+def test_metrics_json_has_the_agreed_keys(tmp_path):
+    metrics = run(tmp_path)
+    assert {"n", "iou", "dice", "mcd_mm", "hd95_mm", "per_side", "two_class"} <= set(metrics)
+    assert set(metrics["per_side"]) == {"left", "right"} and set(metrics["two_class"]) == {"miou", "mdice"}
+    for group in (metrics, *metrics["per_side"].values()):
+        for name in ("iou", "dice", "mcd_mm", "hd95_mm"):
+            assert set(group[name]) == {"mean", "std", "median", "min", "max", "ci95", "undefined"}
+            assert len(group[name]["ci95"]) == 2
+
+
+def test_confidence_interval_is_the_bootstrap_of_the_mean():
+    values = [0.9, 0.7, 0.85, 0.2, 0.95]
+    means = [np.mean(draw) for draw in np.random.default_rng(0).choice(np.array(values), (2000, 5))]
+    assert statistics(values)["ci95"] == pytest.approx(list(np.percentile(means, [2.5, 97.5])))
+    assert statistics([*values, None])["ci95"] == statistics(values)["ci95"], "undefined values are left out"
+    assert statistics([0.5])["ci95"] == [0.5, 0.5]
+
+
+def test_order_of_examples_does_not_matter(tmp_path):
+    assert run(tmp_path / "a") == run(tmp_path / "b", given=examples()[::-1])
+    for name in ("per_image.csv", "report.html"):
+        assert (tmp_path / "a" / name).read_text() == (tmp_path / "b" / name).read_text()
+
+
+def test_per_image_csv_round_trip(tmp_path):
+    run(tmp_path, given=examples(spacing_mm=(0.5, 0.3)))
+    table = rows(tmp_path)
+    assert list(table) == ["half left", "none", "perfect"]
+    assert float(table["half left"]["iou"]) == 0.75
+    assert float(table["half left"]["dice"]) == 12 / 14, "every digit survives"
+    assert table["none"]["mcd_mm"] == table["none"]["hd95_mm"] == "", "undefined is an empty cell"
+    assert float(table["half left"]["left_iou"]) == 0.5 and float(table["half left"]["right_iou"]) == 1
+    # 8 and 6 pixels of 0.15 square millimetres.
+    assert float(table["half left"]["area_gt_mm2"]) == pytest.approx(8 * 0.15)
+    assert float(table["half left"]["area_pred_mm2"]) == pytest.approx(6 * 0.15)
+    assert (table["half left"]["height"], table["half left"]["width"]) == ("4", "8")
+
+    def value(text):
+        return None if text == "" else float(text)
+
+    records = [{k: v if k == "image_id" else value(v) for k, v in row.items()} for row in table.values()]
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert summarise(records) == {k: v for k, v in metrics.items() if k not in ("model", "dataset", "split")}
+
+
+@pytest.mark.parametrize("spacing_mm", [None, (math.nan, math.nan)])
+def test_unknown_spacing_gives_null(tmp_path, spacing_mm):
+    run(tmp_path, given=examples(spacing_mm=spacing_mm))
+    text = (tmp_path / "metrics.json").read_text()
+    metrics = json.loads(text)
+    assert "NaN" not in text and "Infinity" not in text
+    assert metrics["mcd_mm"] == {
+        "mean": None, "std": None, "median": None, "min": None, "max": None, "ci95": [None, None], "undefined": 3
+    }  # fmt: skip
+    assert metrics["per_side"]["left"]["hd95_mm"]["mean"] is None
+    assert metrics["iou"]["mean"] == pytest.approx(1.75 / 3), "overlap needs no spacing"
+    assert rows(tmp_path)["perfect"]["mcd_mm"] == rows(tmp_path)["perfect"]["area_gt_mm2"] == ""
+    assert "unknown spacing" in (tmp_path / "report.html").read_text()
+
+
+def test_a_side_that_neither_has_is_not_counted(tmp_path):
+    right_only = mask("........", "##......", "##......", "........")
+    metrics = run(tmp_path, Prepared({"a": right_only, "b": EMPTY}), examples(["a", "b"], right_only))
+    assert metrics["per_side"]["left"]["iou"] == statistics([None, None])
+    assert metrics["per_side"]["right"]["iou"]["mean"] == 0.5
+
+
+def test_an_empty_prediction_of_an_empty_mask_is_right(tmp_path):
+    metrics = run(tmp_path, Prepared({"a": EMPTY}), examples(["a"], EMPTY))
+    assert metrics["iou"]["mean"] == metrics["dice"]["mean"] == 1
+    assert metrics["mcd_mm"]["undefined"] == 1 and metrics["per_side"]["right"]["iou"]["undefined"] == 1
+
+
+def test_sides_are_those_that_the_segmenter_labelled(tmp_path):
+    swapped = np.where(TRUTH > 0, 3 - split_sides(TRUTH), 0).astype(np.uint8)
+    metrics = run(tmp_path, Prepared({"a": TRUTH}, {"a": swapped}), examples(["a"]))
+    assert metrics["iou"]["mean"] == 1
+    assert metrics["per_side"]["left"]["iou"]["mean"] == metrics["per_side"]["right"]["iou"]["mean"] == 0
+
+
+def test_report(tmp_path):
+    names = ["plain", "with <b>tags</b> & 'quotes'", "folder/0001", "folder_0001", "Überblick"]
+    run(tmp_path, Prepared(dict.fromkeys(names, HALF_LEFT)), examples(names), model="runs/<1>/model.keras")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    for shown in (
+        "plain",
+        "with &lt;b&gt;tags&lt;/b&gt; &amp; ",
+        "folder/0001",
+        "Überblick",
+        "runs/&lt;1&gt;/model.keras",
+    ):
+        assert shown in page
+    assert "Research software, not a medical device." in page
+    assert "<b>tags" not in page
+    assert not re.search(r"https?:|//[a-z]", page), "nothing is fetched from outside"
+    linked = set(re.findall(r'(?:href|src)="([^"#]+)"', page))
+    pictures = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.jpg")}
+    assert len(pictures) == 2 * len(names)
+    assert linked == pictures | {"per_image.csv", "metrics.json"}
+
+
+def test_pictures_show_outlines_in_their_colours(tmp_path):
+    # 200 x 300 pixels: truth left and right, prediction shifted down by 10 pixels.
+    truth = np.zeros((200, 300), np.uint8)
+    truth[40:60, 40:120] = truth[40:60, 180:260] = 1
+    prediction = np.roll(truth, 10, axis=0)
+    given = [Example("a", np.full(truth.shape, 80, np.uint8), truth)]
+    run(tmp_path, Prepared({"a": prediction}), given)
+    picture = cv2.imread(str(tmp_path / "overlays/whole/a.jpg")).astype(int)
+    assert picture.shape == (200, 300, 3)
+    blue, green, red = picture[40, 80]
+    assert green > blue + 20 and green > red + 20, "the true outline's upper edge is green"
+    blue, green, red = picture[60, 80]
+    assert red > green > blue, "within the prediction at the image's left it is orange: the patient's right"
+    blue, green, red = picture[60, 220]
+    assert blue > green > red, "and light blue at the image's right"
+    close = cv2.imread(str(tmp_path / "overlays/clavicles/a.jpg"))
+    assert close.shape[1] == 1400
+
+
+def test_close_up():
+    truth = np.zeros((200, 300), np.uint8)
+    truth[40:61, 50:251] = 1
+    # 201 pixels wide: a margin of 14, and 33 rows at least (a ninth of the width, as the box's width is a third).
+    assert close_up(truth) == (slice(20, 81), slice(36, 265))
+    assert close_up(np.zeros((200, 300), np.uint8)) == (slice(0, 200), slice(0, 300))
+
+
+def test_picture_names_are_safe_and_distinct():
+    assert picture_name("a/b c", []) == "a_b_c"
+    assert picture_name("A_b_c", ["a_b_c"]) == "A_b_c_2"
+    assert picture_name("..", []) == "image"
+
+
+def test_pick():
+    assert pick(list(range(12)), 4) == ([0, 1, 2, 3], [4, 5, 6, 7], [11, 10, 9, 8])
+    assert pick(list(range(101)), 4) == ([0, 1, 2, 3], [49, 50, 51, 52], [100, 99, 98, 97])
+    for count in range(1, 12):
+        worst, median, best = pick(list(range(count)), 4)
+        assert sorted(worst + median + best) == sorted(set(worst + median + best)) and worst[0] == 0
+
+
+def test_bins():
+    assert bin_edges([0.81, 0.845], upper=1.0).round(2).tolist() == [round(0.81 + i / 100, 2) for i in range(20)]
+    assert bin_edges([0.5], upper=None).round(2).tolist() == [0.5, 0.51]
+    edges = bin_edges([0.0, 0.4, 300.2])
+    assert edges[0] == 0 and edges[-1] >= 300.2 and len(edges) <= 25
+
+
+def test_a_second_run_replaces_the_first(tmp_path):
+    run(tmp_path)
+    run(tmp_path, given=examples(["perfect"]))
+    assert {file.name for file in tmp_path.rglob("*.jpg")} == {"perfect.jpg"}
+    assert {file.name for file in tmp_path.iterdir()} == {"metrics.json", "per_image.csv", "report.html", "overlays"}
+
+
+def test_mistakes_are_named_and_leave_nothing(tmp_path):
+    with pytest.raises(InputError, match="no images"):
+        run(tmp_path, given=[])
+    with pytest.raises(InputError, match="perfect: found two"):
+        run(tmp_path, given=examples(["perfect", "perfect"]))
+    with pytest.raises(InputError, match=r"perfect: .*\(4, 8\)"):
+        run(tmp_path, Prepared({"perfect": np.zeros((3, 3), np.uint8)}), examples(["perfect"]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_examples_are_streamed(tmp_path):
+    alive = weakref.WeakSet()
+
+    def stream():
+        for index in range(10):
+            example = Example(str(index), np.zeros(TRUTH.shape, np.uint8), TRUTH)
+            alive.add(example)
+            yield example
+            del example
+            assert len(alive) <= 1
+
+    assert run(tmp_path, Prepared({str(i): TRUTH for i in range(10)}), stream())["n"] == 10
