@@ -4,20 +4,21 @@ import cv2
 import numpy as np
 
 
-def expose(attenuation, spacing_mm, rng):
+def expose(attenuation, spacing_mm, rng, noise_rng):
     """Returns the attenuation [size, size] as a detector sees it: with scatter, blur and noise.
 
     Args:
         attenuation: Line integrals of the attenuation coefficient, 0 for air.
         spacing_mm: Side of a pixel.
         rng: Random generator.
+        noise_rng: Another, whose draws depend on the size, so that the rest looks alike at any size.
     """
     primary = np.exp(-attenuation)
     scatter = _scatter(primary, spacing_mm) * np.float32(rng.uniform(0.15, 0.9))
     signal = cv2.GaussianBlur(primary, (0, 0), rng.uniform(0.15, 0.45) / spacing_mm) + scatter
-    noise = rng.standard_normal(signal.shape, np.float32)
+    noise = noise_rng.standard_normal(signal.shape, np.float32)
     noise = cv2.GaussianBlur(noise, (0, 0), max(0.15 / spacing_mm, 0.35))
-    photons = np.float32(10 ** rng.uniform(4.0, 5.2) * spacing_mm**2)
+    photons = np.float32(10 ** rng.uniform(4.8, 6.2) * spacing_mm**2)
     signal += noise * np.sqrt(signal / photons)
     return -np.log(np.maximum(signal, 1e-5))
 
@@ -58,14 +59,25 @@ def tone(density, lung, centre, rng):
     air = float(np.percentile(density[::4, ::4], 0.5))
     dark, mid = (float(value) for value in np.percentile(density[lung], (4, 60)))
     bright = float(np.percentile(density[centre], 70))
-    film = rng.uniform() < 0.55
-    if film:
-        greys = np.cumsum([rng.uniform(0, 95), rng.uniform(35, 75), rng.uniform(25, 45), rng.uniform(45, 75)])
-    else:
-        greys = np.cumsum([rng.uniform(0, 25), rng.uniform(15, 65), rng.uniform(30, 60), rng.uniform(60, 120)])
-    greys *= min(1, rng.uniform(228, 254) / greys[-1])
+    greys = _film_greys(rng) if rng.uniform() < 0.5 else _digital_greys(rng)
     anchors = np.maximum.accumulate([min(air, dark - 0.3), dark, max(mid, dark + 0.05), max(bright, dark + 0.3)])
     return _curve(density, anchors, greys)
+
+
+def _film_greys(rng):
+    """Returns grey values of air, of dark and middling lung, and of the heart as digitised film has them."""
+    heart = rng.uniform(205, 245)
+    middling = heart - rng.uniform(28, 75)
+    dark = middling - rng.uniform(20, 55)
+    return np.array([dark * rng.uniform(0.15, 0.8), dark, middling, heart])
+
+
+def _digital_greys(rng):
+    """Returns the same four as digital units show them: darker, with more contrast."""
+    heart = rng.uniform(140, 240)
+    middling = heart * rng.uniform(0.4, 0.75)
+    dark = middling * rng.uniform(0.35, 0.8)
+    return np.array([dark * rng.uniform(0.0, 0.7), dark, middling, heart])
 
 
 def _curve(density, anchors, greys):

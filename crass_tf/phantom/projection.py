@@ -98,10 +98,10 @@ def resample(points, step, *columns):
 
 
 def discs(view, tube):
-    """Returns the tube's discs on the image, a float32 array [n, 9].
+    """Returns the tube's discs on the image, a float32 array [n, 10].
 
-    The columns: column, row, cosine and sine of the long half-axis, the two half-axes of the outer ellipse, thickness of
-    its rim (all in pixels), attenuation of shell and core.
+    The columns: column, row, cosine and sine of the long half-axis, the two half-axes of the outer ellipse, rim along
+    both (all in pixels), attenuation of shell and core.
     """
     upright = np.zeros((len(tube.points), 3)) if tube.upright is None else tube.upright
     points, piece, (high, deep, *ups) = resample(tube.points, 0.9 * view.spacing_mm, tube.high, tube.deep, *upright.T)
@@ -115,7 +115,9 @@ def discs(view, tube):
     short = np.maximum(tube.blunt * high, 0.3) if tube.upright is None else deep
     weight = piece * deep / short
     rim = np.full(len(points), tube.cortex)
-    pixel = np.stack([high, short, rim], 1) / view.spacing_mm
+    # Where `short` is no thickness of the bone, the core keeps the outer ellipse's proportions
+    rim_short = rim * short / high if tube.upright is None else rim
+    pixel = np.stack([high, short, rim, rim_short], 1) / view.spacing_mm
     return np.column_stack([centres, across, pixel, weight * tube.shell, weight * tube.core]).astype(np.float32)
 
 
@@ -130,7 +132,7 @@ def _stamp(group, reach, size, hard):
     base = np.rint(group[:, :2]).astype(np.int32)
     columns, rows = (base[:, axis, None, None] + shape for axis, shape in ((0, offsets), (1, offsets[:, None])))
     dx, dy = columns - group[:, 0, None, None], rows - group[:, 1, None, None]
-    cos, sin, high, short, rim, shell, core = (group[:, column, None, None] for column in range(2, 9))
+    cos, sin, high, short, rim, rim_short, shell, core = (group[:, column, None, None] for column in range(2, 10))
     up, along = dx * cos + dy * sin, dy * cos - dx * sin
     distance = np.sqrt(up * up + along * along) + np.float32(1e-3)
     outer = np.sqrt((up / high) ** 2 + (along / short) ** 2) + np.float32(1e-6)
@@ -140,7 +142,7 @@ def _stamp(group, reach, size, hard):
     else:
         values = cover * shell
         if np.any(rim > 0):
-            inner_high, inner_short = np.maximum(high - rim, 0.05), np.maximum(short - rim * short / high, 0.05)
+            inner_high, inner_short = np.maximum(high - rim, 0.05), np.maximum(short - rim_short, 0.05)
             inner = np.sqrt((up / inner_high) ** 2 + (along / inner_short) ** 2) + np.float32(1e-6)
             values -= _coverage(inner, distance) * (shell - core)
     outside = (columns < 0) | (columns >= size) | (rows < 0) | (rows >= size)

@@ -9,7 +9,7 @@ from crass_tf.phantom import detector, skeleton, thorax
 from crass_tf.phantom.projection import View, ellipsoid, lay, turn_matrix
 from crass_tf.phantom.thorax import LEFT, RIGHT
 
-SOFT, LUNG = 0.0185, 0.0050
+SOFT, LUNG = 0.0185, 0.0045
 """Attenuation per millimetre of soft tissue and of inflated lung at about 110 kV."""
 
 RIGHT_CLAVICLE, LEFT_CLAVICLE, RIGHT_LUNG, LEFT_LUNG, HEART = 1, 2, 4, 8, 16
@@ -41,24 +41,24 @@ def render(seed, index, size):
         size: Side of the square image, pixels.
     """
     # One stream of random numbers a step: a change to one step leaves the others' draws as they are
-    patient_rng, pose_rng, bone_rng, body_rng, film_rng = (
-        np.random.Generator(np.random.PCG64(stream)) for stream in np.random.SeedSequence([seed, index]).spawn(5)
+    patient_rng, pose_rng, bone_rng, body_rng, film_rng, noise_rng = (
+        np.random.Generator(np.random.PCG64(stream)) for stream in np.random.SeedSequence([seed, index]).spawn(6)
     )
     patient = thorax.draw_patient(patient_rng)
     view = _pose(patient, size, pose_rng)
     clavicles = skeleton.draw_clavicles(patient, bone_rng)
     attenuation, lungs, heart = _attenuation(patient, view, clavicles, bone_rng, body_rng)
     structures = _structures(patient, view, clavicles, lungs, heart)
-    image = _develop(attenuation, structures, view, film_rng)
+    image = _develop(attenuation, structures, view, film_rng, noise_rng)
     mask = ((structures & (RIGHT_CLAVICLE | LEFT_CLAVICLE)) > 0).astype(np.uint8)
     return Phantom(image, mask, structures, (view.spacing_mm, view.spacing_mm))
 
 
 def _pose(patient, size, rng):
     """Returns a random `View`: field of 340 to 450 mm, lungs about in the middle, patient turned by a few degrees."""
-    field_mm = rng.uniform(340, 450)
+    field_mm = rng.uniform(335, 440)
     field_mm = max(field_mm, 1.02 * 2 * patient.half_width * rng.uniform(0.97, 1.1))
-    nod, turn, roll = np.radians(rng.normal(0, (4.0, 2.5, 1.7)))
+    nod, turn, roll = np.radians(rng.normal(0, (4.0, 2.0, 1.7)))
     above = np.clip(rng.normal(0.085, 0.04), 0.005, 0.22) * field_mm
     centre = (rng.normal(0, 0.018) * field_mm, field_mm / 2 - above)
     # Spacing that a PNG can state exactly, in whole pixels per metre
@@ -75,7 +75,7 @@ def _attenuation(patient, view, clavicles, bone_rng, body_rng):
     heart, great = thorax.draw_heart(patient, grid, view, body_rng)
     air = np.minimum(_lung_air(patient, view, lungs, heart, great, body_rng), body)
     air += _gas(patient, view, grid, body_rng)
-    windpipe = lay(view, thorax.draw_airways(patient, body_rng)) * (body > 60)
+    windpipe = lay(view, thorax.draw_airways(patient, body_rng)) * (body > 60) * np.float32(body_rng.uniform(0.5, 1))
     total = np.float32(SOFT) * (body - windpipe) - np.float32(SOFT - LUNG) * air
     bones = _bones(patient, view, clavicles, bone_rng)
     return np.maximum(total, 0) + bones, lungs, heart
@@ -118,7 +118,7 @@ def _bones(patient, view, clavicles, rng):
     )
     bones = lay(view, tubes)
     for plate in plates:
-        bones += _plate(view, plate) * np.float32(0.05)
+        bones += _plate(view, plate) * np.float32(0.08)
     return bones * (1 + np.float32(0.06) * _clouds(view, rng))
 
 
@@ -139,9 +139,9 @@ def _structures(patient, view, clavicles, lungs, heart):
     return bits | np.where(heart > 0, HEART, 0).astype(np.uint8)
 
 
-def _develop(attenuation, structures, view, rng):
+def _develop(attenuation, structures, view, rng, noise_rng):
     """Returns the uint8 image [size, size]."""
-    density = detector.expose(attenuation, view.spacing_mm, rng)
+    density = detector.expose(attenuation, view.spacing_mm, rng, noise_rng)
     lung = (structures & (RIGHT_LUNG | LEFT_LUNG)) > 0
     density = detector.enhance(density, view.spacing_mm, rng)
     grey = detector.tone(density, lung, (structures & HEART) > 0, rng)

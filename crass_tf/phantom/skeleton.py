@@ -12,7 +12,7 @@ SHELL, CORE = 0.030, 0.007
 
 # Half-height of a clavicle over its length from the medial end, millimetres, for the average adult.
 _CLAVICLE_PLACES = (0, 0.02, 0.05, 0.09, 0.15, 0.22, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 1.0)
-_CLAVICLE_HEAD = (3.2, 4.0, 4.2, 3.8, 2.6, 1.4, 0.6, 0.1, 0, 0, 0, 0, 0, 0, 0)
+_CLAVICLE_HEAD = (3.4, 4.0, 4.2, 3.6, 2.0, 0.9, 0.3, 0, 0, 0, 0, 0, 0, 0, 0)
 _CLAVICLE_SHAFT = (6.0, 6.5, 6.7, 6.8, 6.9, 6.9, 6.8, 6.5, 6.2, 5.9, 5.7, 5.8, 6.2, 6.0, 4.5)
 
 
@@ -32,7 +32,7 @@ def draw_clavicles(patient, rng):
     """Returns a `Clavicle` by side: S-shaped, widened at the medial end, similar on both sides but never the same."""
     s = patient.scale
     common = {
-        "medial_x": rng.normal(19.5, 4.5) * s,
+        "medial_x": np.clip(rng.normal(26, 5.5), 12, 42) * s,
         "medial_y": rng.normal(37, 9) * s,
         "rise": rng.normal(16, 7),
         "length": rng.normal(146, 8) * s,
@@ -40,6 +40,8 @@ def draw_clavicles(patient, rng):
         "wave": rng.normal(2.5, 2.5),
         "head": np.clip(rng.normal(1, 0.25), 0.4, 1.8),
         "shaft": np.clip(rng.normal(1, 0.13), 0.7, 1.4),
+        "drop": rng.uniform(-1.5, 4),
+        "blunt": rng.uniform(0.12, 0.5),
         "cortex": rng.uniform(1.0, 2.4),
         "density": _bone_density(patient, rng),
     }
@@ -53,7 +55,7 @@ def _clavicle(patient, side, common, rng):
     medial_x, medial_y = common["medial_x"] + rng.normal(0, 2), common["medial_y"] + rng.normal(0, 2.5)
     reach = common["length"] * rng.normal(0.93, 0.012) * t
     bow, wave = common["bow"] + rng.normal(0, 1), common["wave"] + rng.normal(0, 1)
-    lift = bow * np.sin(np.pi * t) + wave * np.sin(2 * np.pi * t) - s * 4 * (1 - np.clip(t / 0.16, 0, 1)) ** 2
+    lift = bow * np.sin(np.pi * t) + wave * np.sin(2 * np.pi * t) - s * common["drop"] * (1 - np.clip(t / 0.16, 0, 1)) ** 2
     depth = -0.8 * patient.half_depth - 14 * s * np.sin(2 * np.pi * t) + 85 * s * t**1.2
     x = medial_x + reach * np.cos(rise) + lift * np.sin(rise)
     y = medial_y - reach * np.sin(rise) - lift * np.cos(rise)
@@ -67,7 +69,7 @@ def _clavicle(patient, side, common, rng):
         common["cortex"] * s,
         SHELL * common["density"],
         CORE * common["density"],
-        blunt=0.45,
+        blunt=common["blunt"],
     )
     return Clavicle(tube, (x[-1], y[-1]))
 
@@ -75,9 +77,9 @@ def _clavicle(patient, side, common, rng):
 def draw_ribs(patient, rng):
     """Returns ten pairs of ribs as flattened `Tube`s on the rib cage's surface."""
     pitch = 20.5 * patient.scale * (0.6 + 0.4 * patient.height / (280 * patient.scale)) * rng.uniform(0.93, 1.07)
-    start, droop = rng.normal(-3, 3), rng.uniform(0.8, 1.25)
+    start, droop = rng.normal(-19, 5), rng.uniform(0.78, 1.25)
     density = _bone_density(patient, rng)
-    high, cortex = rng.uniform(5.2, 7.2) * patient.scale, rng.uniform(0.5, 1.0)
+    high, cortex = rng.uniform(5.6, 7.6) * patient.scale, rng.uniform(0.7, 1.4)
     return [
         _rib(patient, number, side, start + pitch * number * (1 + 0.012 * number), droop, high, cortex, density, rng)
         for number in range(10)
@@ -88,12 +90,13 @@ def draw_ribs(patient, rng):
 def _rib(patient, number, side, y0, droop, high, cortex, density, rng):
     """Returns one rib from the spine round to the end of its bony part."""
     s = patient.scale
-    drop = droop * s * np.interp(number, (0, 1, 2, 4, 7, 9), (42, 62, 76, 92, 110, 110)) * rng.normal(1, 0.02)
-    shrink = np.interp(number, (0, 1, 2), (0.74, 0.96, 1.0))
+    drop = droop * s * np.interp(number, (0, 1, 2, 4, 7, 9), (62, 88, 104, 120, 132, 128)) * rng.normal(1, 0.02)
+    shrink = np.interp(number, (0, 1, 2, 3), (1.06, 1.06, 1.02, 1))
     end = np.radians(np.interp(number, (0, 2, 5, 7, 9), (148, 146, 140, 122, 100)) + rng.normal(0, 4))
     angle = np.linspace(0.12, end, 70)
     y = y0 + drop * (0.62 * (1 - np.cos(angle)) / 2 + 0.38 * angle / np.pi) - 3 * s * np.sin(angle)
-    half_width = np.maximum(patient.cage(np.maximum(y, 1)), 0.52 * patient.half_width) * shrink
+    # The ring is as wide as the rib cage where the rib turns forward
+    half_width = shrink * np.maximum(patient.cage(np.interp(1.45, angle, y)), 0.5 * patient.half_width)
     half_depth = (patient.depth(np.maximum(y, 6)) + 4) * shrink
     x = half_width * np.abs(np.sin(angle)) ** 0.82
     points = np.stack([side * x, y, half_depth * np.cos(angle)], 1)
@@ -105,13 +108,13 @@ def _rib(patient, number, side, y0, droop, high, cortex, density, rng):
         high * np.interp(number, (0, 1, 2), (1.35, 1.05, 1)) * np.interp(angle, (0, 0.5, 2, end), (0.75, 1, 0.95, 1.15))
     )
     seen = np.maximum(wide * np.hypot(upright[:, 0], upright[:, 1]), 0.55 * high)
-    return Tube(points, seen, np.full(len(y), 0.52 * high), cortex, SHELL * density, CORE * density, upright=upright)
+    return Tube(points, seen, np.full(len(y), 0.46 * high), cortex, SHELL * density, CORE * density, upright=upright)
 
 
 def draw_shoulders(patient, clavicles, rng):
     """Returns shoulder blades and upper arms: `Tube`s, and thin plates as corner points [n, 3]."""
     tubes, plates = [], []
-    density, out, turn = _bone_density(patient, rng), rng.normal(0, 10), rng.normal(0, 0.18)
+    density, out, turn = _bone_density(patient, rng), rng.normal(14, 12), rng.normal(-0.12, 0.18)
     for side in (RIGHT, LEFT):
         place = _shoulder_frame(
             clavicles[side].tip, side, patient.scale, out + rng.normal(0, 4), turn + rng.normal(0, 0.06)
@@ -128,7 +131,7 @@ def _shoulder_frame(tip, side, scale, out, turn):
 
     def place(points):
         across, down, back = np.array(points, float).T * scale
-        x = tip[0] + cos * across - sin * down + np.clip(out * down / 100, -20, 20)
+        x = tip[0] + cos * across - sin * down + np.clip(out * down / 100, -20, 40)
         return np.stack([side * x, tip[1] + sin * across + cos * down, back], 1)
 
     return place
@@ -155,14 +158,14 @@ def _shoulder_blade(place, s, density):
     medial = _bone(place([corners[1], corners[2], corners[3]]), np.array([1.8, 1.8, 3]) * s, 1.2, density)
     lateral = _bone(place([corners[3], corners[4], corners[5]]), np.array([4, 3.8, 6]) * s, 1.8, density)
     spine = _bone(
-        place([(-64, 40, 85), (-40, 26, 85), (-14, 8, 62), (6, -1, 42), (10, 6, 22), (2, 9, 12)]),
+        place([(-64, 40, 85), (-40, 26, 85), (-14, 8, 62), (4, -2, 42), (12, 3, 34), (6, 9, 28)]),
         np.array([2, 4, 5, 6.5, 7, 5]) * s,
         1.4,
         density,
         flat=0.6,
     )
     coracoid = _bone(
-        place([(-26, 28, 28), (-32, 18, 8), (-26, 18, -12), (-18, 27, -18)]), np.array([6, 6, 5.5, 4]) * s, 1.4, density
+        place([(-28, 30, 24), (-31, 18, 8), (-23, 19, -8), (-10, 29, -18)]), np.array([6, 6, 5.5, 4]) * s, 1.4, density
     )
     glenoid = _bone(place([(-5, 22, 30), (-9, 38, 30), (-6, 54, 30)]), np.array([4, 6.5, 4.5]) * s, 1.6, density)
     return [upper, medial, lateral, spine, coracoid, glenoid], place(corners)
@@ -180,11 +183,11 @@ def _upper_arm(place, s, density, rng):
 
 def draw_spine(patient, rng):
     """Returns the vertebrae's pedicles, spinous and transverse processes and bodies as `Tube`s."""
-    s, density = patient.scale, _bone_density(patient, rng)
+    s, density = patient.scale, 0.75 * _bone_density(patient, rng)
     pitch = rng.uniform(19.5, 22) * s
     phase, curve, bend = rng.uniform(0, 1), rng.normal(0, 4), rng.uniform(120, 260)
     tubes = []
-    for number in range(-6, 14):
+    for number in range(-6, 20):
         y = pitch * (number + phase) * (1 + 0.008 * number)
         x = curve * np.sin(y / bend)
         tubes += _vertebra(x, y, pitch * (1 + 0.016 * number), number, s, density, rng)

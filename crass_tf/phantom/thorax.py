@@ -59,7 +59,7 @@ class Patient:
 
     def depth(self, y):
         """Returns the rib cage's half-depth at heights `y`: small at the top, full below a third."""
-        part = np.clip((np.asarray(y, np.float32) + 22) / (0.5 * self.height), 0, 1)
+        part = np.clip((np.asarray(y, np.float32) + 9) / (0.5 * self.height), 0, 1)
         return np.float32(self.half_depth) * np.sqrt(1 - (1 - part) ** 2) * np.float32(0.98) + np.float32(2)
 
 
@@ -117,7 +117,7 @@ def _without_dome(patient, side, x, y, half, rng):
     top = patient.inspiration[side] * patient.height
     centre = patient.half_width * rng.uniform(0.42, 0.55)
     steep = (patient.height - top) / (patient.half_width - centre) ** 2 * rng.uniform(0.85, 1.0)
-    inner_fall = rng.uniform(0.1, 0.45)
+    inner_fall = rng.uniform(0.05, 0.35)
     across = x - centre
     across = np.where(across < 0, across * np.float32(inner_fall), across)
     below = np.maximum(y - top - np.float32(steep) * across * across, 0)
@@ -130,17 +130,18 @@ def draw_lungs(patient, grid, rng):
     """Returns the random `Lungs` on the detector."""
     x, y = grid
     depth, silhouette = np.zeros_like(x), {}
-    ramp = rng.uniform(8, 16)
+    ramp = rng.uniform(18, 50)
     for side in (RIGHT, LEFT):
         out, inn = patient.border(patient.outer[side], y), patient.border(patient.inner[side], y)
         across = x * side
         inside = (y > 0) & (across > inn) & (across < out)
         bulge = np.sqrt(np.clip(1 - (across / (out + 1)) ** 2, 0, 1))
-        half = patient.depth(y) * bulge * np.sqrt(np.clip((across - inn) / np.float32(ramp), 0, 1))
+        half = patient.depth(y) * bulge * np.sqrt(1 - (1 - np.clip((across - inn) / np.float32(ramp), 0, 1)) ** 2)
         air, above = _without_dome(patient, side, across, y, half, rng)
         depth += np.where(inside, np.maximum(air, 0), 0)
         silhouette[side] = inside & above
-    return Lungs(depth, silhouette)
+    # Partly filled pixels at the borders
+    return Lungs(cv2.GaussianBlur(depth, (0, 0), 0.7), silhouette)
 
 
 def cage_outline(patient, grid):
@@ -177,32 +178,36 @@ def _limb(x, y, path, radii):
     return chord
 
 
-def _torso(patient, x, y):
+def _torso(patient, x, y, rng):
     """Returns chords through the trunk below the shoulders."""
-    waist = patient.half_width + patient.wall + patient.fat + 8
+    waisted = rng.uniform(-0.05, 0.35)
+    waist = patient.half_width + patient.wall + 0.9 * patient.fat + 22
     grown = np.clip((y + 25) / np.float32(0.55 * patient.height), 0, 1)
     half_width = np.float32(waist) * (np.float32(0.5) + np.float32(0.5) * np.sqrt(1 - (1 - grown) ** 2))
-    bulge = np.sqrt(np.clip(1 - np.abs(x / half_width) ** 2.6, 0, 1))
-    half = patient.depth(y) + np.float32(12 + 0.7 * patient.fat)
+    bulge = np.sqrt(np.clip(1 - np.abs(x / half_width) ** 3.6, 0, 1))
+    half_width = half_width * (1 - np.float32(waisted) * (y / np.float32(patient.height) - np.float32(0.5)) ** 2)
+    half = patient.depth(y) + np.float32(8 + 0.6 * patient.fat)
     return np.where(y > -25, 2 * half * bulge, 0)
 
 
 def _shoulders(patient, x, y, tips, rng):
     """Returns chords through neck and shoulders under the trapezius line."""
     neck = rng.uniform(48, 66) * patient.scale + 0.2 * patient.fat
-    thick = rng.uniform(42, 55) * patient.scale + 0.35 * patient.fat
-    slope_start = -rng.uniform(40, 75) * patient.scale
+    thick = rng.uniform(60, 88) * patient.scale + 0.35 * patient.fat
+    sag = np.float32(rng.uniform(0.45, 0.8))
+    round_off = rng.uniform(26, 55) * patient.scale
+    slope_start = -rng.uniform(50, 110) * patient.scale
     chord = 2 * np.float32(0.95 * neck) * np.sqrt(np.clip(1 - (x / np.float32(neck)) ** 2, 0, 1)) * (y < 120)
     for side in (RIGHT, LEFT):
         tip_x, tip_y = tips[side]
         part = np.clip((x * side - neck * 0.75) / np.float32(tip_x - neck * 0.75), 0, 1.15)
-        skin = np.float32(slope_start) + np.float32(tip_y - 16 - 0.3 * patient.fat - slope_start) * part ** np.float32(
-            0.75
-        )
-        under = np.clip((y - skin) / np.float32(thick), 0, 1)
-        edge = np.clip((tip_x + 22 + 0.2 * patient.fat - x * side) / 60, 0, 1)
-        fade = np.clip((150 - y) / 80, 0, 1)
-        shoulder = 2 * np.float32(thick) * np.sqrt(1 - (1 - under) ** 2) * np.sqrt(1 - (1 - edge) ** 2) * fade
+        skin = np.float32(slope_start) + np.float32(tip_y - 16 - 0.3 * patient.fat - slope_start) * part ** sag
+        skin = skin + np.maximum(x * side - np.float32(tip_x), 0) ** 2 / 28
+        under = np.clip((y - skin) / np.float32(round_off), 0, 1)
+        edge = np.clip((tip_x + 42 + 0.2 * patient.fat - x * side) / 40, 0, 1)
+        fade = np.clip((250 - y) / 150, 0, 1)
+        rounded = np.sqrt((1 - (1 - under) ** 2) * (1 - (1 - edge) ** 2) * (1 - (1 - fade) ** 2))
+        shoulder = np.float32(2 * thick) * rounded
         chord = smooth_union(chord, np.where((x * side > 0) & (under > 0), shoulder, 0))
     return chord
 
@@ -210,14 +215,15 @@ def _shoulders(patient, x, y, tips, rng):
 def _arms(patient, x, y, tips, rng):
     """Returns chords through the upper arms, which hang down or point outwards, elbows forward."""
     chord = np.zeros_like(x)
-    spread = rng.uniform(0.1, 0.75)
+    # Elbows point forward, so that the rays pass the arm at a slant
+    spread, slant = rng.uniform(0.1, 0.75), np.float32(rng.uniform(1.05, 1.5))
     for side in (RIGHT, LEFT):
         tip_x, tip_y = tips[side]
         lean = np.clip(spread + rng.normal(0, 0.08), 0.05, 0.9)
-        radius = rng.uniform(36, 46) * patient.scale + 0.25 * patient.fat
+        radius = rng.uniform(44, 56) * patient.scale + 0.25 * patient.fat
         start = np.array([tip_x - 6, tip_y + 34])
-        stop = start + 300 * patient.scale * np.array([np.sin(lean), np.cos(lean)])
-        chord = np.maximum(chord, _limb(x * side, y, (start, stop), (radius, 0.85 * radius)))
+        stop = start + 450 * patient.scale * np.array([np.sin(lean), np.cos(lean)])
+        chord = np.maximum(chord, slant * _limb(x * side, y, (start, stop), (radius, 0.85 * radius)))
     return chord
 
 
@@ -232,19 +238,19 @@ def draw_body(patient, grid, tips, view, rng):
         rng: Random generator.
     """
     x, y = grid
-    body = smooth_union(_torso(patient, x, y), _shoulders(patient, x, y, tips, rng), _arms(patient, x, y, tips, rng))
+    body = smooth_union(_torso(patient, x, y, rng), _shoulders(patient, x, y, tips, rng), _arms(patient, x, y, tips, rng))
     breasts = rng.uniform() < 0.5
-    size, sag = rng.uniform(0.4, 1.15), rng.uniform(0.5, 0.72)
+    size, sag = rng.uniform(0.5, 1.3), rng.uniform(0.58, 0.8)
     muscle = rng.uniform(0, 22)
     for side in (RIGHT, LEFT):
         front = -patient.half_depth
         pectoral = ellipsoid(view, grid, (side * 95 * patient.scale, 95, front), (75, 58, muscle + 0.1), side * -0.5)
         body += np.where(pectoral > 0, pectoral, 0) * 0.5
         if breasts:
-            centre = (side * patient.half_width * rng.uniform(0.55, 0.68), sag * patient.height, front)
-            chord = ellipsoid(view, grid, centre, (68 * size, 62 * size, 42 * size), side * 0.3)
+            centre = (side * patient.half_width * rng.uniform(0.6, 0.8), sag * patient.height, front)
+            chord = ellipsoid(view, grid, centre, (68 * size, 58 * size, 42 * size), side * 0.3)
             # Flatter above, so that only the lower edge stands out
-            body += chord * np.clip((y - centre[1]) / np.float32(60 * size) + 0.9, 0, 1) * 0.7
+            body += chord * np.clip((y - centre[1]) / np.float32(70 * size) + 0.6, 0, 1) ** 2 * 0.55
     return body
 
 
@@ -253,12 +259,12 @@ def draw_heart(patient, grid, view, rng):
     width = patient.half_width
     dome = patient.height * (patient.inspiration[RIGHT] + patient.inspiration[LEFT]) / 2
     big = rng.uniform(0.82, 1.2)
-    centre = (width * rng.uniform(0.12, 0.22), dome - 42 * patient.scale * rng.uniform(0.6, 1.1), -30)
+    centre = (width * rng.uniform(0.12, 0.22), dome - 42 * patient.scale * rng.uniform(0.35, 0.95), -30)
     left = ellipsoid(
-        view, grid, centre, (66 * big * patient.scale, 47 * big * patient.scale, 48), rng.uniform(0.5, 0.95)
+        view, grid, centre, (66 * big * patient.scale, 47 * big * patient.scale, 62), rng.uniform(0.5, 0.95)
     )
     right = ellipsoid(
-        view, grid, (-width * 0.12, centre[1] + 2, -25), (30 * big * patient.scale, 48 * big * patient.scale, 40), 0.1
+        view, grid, (-width * 0.12, centre[1] + 2, -25), (30 * big * patient.scale, 48 * big * patient.scale, 55), 0.1
     )
     return smooth_union(left, right), _great_vessels(patient, grid, view, rng)
 
@@ -273,7 +279,8 @@ def _great_vessels(patient, grid, view, rng):
     )
     caval = ellipsoid(view, grid, (-rng.uniform(12, 18) * s, arch_y + 12, -15), (13 * s, 62 * s, 13))
     aorta = ellipsoid(view, grid, (rng.uniform(14, 24) * s, arch_y + 110 * s, 45), (14 * s, 120 * s, 14))
-    return smooth_union(arch, trunk, caval, aorta)
+    subclavian = ellipsoid(view, grid, (rng.uniform(14, 24) * s, arch_y - 36 * s, 0), (12 * s, 40 * s, 14))
+    return smooth_union(arch, trunk, caval, aorta, subclavian)
 
 
 def draw_airways(patient, rng):
@@ -309,11 +316,11 @@ def draw_vessels(patient, rng):
 
 def _tree(hilum, side, patient, thick, rng):
     """Returns one lung's vessels: some ten stems that fork seven times, each time thinner and shorter."""
-    stems = 12
+    stems = 14
     angles = np.linspace(-1.45, 1.45, stems) + rng.normal(0, 0.12, stems)
     heading = np.stack([side * np.cos(angles), np.sin(angles) * 1.15, rng.normal(0, 0.5, stems)], 1)
     start, tubes = hilum + rng.normal(0, 7, (stems, 3)), []
-    radius, length = thick * patient.scale * rng.uniform(2.6, 4.2, stems), 22 * patient.scale
+    radius, length = thick * patient.scale * rng.uniform(2.2, 4.2, stems), 22 * patient.scale
     for _ in range(7):
         heading /= np.linalg.norm(heading, axis=1, keepdims=True)
         bend = heading + rng.normal(0, 0.2, heading.shape)
