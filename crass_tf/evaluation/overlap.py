@@ -43,8 +43,8 @@ def pixel_counts(mask_gt, mask_pred):
     """Returns the pixels in `(both masks, mask_gt, mask_pred)` as ints; raises ValueError where the shapes differ."""
     check_shapes(mask_gt, mask_pred)
     foreground_gt, foreground_pred = np.asarray(mask_gt) > 0, np.asarray(mask_pred) > 0
-    both = np.count_nonzero(foreground_gt & foreground_pred)
-    return both, np.count_nonzero(foreground_gt), np.count_nonzero(foreground_pred)
+    both = foreground_gt & foreground_pred
+    return tuple(int(np.count_nonzero(pixels)) for pixels in (both, foreground_gt, foreground_pred))
 
 
 def check_shapes(mask_gt, mask_pred):

@@ -86,12 +86,15 @@ def _facts(metrics, records):
 
 
 def _tiles(metrics):
-    tiles = [
-        f'<div class="tile"><span>{TITLES[name]}</span><b>{_number(metrics[name]["mean"], name)}'
-        f"<small>{UNITS[name]}</small></b><span>{_interval(metrics[name], name)}</span></div>"
-        for name in METRICS
-    ]
-    return "".join(tiles)
+    return "".join(_tile(metrics[name], name) for name in METRICS)
+
+
+def _tile(statistics, name):
+    mean, unit = statistics["mean"], "" if statistics["mean"] is None else UNITS[name]
+    return (
+        f'<div class="tile"><span>{TITLES[name]}</span><b>{_number(mean, name)}<small>{unit}</small></b>'
+        f"<span>{_interval(statistics, name)}</span></div>"
+    )
 
 
 def _summary_table(metrics, worst_id):
@@ -113,7 +116,7 @@ def _summary_table(metrics, worst_id):
 
 def _summary_cells(statistics, name):
     if statistics["mean"] is None:
-        why = "unknown spacing, or nothing to compare" if UNITS[name] else "in no image"
+        why = "unknown spacing, or a mask is empty in every image" if UNITS[name] else "in no image"
         return f'<td colspan="4" class="unknown">{why}</td><td class="n">{statistics["undefined"]}</td>'
     cells = [
         f"{_number(statistics['mean'], name)} ± {_number(statistics['std'], name)}",

@@ -1,3 +1,5 @@
+import doctest
+import importlib
 import math
 
 import cv2
@@ -189,3 +191,9 @@ def test_mistakes_are_named():
     for spacing_mm in [(0.0, 1.0), (math.nan, math.nan), (1.0,)]:
         with pytest.raises(ValueError, match="spacing_mm"):
             hd95_mm(np.ones((2, 2)), np.ones((2, 2)), spacing_mm)
+
+
+@pytest.mark.parametrize("name", ["overlap", "distances", "pictures", "plots"])
+def test_examples_in_docstrings(name):
+    found = doctest.testmod(importlib.import_module(f"crass_tf.evaluation.{name}"), extraglobs={"np": np})
+    assert found.attempted and not found.failed
