@@ -18,7 +18,7 @@ def expose(attenuation, spacing_mm, rng, noise_rng):
     signal = cv2.GaussianBlur(primary, (0, 0), rng.uniform(0.15, 0.45) / spacing_mm) + scatter
     noise = noise_rng.standard_normal(signal.shape, np.float32)
     noise = cv2.GaussianBlur(noise, (0, 0), max(0.15 / spacing_mm, 0.35))
-    photons = np.float32(10 ** rng.uniform(4.8, 6.2) * spacing_mm**2)
+    photons = np.float32(10 ** rng.uniform(5.0, 6.5) * spacing_mm**2)
     signal += noise * np.sqrt(signal / photons)
     return -np.log(np.maximum(signal, 1e-5))
 
@@ -91,35 +91,39 @@ def _curve(density, anchors, greys):
     return table.astype(np.float32)[np.clip(np.rint(place), 0, 2047).astype(np.int32)]
 
 
-def frame(grey, rng):
-    """Draws collimation, film borders, label patches and side letters on `grey` [size, size] in place."""
-    size = grey.shape[0]
+def frame(grey, clavicles, rng):
+    """Draws collimation, film borders, label patches and side letters on `grey` [size, size] in place.
+
+    None of them covers a pixel of the bool mask `clavicles` [size, size].
+    """
+    rows, columns = (np.flatnonzero(clavicles.any(axis)) for axis in (1, 0))
+    last = len(grey) - 1
+    free = (rows[0], last - columns[-1], last - rows[-1], columns[0])
     if rng.uniform() < 0.35:
-        _borders(grey, rng, value=rng.uniform(0, 12), widest=0.07)
+        _borders(grey, free, rng, value=rng.uniform(0, 12), widest=0.07)
     if rng.uniform() < 0.3:
-        _borders(grey, rng, value=rng.uniform(235, 255), widest=0.02)
+        _borders(grey, free, rng, value=rng.uniform(235, 255), widest=0.02)
     if rng.uniform() < 0.45:
-        _patches(grey, rng)
+        _patches(grey, free[0], rng)
     if rng.uniform() < 0.5:
-        _letter(grey, rng)
-    return grey[:size]
+        _letter(grey, clavicles, rng)
 
 
-def _borders(grey, rng, value, widest):
-    """Covers each of the four edges with probability a half."""
-    size = grey.shape[0]
-    for turn in range(4):
+def _borders(grey, free, rng, value, widest):
+    """Covers each edge (top, right, bottom, left) with probability a half, up to `free` pixels."""
+    for turn, most in enumerate(free):
+        width = min(int(len(grey) * rng.uniform(0, widest)), most)
         if rng.uniform() < 0.5:
-            np.rot90(grey, turn)[: max(1, int(size * rng.uniform(0, widest)))] = value
+            np.rot90(grey, turn)[:width] = value
 
 
-def _patches(grey, rng):
-    """Blots out labels in the upper corners, rarely at the lower edge."""
-    size = grey.shape[0]
+def _patches(grey, free, rng):
+    """Blots out labels in the upper corners, up to `free` rows high, rarely at the lower edge."""
+    size = len(grey)
     value = 0 if rng.uniform() < 0.9 else rng.uniform(0, 255)
     for left in (True, False):
+        wide, high = rng.uniform(0.08, 0.2) * size, min(rng.uniform(0.02, 0.09) * size, free)
         if rng.uniform() < 0.8:
-            wide, high = (rng.uniform(0.08, 0.2) * size, rng.uniform(0.02, 0.09) * size)
             x0 = rng.uniform(0, 0.12) * size if left else size - wide - rng.uniform(0, 0.12) * size
             grey[: int(high), int(x0) : int(x0 + wide)] = value
     if rng.uniform() < 0.12:
@@ -127,7 +131,7 @@ def _patches(grey, rng):
         grey[y0 : y0 + size // 8, x0 : x0 + size // 5] = value
 
 
-def _letter(grey, rng):
+def _letter(grey, clavicles, rng):
     """Writes a side letter: R on the image's left or L on its right."""
     size = grey.shape[0]
     right = rng.uniform() < 0.6
@@ -139,4 +143,5 @@ def _letter(grey, rng):
     scale, width = size / 512 * rng.uniform(0.6, 1.4), max(1, int(round(size / 512 * rng.uniform(1, 3))))
     shape = np.zeros(grey.shape, np.uint8)
     cv2.putText(shape, "R" if right else "L", place, font, scale, 255, width, cv2.LINE_AA)
+    shape[clavicles] = 0
     grey += (np.float32(rng.uniform(200, 255)) - grey) * (shape / np.float32(255))

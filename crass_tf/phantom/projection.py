@@ -86,6 +86,21 @@ class Tube:
     upright: np.ndarray | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Rods:
+    """Many straight, round, solid pieces of attenuation 1, such as the vessels of one size.
+
+    Attributes:
+        starts: [n, 3], millimetres.
+        stops: [n, 3].
+        radii: [n].
+    """
+
+    starts: np.ndarray
+    stops: np.ndarray
+    radii: np.ndarray
+
+
 def resample(points, step, *columns):
     """Returns the polyline [n, 3] at points `step` apart, the length of each piece, and `columns` taken along."""
     lengths = np.linalg.norm(np.diff(points, axis=0), axis=1)
@@ -97,7 +112,7 @@ def resample(points, step, *columns):
     return dense, along[-1] / count, [take(np.broadcast_to(column, len(points))) for column in columns]
 
 
-def discs(view, tube):
+def _tube_discs(view, tube):
     """Returns the tube's discs on the image, a float32 array [n, 10].
 
     The columns: column, row, cosine and sine of the long half-axis, the two half-axes of the outer ellipse, rim along
@@ -119,6 +134,21 @@ def discs(view, tube):
     rim_short = rim * short / high if tube.upright is None else rim
     pixel = np.stack([high, short, rim, rim_short], 1) / view.spacing_mm
     return np.column_stack([centres, across, pixel, weight * tube.shell, weight * tube.core]).astype(np.float32)
+
+
+def _rod_discs(view, rods):
+    """Returns the rods' discs, round and solid with attenuation 1, in the columns of `_tube_discs`."""
+    spans = rods.stops - rods.starts
+    lengths = np.linalg.norm(spans, axis=1)
+    count = max(2, int(np.ceil(lengths.max() / (0.9 * view.spacing_mm))))
+    places = (np.arange(count) + 0.5)[None, :, None] / count
+    points = (rods.starts[:, None] + spans[:, None] * places).reshape(-1, 3)
+    table = np.zeros((len(points), 10), np.float32)
+    table[:, :2] = view.pixels(points)
+    table[:, 2] = 1
+    table[:, 4:6] = np.repeat(rods.radii, count)[:, None] / view.spacing_mm
+    table[:, 8:] = np.repeat(lengths / count, count)[:, None]
+    return table
 
 
 def _coverage(radial, distance):
@@ -150,22 +180,20 @@ def _stamp(group, reach, size, hard):
     return np.where(outside, 0, rows * size + columns), values
 
 
-def lay(view, tubes, hard=False):
-    """Returns the attenuation [size, size] of tubes, the sum over their discs.
+def lay(view, parts, hard=False):
+    """Returns the attenuation [size, size] of tubes and rods, the sum over their discs.
 
     A straight tube across the rays gets the exact chord of an ellipse at each pixel, because every disc covers the rays
     within its half-width for the length of its piece.
 
     Args:
         view: The `View`.
-        tubes: The `Tube`s.
+        parts: `Tube`s and `Rods`.
         hard: Count discs that cover a pixel's centre instead, so that `> 0` is the tubes' silhouette.
     """
     size = view.size
     image = np.zeros(size * size)
-    if not tubes:
-        return image.reshape(size, size).astype(np.float32)
-    table = np.concatenate([discs(view, tube) for tube in tubes])
+    table = np.concatenate([(_tube_discs if isinstance(part, Tube) else _rod_discs)(view, part) for part in parts])
     reach = np.ceil(np.maximum(table[:, 4], table[:, 5]) + 1).astype(int)
     near = np.all((table[:, :2] > -reach[:, None]) & (table[:, :2] < size + reach[:, None]), axis=1)
     for width in np.unique(reach[near]):

@@ -83,9 +83,11 @@ def _attenuation(patient, view, clavicles, bone_rng, body_rng):
 
 def _lung_air(patient, view, lungs, heart, great, rng):
     """Returns the depth of lung tissue less heart, vessels and texture."""
-    vessels = lay(view, thorax.draw_vessels(patient, rng)) * np.float32(rng.uniform(0.7, 1.2))
-    texture = 1 + _clouds(view, rng) * np.float32(rng.uniform(0.012, 0.03))
-    air = lungs.depth_mm * texture - heart - great
+    vessels = lay(view, thorax.draw_vessels(patient, rng)) * np.float32(rng.uniform(0.5, 1.1))
+    clouds = _clouds(view, rng)
+    texture = 1 + clouds * np.float32(rng.uniform(0.006, 0.025))
+    opacities = thorax.draw_opacities(patient, view.grid(), view, rng) * (1 + np.float32(0.25) * clouds)
+    air = lungs.depth_mm * texture - heart - great - np.maximum(opacities, 0)
     return np.maximum(air - np.minimum(vessels, 45), 0)
 
 
@@ -116,7 +118,7 @@ def _bones(patient, view, clavicles, rng):
     tubes += (
         skeleton.draw_ribs(patient, rng) + skeleton.draw_spine(patient, rng) + skeleton.draw_breastbone(patient, rng)
     )
-    bones = lay(view, tubes)
+    bones = lay(view, tubes) + lay(view, skeleton.draw_companions(clavicles, rng)) * np.float32(SOFT)
     for plate in plates:
         bones += _plate(view, plate) * np.float32(0.08)
     return bones * (1 + np.float32(0.06) * _clouds(view, rng))
@@ -145,4 +147,5 @@ def _develop(attenuation, structures, view, rng, noise_rng):
     lung = (structures & (RIGHT_LUNG | LEFT_LUNG)) > 0
     density = detector.enhance(density, view.spacing_mm, rng)
     grey = detector.tone(density, lung, (structures & HEART) > 0, rng)
-    return np.clip(np.rint(detector.frame(grey, rng)), 0, 255).astype(np.uint8)
+    detector.frame(grey, (structures & (RIGHT_CLAVICLE | LEFT_CLAVICLE)) > 0, rng)
+    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)

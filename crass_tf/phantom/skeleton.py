@@ -12,7 +12,7 @@ SHELL, CORE = 0.030, 0.007
 
 # Half-height of a clavicle over its length from the medial end, millimetres, for the average adult.
 _CLAVICLE_PLACES = (0, 0.02, 0.05, 0.09, 0.15, 0.22, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 1.0)
-_CLAVICLE_HEAD = (3.4, 4.0, 4.2, 3.6, 2.0, 0.9, 0.3, 0, 0, 0, 0, 0, 0, 0, 0)
+_CLAVICLE_HEAD = (4.6, 4.8, 4.4, 3.5, 1.7, 0.6, 0.1, 0, 0, 0, 0, 0, 0, 0, 0)
 _CLAVICLE_SHAFT = (6.0, 6.5, 6.7, 6.8, 6.9, 6.9, 6.8, 6.5, 6.2, 5.9, 5.7, 5.8, 6.2, 6.0, 4.5)
 
 
@@ -41,7 +41,7 @@ def draw_clavicles(patient, rng):
         "head": np.clip(rng.normal(1, 0.25), 0.4, 1.8),
         "shaft": np.clip(rng.normal(1, 0.13), 0.7, 1.4),
         "drop": rng.uniform(-1.5, 4),
-        "blunt": rng.uniform(0.12, 0.5),
+        "blunt": rng.uniform(0.1, 0.4),
         "cortex": rng.uniform(1.0, 2.4),
         "density": _bone_density(patient, rng),
     }
@@ -74,6 +74,18 @@ def _clavicle(patient, side, common, rng):
     return Clavicle(tube, (x[-1], y[-1]))
 
 
+def draw_companions(clavicles, rng):
+    """Returns the folds of skin that run above the clavicles as `Tube`s of attenuation 1."""
+    tubes = []
+    thick = np.maximum(rng.normal(1, 1.5, 2), 0.01)
+    for clavicle, depth in zip(clavicles.values(), thick):
+        bone = clavicle.tube
+        above = bone.high + rng.uniform(1, 6)
+        points = (bone.points - np.stack([np.zeros_like(above), above, np.zeros_like(above)], 1))[12:]
+        tubes.append(Tube(points, above[12:] * 0.7, np.full(len(points), depth), 0, 1.0, 1.0))
+    return tubes
+
+
 def draw_ribs(patient, rng):
     """Returns ten pairs of ribs as flattened `Tube`s on the rib cage's surface."""
     pitch = 20.5 * patient.scale * (0.6 + 0.4 * patient.height / (280 * patient.scale)) * rng.uniform(0.93, 1.07)
@@ -94,21 +106,28 @@ def _rib(patient, number, side, y0, droop, high, cortex, density, rng):
     shrink = np.interp(number, (0, 1, 2, 3), (1.06, 1.06, 1.02, 1))
     end = np.radians(np.interp(number, (0, 2, 5, 7, 9), (148, 146, 140, 122, 100)) + rng.normal(0, 4))
     angle = np.linspace(0.12, end, 70)
-    y = y0 + drop * (0.62 * (1 - np.cos(angle)) / 2 + 0.38 * angle / np.pi) - 3 * s * np.sin(angle)
+    y = y0 + drop * (0.75 * (1 - np.cos(angle)) / 2 + 0.25 * angle / np.pi) - 3 * s * np.sin(angle)
     # The ring is as wide as the rib cage where the rib turns forward
     half_width = shrink * np.maximum(patient.cage(np.interp(1.45, angle, y)), 0.5 * patient.half_width)
     half_depth = (patient.depth(np.maximum(y, 6)) + 4) * shrink
-    x = half_width * np.abs(np.sin(angle)) ** 0.82
+    x = half_width * np.abs(np.sin(angle)) ** np.interp(number, (0, 3), (0.95, 0.66))
     points = np.stack([side * x, y, half_depth * np.cos(angle)], 1)
     along = np.gradient(points, axis=0)
     normal = np.stack([points[:, 0] / half_width**2, np.zeros(len(y)), points[:, 2] / half_depth**2], 1)
-    upright = np.cross(along, normal)
-    upright /= np.linalg.norm(upright, axis=1, keepdims=True)
+    upright = _unit(np.cross(along, normal))
+    # The first rib lies flat: its width points away from the ring's middle
+    flat = np.interp(number, (0, 1, 2), (1, 0.4, 0))
+    outwards = _unit(points - (0, np.interp(np.pi / 2, angle, y), 0))
+    upright = _unit(flat * outwards * np.sign(np.sum(outwards * upright, 1, keepdims=True) + 1e-9) + (1 - flat) * upright)
     wide = (
         high * np.interp(number, (0, 1, 2), (1.35, 1.05, 1)) * np.interp(angle, (0, 0.5, 2, end), (0.75, 1, 0.95, 1.15))
     )
     seen = np.maximum(wide * np.hypot(upright[:, 0], upright[:, 1]), 0.55 * high)
     return Tube(points, seen, np.full(len(y), 0.46 * high), cortex, SHELL * density, CORE * density, upright=upright)
+
+
+def _unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def draw_shoulders(patient, clavicles, rng):

@@ -5,7 +5,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from crass_tf.phantom.projection import Tube, ellipsoid
+from crass_tf.phantom.projection import Rods, Tube, ellipsoid
 
 RIGHT, LEFT = -1, 1
 
@@ -116,11 +116,12 @@ def _without_dome(patient, side, x, y, half, rng):
     """Returns the part of a lung's half-depths that the diaphragm's dome leaves, as depth in millimetres."""
     top = patient.inspiration[side] * patient.height
     centre = patient.half_width * rng.uniform(0.42, 0.55)
-    steep = (patient.height - top) / (patient.half_width - centre) ** 2 * rng.uniform(0.85, 1.0)
+    curl = rng.uniform(1.9, 3.0)
+    steep = (patient.height - top) / (patient.half_width - centre) ** curl * rng.uniform(0.85, 1.0)
     inner_fall = rng.uniform(0.05, 0.35)
     across = x - centre
-    across = np.where(across < 0, across * np.float32(inner_fall), across)
-    below = np.maximum(y - top - np.float32(steep) * across * across, 0)
+    across = np.abs(np.where(across < 0, across * np.float32(inner_fall), across))
+    below = np.maximum(y - top - np.float32(steep) * across ** np.float32(curl), 0)
     # The dome falls off towards the back; in front it stays high, so the lung behind it thins out downwards
     blocked = np.minimum(2 * half, half * np.float32(rng.uniform(1.1, 1.5)) + np.sqrt(below * 60))
     return np.where(below > 0, 2 * half - blocked, 2 * half), below <= 0
@@ -130,13 +131,13 @@ def draw_lungs(patient, grid, rng):
     """Returns the random `Lungs` on the detector."""
     x, y = grid
     depth, silhouette = np.zeros_like(x), {}
-    ramp = rng.uniform(18, 50)
+    ramp = rng.uniform(12, 50)
     for side in (RIGHT, LEFT):
         out, inn = patient.border(patient.outer[side], y), patient.border(patient.inner[side], y)
         across = x * side
         inside = (y > 0) & (across > inn) & (across < out)
         bulge = np.sqrt(np.clip(1 - (across / (out + 1)) ** 2, 0, 1))
-        half = patient.depth(y) * bulge * np.sqrt(1 - (1 - np.clip((across - inn) / np.float32(ramp), 0, 1)) ** 2)
+        half = patient.depth(y) * bulge * (1 - (1 - np.clip((across - inn) / np.float32(ramp), 0, 1)) ** 2)
         air, above = _without_dome(patient, side, across, y, half, rng)
         depth += np.where(inside, np.maximum(air, 0), 0)
         silhouette[side] = inside & above
@@ -250,7 +251,7 @@ def draw_body(patient, grid, tips, view, rng):
             centre = (side * patient.half_width * rng.uniform(0.6, 0.8), sag * patient.height, front)
             chord = ellipsoid(view, grid, centre, (68 * size, 58 * size, 42 * size), side * 0.3)
             # Flatter above, so that only the lower edge stands out
-            body += chord * np.clip((y - centre[1]) / np.float32(70 * size) + 0.6, 0, 1) ** 2 * 0.55
+            body += chord * np.clip((y - centre[1]) / np.float32(70 * size) + 0.6, 0, 1) ** 2 * 0.42
     return body
 
 
@@ -305,33 +306,43 @@ def draw_airways(patient, rng):
 
 
 def draw_vessels(patient, rng):
-    """Returns lung vessels as `Tube`s that branch from the hila; their attenuation is 1, to be scaled by the caller."""
-    tubes = []
+    """Returns lung vessels as `Rods` that branch from the hila."""
+    parts = []
     thick = rng.uniform(0.85, 1.25)
     for side in (RIGHT, LEFT):
         hilum = np.array([side * 38 * patient.scale, patient.height * rng.uniform(0.36, 0.44), 0.0])
-        tubes += _tree(hilum, side, patient, thick, rng)
-    return tubes
+        parts += _tree(hilum, side, patient, thick, rng)
+    return parts
 
 
 def _tree(hilum, side, patient, thick, rng):
-    """Returns one lung's vessels: some ten stems that fork seven times, each time thinner and shorter."""
+    """Returns one lung's vessels: some stems that fork seven times, each time thinner and shorter."""
     stems = 14
     angles = np.linspace(-1.45, 1.45, stems) + rng.normal(0, 0.12, stems)
     heading = np.stack([side * np.cos(angles), np.sin(angles) * 1.15, rng.normal(0, 0.5, stems)], 1)
-    start, tubes = hilum + rng.normal(0, 7, (stems, 3)), []
+    start, parts = hilum + rng.normal(0, 7, (stems, 3)), []
     radius, length = thick * patient.scale * rng.uniform(2.2, 4.2, stems), 22 * patient.scale
     for _ in range(7):
         heading /= np.linalg.norm(heading, axis=1, keepdims=True)
         bend = heading + rng.normal(0, 0.2, heading.shape)
         middle = start + heading * length * 0.5
         stop = middle + bend * length * 0.5
-        tubes += [
-            Tube(np.stack(points), np.array([r, 0.92 * r, 0.84 * r]), np.array([r, 0.92 * r, 0.84 * r]), 0, 1.0, 1.0)
-            for points, r in zip(zip(start, middle, stop), radius)
-        ]
+        parts += [Rods(start, middle, radius), Rods(middle, stop, 0.88 * radius)]
         start, radius = np.repeat(stop, 2, axis=0), np.repeat(radius, 2) * rng.uniform(0.62, 0.88, 2 * len(radius))
         heading, length = np.repeat(bend, 2, axis=0) + rng.normal(0, 0.38, (len(start), 3)), length * 0.9
         keep = radius > 0.45 * patient.scale
         start, radius, heading = start[keep], radius[keep], heading[keep]
-    return tubes
+        if not keep.any():
+            break
+    return parts
+
+
+def draw_opacities(patient, grid, view, rng):
+    """Returns chords [size, size] through diseased lung: none in most, up to three nodules or infiltrates, often high."""
+    chords = np.zeros_like(grid[0])
+    for _ in range(rng.choice(4, p=(0.6, 0.2, 0.12, 0.08))):
+        side, size = rng.choice((RIGHT, LEFT)), 4 + rng.gamma(2, 5)
+        place = (side * rng.uniform(0.25, 0.75) * patient.half_width, rng.beta(1.2, 2) * 0.75 * patient.height)
+        half_axes = size * rng.uniform(0.6, 1.4, 3)
+        chords += ellipsoid(view, grid, (*place, rng.uniform(-30, 30)), half_axes, rng.uniform(-1, 1)) * rng.uniform(0.2, 0.9)
+    return chords
