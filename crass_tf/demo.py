@@ -22,6 +22,7 @@ CONFIG = "256x256"
 EPOCHS = 60
 MARKER = "demo.json"
 PARTS = ("phantoms", "data", "run", "evaluation", "export", "predictions", "pictures", "index.html", MARKER)
+RESULTS = ("run", "evaluation", "export")
 SHOWN = 8
 
 
@@ -178,7 +179,7 @@ def _curve(history):
         for v in np.arange(0, 1.01, 0.2)
     )
     label = (
-        f'<text x="40" y="212">epoch 1 to {len(rows)}; IoU on training (light) and validation phantoms (dark)</text>'
+        f'<text x="40" y="212">epochs 1 to {len(rows)}: IoU on training (light) and validation (dark)</text>'
     )
     return f'<svg viewBox="0 0 520 220" role="img" aria-label="IoU over the epochs">{grid}{lines}{label}</svg>'
 

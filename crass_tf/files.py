@@ -25,7 +25,7 @@ def atomic_file(path):
         yield temporary
         # mkstemp makes files private; results get the permissions any other new file would have.
         temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -41,7 +41,7 @@ def atomic_folder(path):
         temporary.chmod(0o777 & ~_umask())
         if path.exists():
             shutil.rmtree(path)
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -12,6 +12,10 @@ from crass_tf.files import InputError, atomic_file
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8\xff"
+# Bytes in the parts that are read here.
+PNG_LENGTHS = {b"IHDR": 13, b"pHYs": 9}
+# The markers of the part that holds the size; three of that range mean other things.
+JPEG_FRAMES = set(range(0xFFC0, 0xFFD0)) - {0xFFC4, 0xFFC8, 0xFFCC}
 # Decoding is refused beyond this: the largest detectors have about 30 million pixels.
 MAX_PIXELS = 200_000_000
 GREY_BITS = (8, 10, 12, 14, 16)
@@ -48,7 +52,7 @@ def to_grey8(pixels):
     so grey values stay comparable between images. Colours become luminance; an alpha channel is ignored.
 
     Args:
-        pixels: uint8 or uint16, `[H, W]`, `[H, W, 1]`, `[H, W, 3]` or `[H, W, 4]` (blue, green, red as OpenCV has them).
+        pixels: uint8 or uint16, `[H, W]`, `[H, W, 1]`, `[H, W, 3]` or `[H, W, 4]` (blue, green, red).
 
     Returns:
         uint8 `[H, W]`.
@@ -56,6 +60,8 @@ def to_grey8(pixels):
     Raises:
         InputError: for another dtype or shape.
     """
+    if not pixels.size:
+        raise InputError(f"found no pixels, shape {pixels.shape}")
     if pixels.dtype not in (np.uint8, np.uint16):
         raise InputError(f"found {pixels.dtype} pixels, expected 8 or 16 bits, unsigned")
     if pixels.ndim == 3 and pixels.shape[2] == 1:
@@ -79,7 +85,7 @@ def from_array(pixels, spacing_mm=None, source="array"):
         source: a name for messages.
     """
     pixels = np.asarray(pixels)
-    if np.issubdtype(pixels.dtype, np.floating):
+    if np.issubdtype(pixels.dtype, np.floating) and pixels.size:
         if not np.isfinite(pixels).all() or pixels.min() < 0 or pixels.max() > 255:
             raise InputError(f"{source}: found float grey values outside 0 to 255, expected 0 to 255")
         pixels = np.round(pixels).astype(np.uint8)
@@ -87,8 +93,6 @@ def from_array(pixels, spacing_mm=None, source="array"):
         image = to_grey8(pixels)
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
-    if min(image.shape) < 1:
-        raise InputError(f"{source}: found no pixels, shape {image.shape}")
     return Radiograph(image, spacing_mm, source)
 
 
@@ -163,8 +167,7 @@ def _decode(path):
         spacing_mm = _check_png(path, data)
     elif data.startswith(JPEG_SIGNATURE):
         spacing_mm = None
-        if b"\xff\xd9" not in data[-64:]:
-            raise InputError(f"{path}: the JPEG file is truncated, expected its end marker; copy the file again")
+        _check_jpeg(path, data)
     else:
         raise InputError(f"{path}: found no PNG or JPEG file (it starts with {data[:8]!r})")
     try:
@@ -206,11 +209,29 @@ def _check_png(path, data):
             raise InputError(f"{path}: the PNG file is truncated after {len(data)} bytes; copy the file again")
         if zlib.crc32(kind + body) != struct.unpack(">I", data[position - 4 : position])[0]:
             raise InputError(f"{path}: wrong checksum in the PNG file's {kind!r} part; copy the file again")
+        if length != PNG_LENGTHS.get(kind, length):
+            raise InputError(
+                f"{path}: found {length} bytes in the PNG file's {kind!r} part, expected {PNG_LENGTHS[kind]}"
+            )
         if kind == b"IHDR":
             _check_size(path, *struct.unpack(">II", body[:8]))
         if kind == b"pHYs":
             spacing_mm = _physical_spacing(body)
     return spacing_mm
+
+
+def _check_jpeg(path, data):
+    """Raises InputError where the end is missing or the header claims more pixels than are decoded."""
+    if b"\xff\xd9" not in data[-64:]:
+        raise InputError(f"{path}: the JPEG file is truncated, expected its end marker; copy the file again")
+    position = len(JPEG_SIGNATURE) - 1
+    while position + 9 <= len(data):
+        marker, length = struct.unpack(">HH", data[position : position + 4])
+        if marker in JPEG_FRAMES:
+            height, width = struct.unpack(">HH", data[position + 5 : position + 9])
+            _check_size(path, width, height)
+            return
+        position += 2 + length
 
 
 def _check_size(path, width, height):

@@ -44,7 +44,9 @@ def fit(batches_from, validation, steps_per_epoch, run, settings, *, init=None, 
         raise InputError(f"batch_size: found {settings.batch_size}, more than there are training radiographs")
     model, averaged = build(settings, init), build(dataclasses.replace(settings, precision="float32"), init)
     compile_model(model, settings, steps_per_epoch)
-    averaged.compile(loss=dice_cross_entropy, metrics=[IoU()], jit_compile=settings.jit_compile)
+    # The same layers once more: a compiled model could not be loaded without our loss, and `averaged` gets saved.
+    validated = keras.Model(averaged.inputs, averaged.outputs)
+    validated.compile(loss=dice_cross_entropy, metrics=[IoU()], jit_compile=settings.jit_compile)
     checkpoints = Checkpoints(run, averaged)
     first = checkpoints.restore(model) if resume else 0
     settings.save(run)
@@ -59,14 +61,16 @@ def fit(batches_from, validation, steps_per_epoch, run, settings, *, init=None, 
             initial_epoch=first,
             steps_per_epoch=steps_per_epoch,
             callbacks=[
-                WeightAverage(averaged, settings.ema_momentum, validation),
+                WeightAverage(validated, settings.ema_momentum, validation),
                 EpochFacts(),
                 *(make(averaged) for make in callbacks),
                 checkpoints,
             ],
             verbose=verbose,
         )
-    return _save(averaged, run / MODEL_NAME)
+    with atomic_file(run / MODEL_NAME) as temporary:
+        averaged.save(temporary)
+    return averaged
 
 
 def fit_arrays(images, masks, run, settings, *, validation=None, **kwargs):
@@ -175,15 +179,6 @@ def _claim(run, settings, resume):
             raise InputError(f"{run}: cannot resume, settings differ from the run's: {'; '.join(different)}")
     elif exists or completed_epochs(run):
         raise InputError(f"{run}: found a run already; go on with --resume, or name another folder")
-
-
-def _save(model, path):
-    # A compiled model would need our loss to be loaded.
-    plain = keras.models.clone_model(model)
-    plain.set_weights(model.get_weights())
-    with atomic_file(path) as temporary:
-        plain.save(temporary)
-    return plain
 
 
 def _take_weights(model, init):
