@@ -54,7 +54,8 @@ class Letterbox:
     def _resize(self, image):
         if self.inner == self.native:
             return image
-        shrinks = self.inner[0] < self.native[0]
+        # By area: the short side of a strip may be one pixel on both grids.
+        shrinks = self.inner[0] * self.inner[1] < self.native[0] * self.native[1]
         return cv2.resize(image, self.inner[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
     def _pad(self, image):

@@ -80,7 +80,7 @@ def change_exposure(image, settings, rng):
     values = values + _shading(image.shape, settings, rng)
     sigma = rng.uniform(0, settings.noise)
     values += sigma * rng.standard_normal(image.shape, dtype=np.float32)
-    return np.clip(values, 0, 255).astype(np.uint8)
+    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
 
 
 def _affine(size, settings, rng):
