@@ -41,7 +41,7 @@ def draw_clavicles(patient, rng):
         "head": np.clip(rng.normal(1, 0.25), 0.4, 1.8),
         "shaft": np.clip(rng.normal(1, 0.13), 0.7, 1.4),
         "drop": rng.uniform(-1.5, 4),
-        "blunt": rng.uniform(0.1, 0.4),
+        "blunt": rng.uniform(0.2, 0.45),
         "cortex": rng.uniform(1.0, 2.4),
         "density": _bone_density(patient, rng),
     }
@@ -55,7 +55,9 @@ def _clavicle(patient, side, common, rng):
     medial_x, medial_y = common["medial_x"] + rng.normal(0, 2), common["medial_y"] + rng.normal(0, 2.5)
     reach = common["length"] * rng.normal(0.93, 0.012) * t
     bow, wave = common["bow"] + rng.normal(0, 1), common["wave"] + rng.normal(0, 1)
-    lift = bow * np.sin(np.pi * t) + wave * np.sin(2 * np.pi * t) - s * common["drop"] * (1 - np.clip(t / 0.16, 0, 1)) ** 2
+    lift = (
+        bow * np.sin(np.pi * t) + wave * np.sin(2 * np.pi * t) - s * common["drop"] * (1 - np.clip(t / 0.16, 0, 1)) ** 2
+    )
     depth = -0.8 * patient.half_depth - 14 * s * np.sin(2 * np.pi * t) + 85 * s * t**1.2
     x = medial_x + reach * np.cos(rise) + lift * np.sin(rise)
     y = medial_y - reach * np.sin(rise) - lift * np.cos(rise)
@@ -89,9 +91,9 @@ def draw_companions(clavicles, rng):
 def draw_ribs(patient, rng):
     """Returns ten pairs of ribs as flattened `Tube`s on the rib cage's surface."""
     pitch = 20.5 * patient.scale * (0.6 + 0.4 * patient.height / (280 * patient.scale)) * rng.uniform(0.93, 1.07)
-    start, droop = rng.normal(-19, 5), rng.uniform(0.78, 1.25)
+    start, droop = rng.normal(-19, 5), rng.uniform(0.85, 1.35)
     density = _bone_density(patient, rng)
-    high, cortex = rng.uniform(5.6, 7.6) * patient.scale, rng.uniform(0.7, 1.4)
+    high, cortex = rng.uniform(5.6, 7.6) * patient.scale, rng.uniform(0.8, 1.7)
     return [
         _rib(patient, number, side, start + pitch * number * (1 + 0.012 * number), droop, high, cortex, density, rng)
         for number in range(10)
@@ -102,15 +104,15 @@ def draw_ribs(patient, rng):
 def _rib(patient, number, side, y0, droop, high, cortex, density, rng):
     """Returns one rib from the spine round to the end of its bony part."""
     s = patient.scale
-    drop = droop * s * np.interp(number, (0, 1, 2, 4, 7, 9), (62, 88, 104, 120, 132, 128)) * rng.normal(1, 0.02)
-    shrink = np.interp(number, (0, 1, 2, 3), (1.06, 1.06, 1.02, 1))
-    end = np.radians(np.interp(number, (0, 2, 5, 7, 9), (148, 146, 140, 122, 100)) + rng.normal(0, 4))
-    angle = np.linspace(0.12, end, 70)
-    y = y0 + drop * (0.75 * (1 - np.cos(angle)) / 2 + 0.25 * angle / np.pi) - 3 * s * np.sin(angle)
+    drop = droop * s * np.interp(number, (0, 1, 2, 4, 7, 9), (70, 92, 110, 128, 142, 138)) * rng.normal(1, 0.02)
+    shrink = np.interp(number, (0, 1, 2, 3), (0.96, 1.04, 1.02, 1))
+    end = np.radians(np.interp(number, (0, 2, 5, 7, 9), (150, 151, 147, 132, 106)) + rng.normal(0, 4))
+    angle = np.linspace(0.05, end, 70)
+    y = y0 + drop * (0.5 * (1 - np.cos(angle)) / 2 + 0.5 * angle / np.pi) - 3 * s * np.sin(angle)
     # The ring is as wide as the rib cage where the rib turns forward
     half_width = shrink * np.maximum(patient.cage(np.interp(1.45, angle, y)), 0.5 * patient.half_width)
     half_depth = (patient.depth(np.maximum(y, 6)) + 4) * shrink
-    x = half_width * np.abs(np.sin(angle)) ** np.interp(number, (0, 3), (0.95, 0.66))
+    x = half_width * np.abs(np.sin(angle)) ** np.interp(number, (0, 3), (0.95, 0.8))
     points = np.stack([side * x, y, half_depth * np.cos(angle)], 1)
     along = np.gradient(points, axis=0)
     normal = np.stack([points[:, 0] / half_width**2, np.zeros(len(y)), points[:, 2] / half_depth**2], 1)
@@ -118,12 +120,22 @@ def _rib(patient, number, side, y0, droop, high, cortex, density, rng):
     # The first rib lies flat: its width points away from the ring's middle
     flat = np.interp(number, (0, 1, 2), (1, 0.4, 0))
     outwards = _unit(points - (0, np.interp(np.pi / 2, angle, y), 0))
-    upright = _unit(flat * outwards * np.sign(np.sum(outwards * upright, 1, keepdims=True) + 1e-9) + (1 - flat) * upright)
+    upright = _unit(
+        flat * outwards * np.sign(np.sum(outwards * upright, 1, keepdims=True) + 1e-9) + (1 - flat) * upright
+    )
     wide = (
-        high * np.interp(number, (0, 1, 2), (1.35, 1.05, 1)) * np.interp(angle, (0, 0.5, 2, end), (0.75, 1, 0.95, 1.15))
+        high * np.interp(number, (0, 1, 2), (1.6, 1.05, 1)) * np.interp(angle, (0, 0.5, 2, end), (0.75, 1, 0.95, 1.15))
     )
     seen = np.maximum(wide * np.hypot(upright[:, 0], upright[:, 1]), 0.55 * high)
-    return Tube(points, seen, np.full(len(y), 0.46 * high), cortex, SHELL * density, CORE * density, upright=upright)
+    return Tube(
+        points,
+        seen,
+        0.46 * high * np.interp(angle, (0, 1.1, 1.8, end), (1.3, 1.05, 0.8, 0.65)),
+        cortex,
+        SHELL * density,
+        CORE * density,
+        upright=upright,
+    )
 
 
 def _unit(vectors):
@@ -228,7 +240,7 @@ def _vertebra(x, y, pitch, number, s, density, rng):
         1.3,
         SHELL * density,
         CORE * density * 1.1,
-        blunt=0.1,
+        blunt=0.3,
     )
     tubes = [body]
     for side in (RIGHT, LEFT):
@@ -253,7 +265,7 @@ def draw_breastbone(patient, rng):
         1.0,
         SHELL * density,
         CORE * density,
-        blunt=0.1,
+        blunt=0.3,
     )
     return [manubrium] + _cartilages(patient, top + 10 * s, front, rng)
 

@@ -202,7 +202,7 @@ def _shoulders(patient, x, y, tips, rng):
     for side in (RIGHT, LEFT):
         tip_x, tip_y = tips[side]
         part = np.clip((x * side - neck * 0.75) / np.float32(tip_x - neck * 0.75), 0, 1.15)
-        skin = np.float32(slope_start) + np.float32(tip_y - 16 - 0.3 * patient.fat - slope_start) * part ** sag
+        skin = np.float32(slope_start) + np.float32(tip_y - 16 - 0.3 * patient.fat - slope_start) * part**sag
         skin = skin + np.maximum(x * side - np.float32(tip_x), 0) ** 2 / 28
         under = np.clip((y - skin) / np.float32(round_off), 0, 1)
         edge = np.clip((tip_x + 42 + 0.2 * patient.fat - x * side) / 40, 0, 1)
@@ -239,7 +239,9 @@ def draw_body(patient, grid, tips, view, rng):
         rng: Random generator.
     """
     x, y = grid
-    body = smooth_union(_torso(patient, x, y, rng), _shoulders(patient, x, y, tips, rng), _arms(patient, x, y, tips, rng))
+    body = smooth_union(
+        _torso(patient, x, y, rng), _shoulders(patient, x, y, tips, rng), _arms(patient, x, y, tips, rng)
+    )
     breasts = rng.uniform() < 0.5
     size, sag = rng.uniform(0.5, 1.3), rng.uniform(0.58, 0.8)
     muscle = rng.uniform(0, 22)
@@ -344,5 +346,7 @@ def draw_opacities(patient, grid, view, rng):
         side, size = rng.choice((RIGHT, LEFT)), 4 + rng.gamma(2, 5)
         place = (side * rng.uniform(0.25, 0.75) * patient.half_width, rng.beta(1.2, 2) * 0.75 * patient.height)
         half_axes = size * rng.uniform(0.6, 1.4, 3)
-        chords += ellipsoid(view, grid, (*place, rng.uniform(-30, 30)), half_axes, rng.uniform(-1, 1)) * rng.uniform(0.2, 0.9)
+        chords += ellipsoid(view, grid, (*place, rng.uniform(-30, 30)), half_axes, rng.uniform(-1, 1)) * rng.uniform(
+            0.2, 0.9
+        )
     return chords
