@@ -146,10 +146,10 @@ def write_png(path, image, spacing_mm=None):
 
     With `spacing_mm` (row, column) the file gets a pHYs chunk, rounded to whole pixels per metre.
     """
-    ok, encoded = cv2.imencode(".png", image)
-    if not ok:
-        raise InputError(f"{path}: found an image of shape {image.shape} that cannot be written as PNG")
-    data = encoded.tobytes()
+    try:
+        data = cv2.imencode(".png", image)[1].tobytes()
+    except cv2.error:
+        raise InputError(f"{path}: found an image of shape {image.shape} that cannot be written as PNG") from None
     if spacing_mm is not None:
         row_mm, column_mm = spacing_mm
         physical = struct.pack(">IIB", round(1000 / column_mm), round(1000 / row_mm), 1)
