@@ -1,0 +1,251 @@
+"""Augmentation moves image and mask together, each setting does its own thing, and the generator decides all."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+
+from crass_tf.data.augmentation import Augmentation, augment, change_exposure, collimate, transform
+
+IDENTITY = Augmentation(
+    flip=0, rotation_deg=0, scale=1, stretch=1, shift=0, gamma=1, contrast=1, brightness=0, invert=0, blur=0,
+    noise=0, shading=0, bars=0,
+)  # fmt: skip
+SEEDS = range(12)
+
+
+def only(**settings):
+    return dataclasses.replace(IDENTITY, **settings)
+
+
+def clavicles(height=128, width=160):
+    """A mask that no mirroring, turn or shift leaves as it is."""
+    mask = np.zeros((height, width), np.uint8)
+    cv2.ellipse(mask, (50, 50), (32, 10), 15, 0, 360, 1, -1)
+    cv2.ellipse(mask, (115, 60), (26, 8), -10, 0, 360, 1, -1)
+    return mask
+
+
+def ramp():
+    """All 256 grey values."""
+    return np.arange(256, dtype=np.uint8).reshape(16, 16)
+
+
+def grey(value, shape=(40, 60)):
+    return np.full(shape, value, np.uint8)
+
+
+def iou(a, b):
+    return np.logical_and(a, b).sum() / np.logical_or(a, b).sum()
+
+
+def exposures(image, **settings):
+    return [change_exposure(image, only(**settings), np.random.default_rng(seed)) for seed in SEEDS]
+
+
+def masks(**settings):
+    mask = clavicles()
+    return [transform(mask, mask, only(**settings), np.random.default_rng(seed))[1] for seed in SEEDS]
+
+
+def area(mask):
+    return float(mask.sum())
+
+
+def centre(mask):
+    """Mean row and column of the foreground."""
+    return np.argwhere(mask).mean(axis=0)
+
+
+def test_nothing_set_changes_nothing():
+    image, mask = augment(ramp(), ramp() % 2, IDENTITY, np.random.default_rng(0))
+    np.testing.assert_array_equal(image, ramp())
+    np.testing.assert_array_equal(mask, ramp() % 2)
+
+
+def test_same_generator_same_pair_and_another_another():
+    image, mask = np.random.default_rng(9).integers(0, 256, (128, 160), dtype=np.uint8), clavicles()
+    results = [augment(image, mask, Augmentation(), np.random.default_rng([seed, 1])) for seed in (7, 7, 8)]
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+    assert (results[0][0] != results[2][0]).any() and (results[0][1] != results[2][1]).any()
+
+
+def test_input_is_left_alone_and_output_is_uint8():
+    image, mask = grey(90, (128, 160)), clavicles()
+    for seed in SEEDS:
+        new_image, new_mask = augment(image, mask, Augmentation(), np.random.default_rng(seed))
+        assert new_image.dtype == new_mask.dtype == np.uint8
+        assert new_image.shape == new_mask.shape == image.shape
+        assert set(np.unique(new_mask)) <= {0, 1}
+    assert (image == 90).all() and (mask == clavicles()).all()
+
+
+def test_mask_follows_the_image():
+    # The image is drawn from the mask, so after any move it still shows where the mask has to be.
+    mask = clavicles()
+    moves = Augmentation(gamma=1, contrast=1, brightness=0, invert=0, blur=0, noise=0, shading=0, bars=0)
+    for seed in SEEDS:
+        moved_image, moved_mask = augment(mask * np.uint8(200), mask, moves, np.random.default_rng(seed))
+        assert iou(moved_image > 100, moved_mask) > 0.97
+        assert iou(mask, moved_mask) < 0.97
+
+
+def test_flip_mirrors_exactly():
+    mask = clavicles()
+    image, flipped = transform(mask * np.uint8(9), mask, only(flip=1), np.random.default_rng(0))
+    np.testing.assert_array_equal(flipped, mask[:, ::-1])
+    np.testing.assert_array_equal(image, 9 * mask[:, ::-1])
+
+
+def test_flip_has_its_probability():
+    mask = clavicles(64, 80)
+    flips = [(transform(mask, mask, only(flip=0.5), np.random.default_rng(s))[1] != mask).any() for s in range(200)]
+    # Binomial, 200 draws: 100 +- 7; four standard deviations.
+    assert 72 <= sum(flips) <= 128
+
+
+def test_rotation_stays_within_its_angle():
+    # A long bar's direction, from the second moments of its pixels.
+    bar = np.zeros((161, 161), np.uint8)
+    bar[78:83, 30:131] = 1
+    angles = []
+    for seed in SEEDS:
+        _, turned = transform(bar, bar, only(rotation_deg=10), np.random.default_rng(seed))
+        rows, columns = (axis - axis.mean() for axis in np.nonzero(turned))
+        angles.append(np.rad2deg(np.arctan2((rows * columns).sum(), (columns**2).sum())))
+        # Around the image's centre, pixel (80, 80).
+        np.testing.assert_allclose(centre(turned), (80, 80), atol=0.3)
+    assert max(np.abs(angles)) < 10.3
+    assert min(angles) < -4 and max(angles) > 4
+
+
+def test_scale_changes_both_axes_alike():
+    # Areas go with the square: between 1 / 1.25^2 = 0.64 and 1.25^2 = 1.5625.
+    ratios = [area(mask) / area(clavicles()) for mask in masks(scale=1.25)]
+    assert 0.62 < min(ratios) < 0.85 and 1.2 < max(ratios) < 1.6
+
+
+def test_stretch_keeps_the_area():
+    square = np.zeros((101, 101), np.uint8)
+    square[30:71, 30:71] = 1
+    aspects = []
+    for seed in SEEDS:
+        _, stretched = transform(square, square, only(stretch=1.2), np.random.default_rng(seed))
+        rows, columns = np.ptp(np.argwhere(stretched), axis=0) + 1
+        aspects.append(columns / rows)
+        # A side of 41 pixels changes by whole pixels: 1 / 41 each.
+        assert abs(area(stretched) / 41**2 - 1) < 0.06
+    assert min(aspects) < 0.95 and max(aspects) > 1.05
+    assert min(aspects) > 1 / 1.26 and max(aspects) < 1.26
+
+
+def test_shift_is_a_fraction_of_each_side():
+    # 0.1 of 128 rows and of 160 columns.
+    shifts = np.array([centre(mask) - centre(clavicles()) for mask in masks(shift=0.1)])
+    assert (np.abs(shifts) <= (12.9, 16.1)).all()
+    assert (np.abs(shifts).max(axis=0) > (5, 6)).all()
+    # Rows and columns are drawn apart.
+    assert abs(np.corrcoef(shifts.T)[0, 1]) < 0.9
+
+
+def test_what_comes_from_outside_is_black():
+    for seed in SEEDS:
+        image, mask = transform(grey(200), grey(1), only(shift=0.2), np.random.default_rng(seed))
+        # Image and mask covered the whole picture: they still end at the same place.
+        assert iou(image > 100, mask) > 0.97
+        assert image.min() == 0
+
+
+def test_gamma_keeps_black_and_white():
+    for image in exposures(ramp(), gamma=2.0):
+        assert image[0, 0] == 0 and image[-1, -1] == 255
+        assert (np.diff(image.ravel().astype(int)) >= 0).all()
+    # Mid-grey 128: exponent 2 gives 255 * (128 / 255)^2 = 64.3, exponent 1 / 2 gives 180.7.
+    middle = [int(image[8, 0]) for image in exposures(ramp(), gamma=2.0)]
+    assert min(middle) >= 64 and max(middle) <= 181
+    assert min(middle) < 110 and max(middle) > 145
+
+
+def test_contrast_turns_around_mid_grey():
+    # 127.5 + (100 - 127.5) * 1.5 = 86.25 and 127.5 - 27.5 / 1.5 = 109.2.
+    values = [int(image[0, 0]) for image in exposures(grey(100), contrast=1.5)]
+    assert 86 <= min(values) < 100 < max(values) <= 109
+    # 127 and 128 are half a grey value away from the middle, and stay there: 127.5 -+ 0.75 at most.
+    assert {int(image[0, 0]) for image in exposures(grey(127), contrast=1.5)} == {127}
+
+
+def test_brightness_adds_the_same_everywhere():
+    shifts = []
+    for image in exposures(grey(100), brightness=25):
+        assert image.min() == image.max()
+        shifts.append(int(image[0, 0]) - 100)
+    assert -25 <= min(shifts) < -5 and 5 < max(shifts) <= 25
+    # Clipped, not wrapped around.
+    assert min(image.min() for image in exposures(grey(250), brightness=25)) >= 225
+
+
+def test_inversion_exchanges_black_and_white():
+    for image in exposures(ramp(), invert=1):
+        np.testing.assert_array_equal(image, 255 - ramp())
+
+
+def test_blur_smooths_an_edge_and_keeps_the_mean():
+    edge = np.repeat(np.array([[0] * 20 + [200] * 20], np.uint8), 30, axis=0)
+    for image in exposures(edge, blur=1):
+        assert 0 < image[15, 19] < 100 < image[15, 20] < 200
+        assert abs(image.mean() - 100) < 0.5
+        # 1.5 pixels at most: six pixels from the edge, four standard deviations, nothing has changed.
+        assert image[15, 13] == 0 and image[15, 26] == 200
+
+
+def test_noise_has_no_bias_and_at_most_its_deviation():
+    images = exposures(grey(120, (200, 200)), noise=8)
+    deviations = [image.std() for image in images]
+    assert max(deviations) < 8.2 and max(deviations) > 4
+    # The mean of 40,000 pixels is known to 8 / 200 = 0.04; cutting off fractions would darken by 0.5.
+    assert max(abs(image.mean() - 120) for image in images) < 0.2
+
+
+def test_shading_is_a_ramp():
+    for image in exposures(grey(100, (41, 61)), shading=30):
+        # Nothing at the centre, opposite corners opposite, at most half of 30 along each axis.
+        values = image.astype(int) - 100
+        assert values[20, 30] == 0
+        assert abs(values[0, 0] + values[-1, -1]) <= 1
+        assert np.abs(values).max() <= 30
+        assert abs(values[0, 0] + values[0, -1] - 2 * values[0, 30]) <= 2
+
+
+def test_bars_cover_the_border_only():
+    # At most 6 % of 100 rows and of 200 columns: 6 and 12 pixels.
+    image = grey(100, (100, 200))
+    colours = set()
+    for seed in range(40):
+        framed = collimate(image, only(bars=1), np.random.default_rng(seed))
+        assert (framed[6:94, 12:188] == 100).all()
+        colours |= set(np.unique(framed))
+    assert colours == {0, 100, 255}
+    assert (image == 100).all()
+
+
+def test_bars_have_their_probability():
+    image = grey(100, (100, 200))
+    bars = sum((collimate(image, only(bars=0.3), np.random.default_rng(s)) != 100).any() for s in range(300))
+    # Binomial, 300 draws: 90 +- 8; four standard deviations.
+    assert 58 <= bars <= 122
+
+
+def test_empty_mask_stays_empty():
+    for seed in SEEDS:
+        _, mask = augment(grey(80), grey(0), Augmentation(), np.random.default_rng(seed))
+        assert not mask.any()
+
+
+@pytest.mark.parametrize("shape", [(32, 96), (96, 32)])
+def test_upright_and_wide_pictures(shape):
+    mask = np.zeros(shape, np.uint8)
+    mask[4:-4, 4:-4] = 1
+    image, moved = augment(mask * np.uint8(200), mask, only(rotation_deg=8, shift=0.05), np.random.default_rng(1))
+    assert iou(image > 100, moved) > 0.97
