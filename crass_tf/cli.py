@@ -15,9 +15,11 @@ def main(arguments=None):
     # TensorFlow's start-up lines say nothing about a user's data; whoever wants them sets the variable.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     options = _parser().parse_args(arguments)
-    command = options.run
-    del options.run, options.command
+    command, needs_tensorflow = options.run, options.needs_tensorflow
+    del options.run, options.needs_tensorflow, options.command
     try:
+        if needs_tensorflow:
+            _import_tensorflow()
         return command(**vars(options)) or 0
     except InputError as error:
         return _fail(str(error))
@@ -111,6 +113,17 @@ def names(text):
     return tuple(part for part in text.split(",") if part)
 
 
+def _import_tensorflow():
+    from crass_tf.segmenter import quiet_native
+
+    try:
+        # Its lines on processors and drivers come before any log level counts.
+        with quiet_native():
+            import tensorflow  # noqa: F401
+    except ImportError as error:
+        raise InputError(f"this command needs TensorFlow, which cannot be imported ({error})") from None
+
+
 def _fail(message):
     print(f"crass-tf: error: {' '.join(message.split())}", file=sys.stderr)
     return 2
@@ -132,9 +145,9 @@ def _parser():
     return parser
 
 
-def _add(commands, run, text):
+def _add(commands, run, text, needs_tensorflow=True):
     command = commands.add_parser(run.__name__, help=text, description=f"{text}. {NOTICE}")
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, needs_tensorflow=needs_tensorflow)
     return command
 
 
@@ -147,7 +160,9 @@ def _add_demo(commands):
 def _add_phantom(commands):
     from crass_tf.phantom import DEFAULT_COUNT, DEFAULT_SIZE
 
-    command = _add(commands, phantom, "writes synthetic chest radiographs with clavicle masks as a CRASS12 folder")
+    command = _add(
+        commands, phantom, "writes synthetic chest radiographs with clavicle masks as a CRASS12 folder", False
+    )
     command.add_argument("--out", required=True, metavar="DIR", help="gets the folders CRASS12 and structures")
     command.add_argument(
         "--count", type=int, default=DEFAULT_COUNT, help="number of radiographs (default: %(default)s)"
@@ -228,7 +243,7 @@ def _add_export(commands):
 
 
 def _add_predict(commands):
-    command = _add(commands, predict, "segments radiographs: PNG or JPEG files, or folders of them")
+    command = _add(commands, predict, "segments radiographs: PNG or JPEG files, or folders of them", False)
     command.add_argument("path", nargs="+", metavar="PATH")
     command.add_argument("--model", help=".keras file, SavedModel folder or .tflite file (default: the shipped model)")
     command.add_argument("--out", required=True, metavar="DIR")

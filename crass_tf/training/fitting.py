@@ -173,10 +173,10 @@ def _claim(run, settings, resume):
     exists = (run / FILE_NAME).exists()
     if resume:
         if not exists:
-            raise InputError(f"{run}: found no run to resume, expected {FILE_NAME}; train without --resume first")
-        different = Settings.load(run).differences(settings)
+            raise InputError(f"{run}: found no run to resume, expected {FILE_NAME} in it; train without --resume first")
+        different = settings.differences(Settings.load(run))
         if different:
-            raise InputError(f"{run}: cannot resume, settings differ from the run's: {'; '.join(different)}")
+            raise InputError(f"{run}: cannot resume with settings other than the run's: {'; '.join(different)}")
     elif exists or completed_epochs(run):
         raise InputError(f"{run}: found a run already; go on with --resume, or name another folder")
 
