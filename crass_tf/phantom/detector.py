@@ -45,7 +45,7 @@ def enhance(density, spacing_mm, rng):
 
 
 def tone(density, lung, centre, rng):
-    """Returns grey values 0..255 as floats: a random rising curve through the lungs', shoulders' and centre's densities.
+    """Returns grey values 0..255 as floats, by a random rising curve through the densities of air, lungs and centre.
 
     Film and digital units show the same body with very different curves; what they share is that lungs are dark,
     the mediastinum is bright, and the order never changes.

@@ -23,9 +23,9 @@ DATASET, STRUCTURES = "CRASS12", "structures"
 def write_folder(out, count=DEFAULT_COUNT, seed=0, size=DEFAULT_SIZE, workers=None, progress=True):
     """Writes phantoms 0 to `count` - 1 as a CRASS12 folder and returns the folder that holds it.
 
-    `out/CRASS12` gets `image`, `mask` (0 and 255), `train.txt` and `val.txt`; `out/structures` the outlines of clavicles,
-    lungs and heart as bits. The same arguments give the same bytes, and a phantom depends neither on `count` nor on
-    `workers`. Everything is written beside the target first and moved there when it is complete.
+    `out/CRASS12` gets `image`, `mask` (0 and 255), `train.txt` and `val.txt`; `out/structures` the outlines of
+    clavicles, lungs and heart as bits. The same arguments give the same bytes, and a phantom depends neither on
+    `count` nor on `workers`. Everything is written beside the target first and moved there when it is complete.
 
     Args:
         out: Folder; made if missing.

@@ -22,7 +22,8 @@ class Phantom:
     Attributes:
         image: uint8 [size, size], bone bright.
         mask: uint8 [size, size], 1 where a clavicle lies over the rib cage.
-        structures: uint8 [size, size], sum of bits: 1 right clavicle, 2 left clavicle, 4 right lung, 8 left lung, 16 heart.
+        structures: uint8 [size, size], sum of bits: 1 right clavicle, 2 left clavicle, 4 right lung, 8 left lung,
+            16 heart.
         spacing_mm: (row, column).
     """
 

@@ -105,37 +105,36 @@ def _rib(patient, number, side, y0, droop, high, cortex, density, rng):
     """Returns one rib from the spine round to the end of its bony part."""
     s = patient.scale
     drop = droop * s * np.interp(number, (0, 1, 2, 4, 7, 9), (70, 92, 110, 128, 142, 138)) * rng.normal(1, 0.02)
-    shrink = np.interp(number, (0, 1, 2, 3), (0.96, 1.04, 1.02, 1))
     end = np.radians(np.interp(number, (0, 2, 5, 7, 9), (150, 151, 147, 132, 106)) + rng.normal(0, 4))
     angle = np.linspace(0.05, end, 70)
-    y = y0 + drop * (0.5 * (1 - np.cos(angle)) / 2 + 0.5 * angle / np.pi) - 3 * s * np.sin(angle)
+    y = y0 + drop * ((1 - np.cos(angle)) / 4 + angle / (2 * np.pi)) - 3 * s * np.sin(angle)
+    points, half_axes = _rib_path(patient, number, side, angle, y)
+    upright = _rib_upright(number, points, half_axes, np.interp(np.pi / 2, angle, y))
+    wide = np.interp(number, (0, 1, 2), (1.6, 1.05, 1)) * np.interp(angle, (0, 0.5, 2, end), (0.75, 1, 0.95, 1.15))
+    seen = high * np.maximum(wide * np.hypot(upright[:, 0], upright[:, 1]), 0.55)
+    thick = 0.46 * high * np.interp(angle, (0, 1.1, 1.8, end), (1.3, 1.05, 0.8, 0.65))
+    return Tube(points, seen, thick, cortex, SHELL * density, CORE * density, upright=upright)
+
+
+def _rib_path(patient, number, side, angle, y):
+    """Returns a rib's centre line [n, 3] at `angle` round the chest from the spine, and its ring's half-axes."""
+    shrink = np.interp(number, (0, 1, 2, 3), (0.96, 1.04, 1.02, 1))
     # The ring is as wide as the rib cage where the rib turns forward
     half_width = shrink * np.maximum(patient.cage(np.interp(1.45, angle, y)), 0.5 * patient.half_width)
-    half_depth = (patient.depth(np.maximum(y, 6)) + 4) * shrink
+    half_depth = shrink * (patient.depth(np.maximum(y, 6)) + 4)
     x = half_width * np.abs(np.sin(angle)) ** np.interp(number, (0, 3), (0.95, 0.8))
-    points = np.stack([side * x, y, half_depth * np.cos(angle)], 1)
-    along = np.gradient(points, axis=0)
-    normal = np.stack([points[:, 0] / half_width**2, np.zeros(len(y)), points[:, 2] / half_depth**2], 1)
-    upright = _unit(np.cross(along, normal))
-    # The first rib lies flat: its width points away from the ring's middle
+    return np.stack([side * x, y, half_depth * np.cos(angle)], 1), (half_width, half_depth)
+
+
+def _rib_upright(number, points, half_axes, middle_y):
+    """Returns the directions [n, 3] of a rib's width: within the chest wall, but for the first ribs, which lie flat."""
+    wide, deep = half_axes
+    normal = np.stack([points[:, 0] / wide**2, np.zeros(len(points)), points[:, 2] / deep**2], 1)
+    upright = _unit(np.cross(np.gradient(points, axis=0), normal))
     flat = np.interp(number, (0, 1, 2), (1, 0.4, 0))
-    outwards = _unit(points - (0, np.interp(np.pi / 2, angle, y), 0))
-    upright = _unit(
-        flat * outwards * np.sign(np.sum(outwards * upright, 1, keepdims=True) + 1e-9) + (1 - flat) * upright
-    )
-    wide = (
-        high * np.interp(number, (0, 1, 2), (1.6, 1.05, 1)) * np.interp(angle, (0, 0.5, 2, end), (0.75, 1, 0.95, 1.15))
-    )
-    seen = np.maximum(wide * np.hypot(upright[:, 0], upright[:, 1]), 0.55 * high)
-    return Tube(
-        points,
-        seen,
-        0.46 * high * np.interp(angle, (0, 1.1, 1.8, end), (1.3, 1.05, 0.8, 0.65)),
-        cortex,
-        SHELL * density,
-        CORE * density,
-        upright=upright,
-    )
+    outwards = _unit(points - (0, middle_y, 0))
+    same = np.where(np.sum(outwards * upright, 1, keepdims=True) < 0, -1, 1)
+    return _unit(flat * outwards * same + (1 - flat) * upright)
 
 
 def _unit(vectors):

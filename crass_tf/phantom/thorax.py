@@ -340,7 +340,7 @@ def _tree(hilum, side, patient, thick, rng):
 
 
 def draw_opacities(patient, grid, view, rng):
-    """Returns chords [size, size] through diseased lung: none in most, up to three nodules or infiltrates, often high."""
+    """Returns chords [size, size] through up to three nodules or infiltrates, often high in the lung; mostly none."""
     chords = np.zeros_like(grid[0])
     for _ in range(rng.choice(4, p=(0.6, 0.2, 0.12, 0.08))):
         side, size = rng.choice((RIGHT, LEFT)), 4 + rng.gamma(2, 5)
