@@ -215,7 +215,8 @@ def _opener(path):
 
 
 def _open_keras(path, threads):
-    import keras
+    with quiet_native():
+        import keras
 
     try:
         model = keras.saving.load_model(path, compile=False)
@@ -228,7 +229,8 @@ def _open_keras(path, threads):
 
 
 def _open_saved_model(path, threads):
-    import tensorflow as tf
+    with quiet_native():
+        import tensorflow as tf
 
     try:
         model = tf.saved_model.load(str(path))

@@ -1,6 +1,7 @@
 """The export: every form from one Keras model, checked, compared, described, moved into place."""
 
 import hashlib
+import itertools
 import pathlib
 import shutil
 import tempfile
@@ -53,13 +54,16 @@ def export(
             names, a converted model that breaks the contract, or no radiographs.
     """
     model_path, out = pathlib.Path(model_path), pathlib.Path(out)
-    model, image_size = _load(model_path)
+    reference, model = _load(model_path)
+    images = [model_input(example.image, reference.image_size) for example in calibration]
+    examples = _not_empty(examples, "compare the forms on")
+    _not_empty(images, "calibrate on")
     _check_out(out)
     with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as name:
         folder = pathlib.Path(name)
-        count = _write_forms(model, image_size, folder, calibration)
-        parity = _measure(model_path, model, folder, examples, examples_source)
-        parity["inputs"]["calibration"] = {"source": calibration_source, "n": count}
+        _write_forms(model, folder, images)
+        parity = _measure(reference, model, folder, examples, examples_source)
+        parity["inputs"]["calibration"] = {"source": calibration_source, "n": len(images)}
         write_json(folder / "parity.json", parity)
         write_text(folder / "model_card.md", model_card(parity, training_data, _checksums(folder)))
         _move(folder, out)
@@ -68,15 +72,23 @@ def export(
 
 
 def _load(path):
-    """Returns `(model, image_size)` of a `.keras` file."""
+    """Returns the Segmenter and the model of a `.keras` file."""
     if path.suffix != ".keras":
         raise InputError(f"{path}: found {path.suffix or 'no suffix'}, expected a .keras file to export")
-    image_size = Segmenter.load(path).image_size
+    reference = Segmenter.load(path)
     import keras
 
     if keras.backend.backend() != "tensorflow":
         raise InputError(f"KERAS_BACKEND: found {keras.backend.backend()}, expected tensorflow: only it can export")
-    return keras.saving.load_model(path, compile=False), image_size
+    return reference, keras.saving.load_model(path, compile=False)
+
+
+def _not_empty(items, purpose):
+    """Returns an iterator over the same items; raises InputError where there are none."""
+    items = iter(items)
+    for first in items:
+        return itertools.chain([first], items)
+    raise InputError(f"found no radiographs to {purpose}, expected at least one")
 
 
 def _check_out(out):
@@ -92,8 +104,8 @@ def _check_out(out):
         raise InputError(f"{out}: the folder cannot be made ({error.strerror})") from None
 
 
-def _write_forms(model, image_size, folder, calibration):
-    """Writes every form; returns how many radiographs the int8 one was calibrated on."""
+def _write_forms(model, folder, images):
+    """Writes every form; `images` float32 `[h, w, 1]` calibrate the int8 one."""
     print("export: SavedModel")
     conversion.write_saved_model(model, folder / FORMS["saved_model"])
     print("export: LiteRT float32")
@@ -101,12 +113,8 @@ def _write_forms(model, image_size, folder, calibration):
     _write_lite(folder / FORMS["float32"], float32)
     print("export: LiteRT float16")
     _write_lite(folder / FORMS["float16"], conversion.to_float16(model))
-    images = [model_input(example.image, image_size) for example in calibration]
-    if not images:
-        raise InputError("found no radiographs to calibrate on, expected at least one")
     print(f"export: LiteRT int8, calibrated on {len(images)} radiographs")
     _write_lite(folder / FORMS["int8"], conversion.to_int8(float32, images))
-    return len(images)
 
 
 def _write_lite(path, data):
@@ -114,32 +122,30 @@ def _write_lite(path, data):
     path.write_bytes(data)
 
 
-def _measure(model_path, model, folder, examples, source):
+def _measure(reference, model, folder, examples, source):
     """Returns the content of `parity.json`, but for the calibration."""
     print(f"export: comparing with Keras on {source}")
-    paths = {name: folder / file for name, file in FORMS.items()}
-    image_ids, agreement = compare(model_path, paths, examples)
-    reference = _facts(model_path) | {
-        "image_size": list(model.input_shape[1:3]),
-        "parameters": model.count_params(),
-        "iou_truth": agreement["keras"]["iou_truth"],
-        "latency_ms": latency_ms(model_path),
-    }
-    forms = {name: _facts(path) | agreement[name] | {"latency_ms": latency_ms(path)} for name, path in paths.items()}
+    segmenters = {name: Segmenter.load(folder / file) for name, file in FORMS.items()}
+    image_ids, agreement = compare(reference, segmenters, examples)
+    shape = {"image_size": list(reference.image_size), "parameters": model.count_params()}
+    truth = {"iou_truth": agreement["keras"]["iou_truth"]}
+    forms = {name: _facts(segmenter) | agreement[name] for name, segmenter in segmenters.items()}
     for name, facts in forms.items():
         print(f"export: {name}: {facts['bytes']} bytes, mask IoU to Keras {facts['mask_iou']['mean']:.4f}")
     return {
-        "reference": reference,
+        "reference": _facts(reference) | shape | truth,
         "inputs": {"source": source, "n": len(image_ids), "image_ids": image_ids},
         "forms": forms,
     }
 
 
-def _facts(path):
-    """Returns the name, size and, for a `.tflite`, the operators of a model."""
+def _facts(segmenter):
+    """Returns the name, size and latency of a model and, for a `.tflite`, its operators."""
+    path = segmenter.path
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     operators = count_operators(path.read_bytes()) if path.suffix == ".tflite" else None
-    return {"file": path.name, "bytes": sum(file.stat().st_size for file in files), "operators": operators}
+    size = sum(file.stat().st_size for file in files)
+    return {"file": path.name, "bytes": size, "operators": operators, "latency_ms": latency_ms(segmenter)}
 
 
 def _checksums(folder):

@@ -12,13 +12,23 @@ def count_operators(data):
 
     Operators that are not built in appear as `CUSTOM:name`.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
-    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
-    codes = [_name(code, names) for code in model.operatorCodes]
-    counts = collections.Counter(codes[op.opcodeIndex] for graph in model.subgraphs for op in graph.operators)
+    model, names = _read(data)
+    counts = collections.Counter(names[op.opcodeIndex] for graph in model.subgraphs for op in graph.operators)
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def outer_scopes(data):
+    """Returns the quantizer's scopes of the operators up to the first convolution and from the last one on.
+
+    litert-quantizer calls an operator by the names of its outputs, each with a semicolon behind it.
+    """
+    model, names = _read(data)
+    graph = model.subgraphs[0]
+    convolutions = [i for i, op in enumerate(graph.operators) if names[op.opcodeIndex] == "CONV_2D"]
+    if not convolutions:
+        return []
+    outer = graph.operators[: convolutions[0] + 1] + graph.operators[convolutions[-1] :]
+    return ["".join(f"{graph.tensors[i].name.decode()};" for i in op.outputs) for op in outer]
 
 
 def check_contract(name, data):
@@ -34,6 +44,15 @@ def check_contract(name, data):
         if shape[0] != 1 or min(shape) < 1 or tensor["dtype"] != np.float32:
             found = f"{np.dtype(tensor['dtype']).name} {shape}"
             raise InputError(f"{name}: found {tensor['name']} of {found}, expected float32 with a static batch of 1")
+
+
+def _read(data):
+    """Returns the parsed model and the name of each of its operator codes."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
+    return model, [_name(code, names) for code in model.operatorCodes]
 
 
 def _name(code, names):

@@ -1,13 +1,11 @@
 """How far each form of a model departs from Keras on the same radiographs, and how long it takes."""
 
-import pathlib
 import statistics
 import time
 
 import numpy as np
 
 from crass_tf.evaluation.overlap import iou
-from crass_tf.files import InputError
 from crass_tf.radiograph import Radiograph
 from crass_tf.segmenter import Segmenter
 
@@ -15,45 +13,39 @@ LATENCY_RUNS, WARM_UP_RUNS = 15, 3
 LATENCY_THREADS = (1, 2)
 
 
-def compare(reference, forms, examples):
+def compare(reference, others, examples):
     """Segments each example with every form of a model; masks are compared at native size.
 
     Args:
-        reference: the path of the Keras model.
-        forms: `{name: path}` of the others.
+        reference: the Segmenter of the Keras model.
+        others: `{name: Segmenter}` of the other forms.
         examples: `crass_tf.data.loading.Example`s; `mask` may be None.
 
     Returns:
         `(image_ids, {name: agreement})`, with the name `keras` for the reference. An agreement holds `mask_iou`
         (`mean` and `min` IoU with the mask by Keras), `max_logit_difference` (from Keras, on the model grid) and
         `iou_truth` (mean IoU with the true masks; None without any).
-
-    Raises:
-        InputError: without any example.
     """
-    keras, others = Segmenter.load(reference), {name: Segmenter.load(path) for name, path in forms.items()}
     image_ids, rows = [], {name: [] for name in ("keras", *others)}
     for example in examples:
         image_ids.append(example.image_id)
         radiograph = Radiograph(example.image, example.spacing_mm, example.image_id)
-        expected = keras.segment(radiograph)
+        expected = reference.segment(radiograph)
         rows["keras"].append(_row(expected, expected, example.mask))
         for name, segmenter in others.items():
             rows[name].append(_row(segmenter.segment(radiograph), expected, example.mask))
-    if not image_ids:
-        raise InputError("found no radiographs to compare the forms on, expected at least one")
     return image_ids, {name: _agreement(values) for name, values in rows.items()}
 
 
-def latency_ms(path):
+def latency_ms(segmenter):
     """Returns the median time of one inference in milliseconds, `{"1_thread": ..., "2_threads": ...}`.
 
     Keras and SavedModel run on as many threads as TensorFlow takes: `{"tensorflow_threads": ...}`.
     """
-    if pathlib.Path(path).suffix != ".tflite":
-        return {"tensorflow_threads": _median_ms(Segmenter.load(path))}
+    if segmenter.path.suffix != ".tflite":
+        return {"tensorflow_threads": _median_ms(segmenter)}
     names = {threads: f"{threads}_thread{'s' if threads > 1 else ''}" for threads in LATENCY_THREADS}
-    return {name: _median_ms(Segmenter.load(path, threads)) for threads, name in names.items()}
+    return {name: _median_ms(Segmenter.load(segmenter.path, threads)) for threads, name in names.items()}
 
 
 def _row(found, expected, mask_gt):

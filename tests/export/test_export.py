@@ -1,0 +1,263 @@
+"""One export of a small trained net, and what users of its files rely on."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from crass_tf.data.loading import Example
+from crass_tf.evaluation.overlap import iou
+from crass_tf.export import FILES, conversion, export, phantom_examples
+from crass_tf.export.operators import check_contract, count_operators, outer_scopes
+from crass_tf.files import InputError
+from crass_tf.model import dice_cross_entropy, unet
+from crass_tf.segmenter import Segmenter
+
+LITE = ("model_float32.tflite", "model_float16.tflite", "model_int8.tflite")
+FORMS = ("saved_model", *LITE)
+
+
+def drawn(index, size=(64, 64)):
+    """An Example with two thick bright lines, falling to either side, on a dark, noisy ground."""
+    rng = np.random.default_rng(index)
+    mask = np.zeros(size, np.uint8)
+    middle, y = size[1] // 2 + int(rng.integers(-4, 5)), int(rng.integers(16, 40))
+    for side in (-1, 1):
+        inner, outer = (middle + 5 * side, y), (middle + 24 * side, y + int(rng.integers(-8, 3)))
+        cv2.line(mask, inner, outer, 1, int(rng.integers(5, 8)))
+    image = 60 + 80 * mask + rng.normal(0, 10, size)
+    return Example(f"drawn{index}", np.clip(image, 0, 255).astype(np.uint8), mask, (0.5, 0.5))
+
+
+def examples(first, count):
+    return [drawn(index) for index in range(first, first + count)]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """`(folder, model.keras, what export returned)` of a net that has learned to find the drawn lines."""
+    folder = tmp_path_factory.mktemp("export")
+    model, batch = unet((64, 64), filters=(8, 8, 16, 16, 16)), examples(0, 128)
+    model.compile(keras.optimizers.Adam(5e-3), dice_cross_entropy)
+    images, masks = (np.stack([getattr(e, name) for e in batch])[..., None] for name in ("image", "mask"))
+    model.fit(images.astype(np.float32), masks, batch_size=8, epochs=8, verbose=0)
+    path = folder / "model.keras"
+    keras.Model(model.input, model.output).save(path)
+    out = folder / "out"
+    out.mkdir()
+    (out / "notes.txt").write_text("the user's own")
+    parity = export(path, out, iter(examples(0, 16)), iter(examples(200, 6)), training_data="Lines drawn by a test.")
+    return out, path, parity
+
+
+def test_all_files_are_there_and_nothing_else_changed(exported):
+    out, _, _ = exported
+    assert sorted(path.name for path in out.iterdir()) == sorted([*FILES, "notes.txt"])
+
+
+def test_the_net_has_learned_something(exported):
+    # Else the agreement of its forms would be an agreement on noise.
+    assert exported[2]["reference"]["iou_truth"] > 0.8
+
+
+@pytest.mark.parametrize(
+    "form, least_iou, most_difference",
+    [
+        ("saved_model", 0.999, 1e-4),
+        ("model_float32.tflite", 0.999, 2e-2),
+        ("model_float16.tflite", 0.99, 0.2),
+        ("model_int8.tflite", 0.95, None),
+    ],
+)
+def test_every_form_agrees_with_keras(exported, form, least_iou, most_difference):
+    out, path, _ = exported
+    expected_by, found_by = Segmenter.load(path), Segmenter.load(out / form)
+    for example in examples(300, 4):
+        image = cv2.resize(example.image, (150, 100))
+        expected, found = expected_by.segment(image), found_by.segment(image)
+        assert found.mask.shape == (100, 150)
+        assert iou(expected.mask, found.mask) >= least_iou
+        if most_difference is not None:
+            np.testing.assert_allclose(found.model_logits, expected.model_logits, atol=most_difference)
+
+
+@pytest.mark.parametrize("name", LITE)
+def test_litert_files_keep_the_contract(exported, name):
+    from ai_edge_litert.interpreter import Interpreter
+
+    data = (exported[0] / name).read_bytes()
+    check_contract(name, data)
+    interpreter = Interpreter(model_content=data)
+    assert interpreter.get_signature_list() == {"serving_default": {"inputs": ["image"], "outputs": ["logits"]}}
+    for tensor in interpreter.get_input_details() + interpreter.get_output_details():
+        assert tensor["shape_signature"].tolist() == [1, 64, 64, 1]
+        assert tensor["dtype"] == np.float32
+    operators = count_operators(data)
+    # One for each convolution of the network, whatever the form.
+    assert operators["CONV_2D"] == 30
+    assert operators["RESIZE_BILINEAR"] == 5
+
+
+def test_int8_computes_in_8_bits_between_the_first_and_the_last_convolution(exported):
+    data = (exported[0] / "model_int8.tflite").read_bytes()
+    operators = count_operators(data)
+    assert operators["QUANTIZE"] == operators["DEQUANTIZE"] == 1
+    assert len(data) < 0.5 * len((exported[0] / "model_float32.tflite").read_bytes())
+
+
+def test_outer_scopes_hold_the_standardisation(exported):
+    scopes = outer_scopes((exported[0] / "model_float32.tflite").read_bytes())
+    # x / 255, mean, difference, square, mean, + 1e-4, 1 / sqrt, product, stem; head, last upsampling.
+    assert len(scopes) == 11
+    assert all(scope.endswith(";") for scope in scopes)
+
+
+def test_parity_json(exported):
+    out, path, returned = exported
+    parity = json.loads((out / "parity.json").read_text())
+    assert parity == returned
+    assert set(parity) == {"reference", "inputs", "forms"}
+    assert parity["reference"]["file"] == "model.keras"
+    assert parity["reference"]["image_size"] == [64, 64]
+    assert parity["reference"]["bytes"] == path.stat().st_size
+    assert parity["inputs"]["n"] == 6
+    assert parity["inputs"]["image_ids"] == [f"drawn{index}" for index in range(200, 206)]
+    assert parity["inputs"]["source"] == "phantoms"
+    assert parity["inputs"]["calibration"] == {"source": "phantoms", "n": 16}
+    assert list(parity["forms"]) == ["saved_model", "float32", "float16", "int8"]
+    for name, form in parity["forms"].items():
+        assert 0.95 < form["mask_iou"]["min"] <= form["mask_iou"]["mean"] <= 1
+        assert form["iou_truth"] == pytest.approx(parity["reference"]["iou_truth"], abs=0.02)
+        assert form["max_logit_difference"] >= 0
+        threads = ["tensorflow_threads"] if name == "saved_model" else ["1_thread", "2_threads"]
+        assert list(form["latency_ms"]) == threads and min(form["latency_ms"].values()) > 0
+        if name != "saved_model":
+            assert form["bytes"] == (out / form["file"]).stat().st_size
+            assert form["operators"] == count_operators((out / form["file"]).read_bytes())
+
+
+def test_parity_figures_are_those_of_the_segmenter(exported):
+    out, path, parity = exported
+    segmenters = [Segmenter.load(model) for model in (path, out / "model_int8.tflite")]
+    keras_masks, int8_masks = ([s.segment(e.image).mask for e in examples(200, 6)] for s in segmenters)
+    ious = [iou(a, b) for a, b in zip(keras_masks, int8_masks)]
+    assert parity["forms"]["int8"]["mask_iou"] == {
+        "mean": pytest.approx(np.mean(ious)),
+        "min": pytest.approx(min(ious)),
+    }
+    truths = [iou(example.mask, mask) for example, mask in zip(examples(200, 6), keras_masks)]
+    assert parity["reference"]["iou_truth"] == pytest.approx(np.mean(truths))
+
+
+def test_model_card(exported):
+    out, _, parity = exported
+    card = (out / "model_card.md").read_text()
+    assert "not a medical device" in card
+    assert "Lines drawn by a test." in card
+    assert "| `image` | float32 | [B, 64, 64, 1] |" in card
+    for name in LITE:
+        assert f"- `{name}` {hashlib.sha256((out / name).read_bytes()).hexdigest()}" in card
+    assert f"| int8 | {parity['forms']['int8']['bytes']} |" in card
+
+
+PLAIN = """
+import sys
+import keras
+import numpy as np
+import tensorflow as tf
+model = keras.saving.load_model(sys.argv[1])
+signature = tf.saved_model.load(sys.argv[2]).signatures["serving_default"]
+spec = signature.structured_input_signature[1]["image"]
+assert spec.shape.as_list() == [None, 64, 64, 1] and spec.dtype == tf.float32, spec
+images = np.random.default_rng(0).uniform(0, 255, (3, 64, 64, 1)).astype(np.float32)
+np.testing.assert_allclose(signature(image=tf.constant(images))["logits"], model(images), atol=1e-3)
+assert not any(name.startswith("crass_tf") for name in sys.modules)
+"""
+
+
+def test_keras_and_tensorflow_load_the_files_without_this_package(exported):
+    out, path, _ = exported
+    command = [sys.executable, "-c", PLAIN, str(path), str(out / "saved_model")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_second_export_replaces_the_first_or_leaves_it_alone(exported, tmp_path):
+    first, path, _ = exported
+    out = tmp_path / "out"
+    shutil.copytree(first, out)
+    before = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
+    with pytest.raises(InputError, match="no radiographs to compare"):
+        export(path, out, examples(0, 2), [])
+    with pytest.raises(InputError, match="no radiographs to calibrate"):
+        export(path, out, [], [drawn(200)])
+    assert {file: file.read_bytes() for file in out.rglob("*") if file.is_file()} == before
+    maskless = Example("maskless", drawn(200).image, None, None)
+    parity = export(path, out, examples(0, 2), [maskless], examples_source="elsewhere")
+    assert parity["forms"]["int8"]["iou_truth"] is None
+    assert json.loads((out / "parity.json").read_text())["inputs"]["source"] == "elsewhere"
+    assert sorted(file.name for file in out.iterdir()) == sorted([*FILES, "notes.txt"])
+
+
+def test_export_replaces_nothing_but_an_export(exported, tmp_path):
+    _, path, _ = exported
+    (tmp_path / "saved_model").mkdir()
+    (tmp_path / "saved_model" / "thesis.txt").write_text("irreplaceable")
+    with pytest.raises(InputError, match="found something else than a SavedModel"):
+        export(path, tmp_path, examples(0, 2), [drawn(200)])
+    assert (tmp_path / "saved_model" / "thesis.txt").read_text() == "irreplaceable"
+    with pytest.raises(InputError, match="folder cannot be made"):
+        export(path, path, examples(0, 2), [drawn(200)])
+
+
+def test_only_a_keras_model_is_exported(exported, tmp_path):
+    with pytest.raises(InputError, match="found .tflite, expected a .keras file"):
+        export(exported[0] / "model_int8.tflite", tmp_path / "out", [], [])
+    (tmp_path / "model.keras").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="cannot be opened as a Keras model"):
+        export(tmp_path / "model.keras", tmp_path / "out", [], [])
+    assert not (tmp_path / "out").exists()
+
+
+def convert(function, shape, select=False):
+    """The bytes of a `.tflite` that breaks the contract."""
+    import tensorflow as tf
+
+    concrete = tf.function(function).get_concrete_function(tf.TensorSpec(shape, tf.float32))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
+    if select:
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+    return converter.convert()
+
+
+def test_models_that_break_the_contract_are_refused():
+    import tensorflow as tf
+
+    with pytest.raises(InputError, match="a.tflite: found operators CUSTOM:FlexTan"):
+        check_contract("a.tflite", convert(tf.math.tan, [1, 8, 8, 1], select=True))
+    with pytest.raises(InputError, match=r"b.tflite: found .* float32 \[2, 8, 8, 1\], expected .* static batch of 1"):
+        check_contract("b.tflite", convert(tf.nn.relu, [2, 8, 8, 1]))
+    with pytest.raises(InputError, match=r"float32 \[-1, 8, 8, 1\]"):
+        check_contract("c.tflite", convert(tf.nn.relu, [None, 8, 8, 1]))
+    with pytest.raises(InputError, match=r"int32 \[1, 8, 8, 1\]"):
+        check_contract("d.tflite", convert(lambda x: tf.cast(x, tf.int32), [1, 8, 8, 1]))
+
+
+def test_a_network_with_other_operators_is_refused():
+    image = keras.Input((8, 8, 1))
+    with pytest.raises(InputError, match="cannot be converted to LiteRT's built-in operators .*Tan"):
+        conversion.to_float32(keras.Model(image, keras.ops.tan(image)))
+
+
+def test_phantoms_stand_in_for_radiographs():
+    first, second = phantom_examples(2, size=96)
+    assert first.image.shape == first.mask.shape == (96, 96)
+    assert first.image_id != second.image_id
+    (again,) = phantom_examples(1, size=96, first=1)
+    np.testing.assert_array_equal(again.image, second.image)
