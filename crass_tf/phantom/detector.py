@@ -35,7 +35,7 @@ def _scatter(primary, spacing_mm):
 def enhance(density, spacing_mm, rng):
     """Returns `density` with the local contrast that digital units add, for about half of the radiographs."""
     gain, reach_mm = max(0, rng.uniform(-0.6, 0.8)), rng.uniform(6, 40)
-    fine = max(0, rng.uniform(-0.8, 0.8))
+    fine = max(0, rng.uniform(-0.8, 0.6))
     size = density.shape[0]
     small = cv2.resize(density, (size // 2, size // 2), interpolation=cv2.INTER_AREA)
     smooth = cv2.GaussianBlur(small, (0, 0), reach_mm / (2 * spacing_mm))

@@ -121,18 +121,17 @@ def _tube_discs(view, tube):
     upright = np.zeros((len(tube.points), 3)) if tube.upright is None else tube.upright
     points, piece, (high, deep, *ups) = resample(tube.points, 0.9 * view.spacing_mm, tube.high, tube.deep, *upright.T)
     centres = view.pixels(points)
+    rim = np.full(len(points), tube.cortex)
     if tube.upright is None:
         along = np.gradient(centres, axis=0)
-        across = np.stack([-along[:, 1], along[:, 0]], 1)
+        across, short = np.stack([-along[:, 1], along[:, 0]], 1), np.maximum(tube.blunt * high, 0.3)
+        # `short` is no thickness of the bone here: the core keeps the outer ellipse's proportions
+        rim_short = rim * short / high
     else:
-        across = view.pixels(points + np.stack(ups, 1)) - centres
+        across, short, rim_short = view.pixels(points + np.stack(ups, 1)) - centres, deep, rim
     across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-6)
-    short = np.maximum(tube.blunt * high, 0.3) if tube.upright is None else deep
-    weight = piece * deep / short
-    rim = np.full(len(points), tube.cortex)
-    # Where `short` is no thickness of the bone, the core keeps the outer ellipse's proportions
-    rim_short = rim * short / high if tube.upright is None else rim
     pixel = np.stack([high, short, rim, rim_short], 1) / view.spacing_mm
+    weight = piece * deep / short
     return np.column_stack([centres, across, pixel, weight * tube.shell, weight * tube.core]).astype(np.float32)
 
 

@@ -51,35 +51,34 @@ def draw_clavicles(patient, rng):
 def _clavicle(patient, side, common, rng):
     """Returns the `Clavicle` of one side from what both share and small differences."""
     s, t = patient.scale, np.linspace(0, 1, 60)
+    x, y = _clavicle_line(t, side, s, common, rng)
+    depth = -0.8 * patient.half_depth - 14 * s * np.sin(2 * np.pi * t) + 85 * s * t**1.2
+    head = np.interp(t, _CLAVICLE_PLACES, _CLAVICLE_HEAD) * common["head"]
+    high = s * (np.interp(t, _CLAVICLE_PLACES, _CLAVICLE_SHAFT) * common["shaft"] + head)
+    deep = high * np.interp(t, (0, 0.3, 0.7, 1), (0.9, 0.95, 0.9, 0.75))
+    shell, core = SHELL * common["density"], CORE * common["density"]
+    points = np.stack([side * x, y, depth], 1)
+    tube = Tube(points, high, deep, common["cortex"] * s, shell, core, common["blunt"])
+    return Clavicle(tube, (x[-1], y[-1]))
+
+
+def _clavicle_line(t, side, scale, common, rng):
+    """Returns distance from the midline and y of a clavicle's centre line at parts `t` of its length."""
     rise = np.radians(np.clip(common["rise"] + rng.normal(0 if side == RIGHT else 1.5, 2.5), -8, 42))
     medial_x, medial_y = common["medial_x"] + rng.normal(0, 2), common["medial_y"] + rng.normal(0, 2.5)
     reach = common["length"] * rng.normal(0.93, 0.012) * t
     bow, wave = common["bow"] + rng.normal(0, 1), common["wave"] + rng.normal(0, 1)
-    lift = (
-        bow * np.sin(np.pi * t) + wave * np.sin(2 * np.pi * t) - s * common["drop"] * (1 - np.clip(t / 0.16, 0, 1)) ** 2
-    )
-    depth = -0.8 * patient.half_depth - 14 * s * np.sin(2 * np.pi * t) + 85 * s * t**1.2
+    sunk = common["drop"] * scale * (1 - np.clip(t / 0.16, 0, 1)) ** 2
+    lift = bow * np.sin(np.pi * t) + wave * np.sin(2 * np.pi * t) - sunk
     x = medial_x + reach * np.cos(rise) + lift * np.sin(rise)
     y = medial_y - reach * np.sin(rise) - lift * np.cos(rise)
-    head = np.interp(t, _CLAVICLE_PLACES, _CLAVICLE_HEAD) * common["head"]
-    high = s * (np.interp(t, _CLAVICLE_PLACES, _CLAVICLE_SHAFT) * common["shaft"] + head)
-    deep = high * np.interp(t, (0, 0.3, 0.7, 1), (0.9, 0.95, 0.9, 0.75))
-    tube = Tube(
-        np.stack([side * x, y, depth], 1),
-        high,
-        deep,
-        common["cortex"] * s,
-        SHELL * common["density"],
-        CORE * common["density"],
-        blunt=common["blunt"],
-    )
-    return Clavicle(tube, (x[-1], y[-1]))
+    return x, y
 
 
 def draw_companions(clavicles, rng):
     """Returns the folds of skin that run above the clavicles as `Tube`s of attenuation 1."""
     tubes = []
-    thick = np.maximum(rng.normal(1, 1.5, 2), 0.01)
+    thick = np.maximum(rng.normal(0.5, 1.5, 2), 0.01)
     for clavicle, depth in zip(clavicles.values(), thick):
         bone = clavicle.tube
         above = bone.high + rng.uniform(1, 6)
@@ -112,7 +111,7 @@ def _rib(patient, number, side, y0, droop, high, cortex, density, rng):
     upright = _rib_upright(number, points, half_axes, np.interp(np.pi / 2, angle, y))
     wide = np.interp(number, (0, 1, 2), (1.6, 1.05, 1)) * np.interp(angle, (0, 0.5, 2, end), (0.75, 1, 0.95, 1.15))
     seen = high * np.maximum(wide * np.hypot(upright[:, 0], upright[:, 1]), 0.55)
-    thick = 0.46 * high * np.interp(angle, (0, 1.1, 1.8, end), (1.3, 1.05, 0.8, 0.65))
+    thick = 0.46 * high * np.interp(angle, (0, 1.1, 1.8, end), (1.4, 1.15, 0.8, 0.6))
     return Tube(points, seen, thick, cortex, SHELL * density, CORE * density, upright=upright)
 
 

@@ -148,15 +148,14 @@ def draw_lungs(patient, grid, rng):
 def cage_outline(patient, grid):
     """Returns whether each pixel lies within the rib cage's outline from the side: bool [size, size]."""
     x, y = grid
-    size = len(x)
     inside = np.zeros(x.shape, bool)
     for side in (RIGHT, LEFT):
         out = patient.border(patient.outer[side], y)
         inside |= (x * side >= 0) & (x * side < out) & (y > 0)
     spacing = float(np.hypot(x[0, 1] - x[0, 0], y[0, 1] - y[0, 0]))
-    margin = patient.wall + (0.5 * spacing if size < 128 else 0)
     away = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) * spacing
-    return away <= margin
+    # From pixel centre to pixel centre, which is half a pixel more than to the border between them
+    return away <= patient.wall + 0.5 * spacing
 
 
 def smooth_union(*depths):
