@@ -81,6 +81,9 @@ def on_grid(dataset, image_size):
 def array_batches(images, masks, *, batch_size, seed, augmentation, initial_epoch=0):
     """Returns a `keras.utils.PyDataset` of shuffled and augmented batches of arrays, for any Keras backend.
 
+    It has no end, as it holds the batches of all epochs from `initial_epoch` on: `fit` needs its `steps_per_epoch`,
+    `len(images) // batch_size`.
+
     Args:
         images: uint8 `[N, H, W, 1]`.
         masks: uint8 `[N, H, W, 1]` of 0 and 1.
@@ -88,28 +91,28 @@ def array_batches(images, masks, *, batch_size, seed, augmentation, initial_epoc
     """
     import keras
 
+    steps = len(images) // batch_size
+
     class ArrayBatches(keras.utils.PyDataset):
-        """Augmented batches of one epoch; `on_epoch_end` goes on to the next."""
+        """The batches of all epochs, one after the other and without end.
 
-        def __init__(self):
-            super().__init__()
-            self.epoch = initial_epoch
+        Were it one epoch long, Keras would shuffle its batches by a generator that nobody seeds, and would announce an
+        epoch's end before the first.
+        """
 
-        def __len__(self):
-            return len(images) // batch_size
+        num_batches = None
 
         def __getitem__(self, index):
-            order = np.random.default_rng([seed, self.epoch]).permutation(len(images))
-            positions = range(index * batch_size, (index + 1) * batch_size)
+            epoch, step = divmod(index, steps)
+            epoch += initial_epoch
+            order = np.random.default_rng([seed, epoch]).permutation(len(images))
+            positions = range(step * batch_size, (step + 1) * batch_size)
             pairs = [
-                augment_at(images[order[p], :, :, 0], masks[order[p], :, :, 0], seed, self.epoch, p, augmentation)
+                augment_at(images[order[p], :, :, 0], masks[order[p], :, :, 0], seed, epoch, p, augmentation)
                 for p in positions
             ]
             changed, changed_masks = (np.stack(part)[..., None] for part in zip(*pairs))
             return changed.astype(np.float32), changed_masks
-
-        def on_epoch_end(self):
-            self.epoch += 1
 
     return ArrayBatches()
 
