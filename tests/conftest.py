@@ -1,0 +1,21 @@
+"""What several tests start from: a few phantoms, and the data set built from them. Read it, do not write into it."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def phantom_folder(tmp_path_factory):
+    """A folder that holds `CRASS12`: eight phantoms of 64 x 64 pixels, six to train, two for validation."""
+    from crass_tf.phantom import write_folder
+
+    return write_folder(tmp_path_factory.mktemp("phantoms"), count=8, size=64, workers=1, progress=False)
+
+
+@pytest.fixture(scope="session")
+def prepared(phantom_folder, tmp_path_factory):
+    """A TFDS data dir with the phantoms built as `crass12/native`, `crass12/64x64` and `crass12/32x64`."""
+    from crass_tf.data.building import build
+
+    data_dir = tmp_path_factory.mktemp("data")
+    build(phantom_folder, data_dir, ["64x64", "32x64"])
+    return data_dir

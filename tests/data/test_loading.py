@@ -1,0 +1,123 @@
+"""A prepared data set gives back what the folder held, and says how to build what is missing."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from crass_tf.data import loading
+from crass_tf.data.loading import Example, examples, load_arrays, prepared_builder, to_grid
+from crass_tf.files import InputError
+from crass_tf.geometry import Letterbox
+from crass_tf.radiograph import read_mask, read_radiograph
+
+SPLITS = {"train": "train.txt", "validation": "val.txt"}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_examples_are_the_folders(prepared, phantom_folder, split):
+    folder = phantom_folder / "CRASS12"
+    found = examples(split=split, data_dir=prepared)
+    names = (folder / SPLITS[split]).read_text().split()
+    assert len(found) == len(names) == {"train": 6, "validation": 2}[split]
+    assert sorted(example.image_id for example in found) == sorted(names)
+    for example in found:
+        radiograph = read_radiograph(folder / f"image/{example.image_id}.PNG")
+        np.testing.assert_array_equal(example.image, radiograph.image)
+        np.testing.assert_array_equal(example.mask, read_mask(folder / f"mask/{example.image_id}.PNG")[0])
+        # Stored as float32: seven digits.
+        np.testing.assert_allclose(example.spacing_mm, radiograph.spacing_mm, rtol=1e-6)
+
+
+def test_sized_config_is_letterboxed(prepared):
+    native = {example.image_id: example for example in examples(split="train", data_dir=prepared)}
+    for example in examples(split="train", data_dir=prepared, config="32x64"):
+        # 64 x 64 halved into 32 x 64: columns 16 to 47, pixels twice as large.
+        assert example.image.shape == example.mask.shape == (32, 64)
+        assert not example.image[:, :16].any() and not example.image[:, 48:].any()
+        source = native[example.image_id]
+        np.testing.assert_array_equal(example.mask, Letterbox.fit((64, 64), (32, 64)).mask_to_model(source.mask))
+        np.testing.assert_allclose(example.spacing_mm, np.multiply(source.spacing_mm, 2), rtol=1e-6)
+
+
+def test_same_order_each_time_and_parts_of_a_split(prepared):
+    found = examples(split="train", data_dir=prepared)
+    names = [example.image_id for example in found]
+    assert [example.image_id for example in found] == names
+    part = examples(split="train[:2]", data_dir=prepared)
+    assert len(part) == 2 and [example.image_id for example in part] == names[:2]
+
+
+def test_unknown_spacing_is_none():
+    features = {
+        "image_id": b"0001",
+        "image": np.zeros((4, 6, 1), np.uint8),
+        "segmentation_mask": np.zeros((4, 6, 1), np.uint8),
+        "spacing_mm": np.full(2, np.nan, np.float32),
+    }
+    example = loading._to_example(features)
+    assert (example.image_id, example.image.shape, example.spacing_mm) == ("0001", (4, 6), None)
+
+
+def test_missing_config_names_the_command_that_builds_it(prepared, tmp_path):
+    with pytest.raises(InputError) as caught:
+        prepared_builder("crass12", "96x96", prepared)
+    assert str(caught.value) == (
+        f"crass12/96x96: not found in {prepared}; "
+        f"build it with: crass-tf build --manual-dir FOLDER --data-dir {prepared} --config 96x96"
+    )
+    # `native` is built without being named.
+    with pytest.raises(InputError) as caught:
+        examples(data_dir=tmp_path / "nowhere")
+    assert str(caught.value) == (
+        f"crass12/native: not found in {tmp_path}/nowhere; "
+        f"build it with: crass-tf build --manual-dir FOLDER --data-dir {tmp_path}/nowhere"
+    )
+
+
+@pytest.mark.parametrize("split", ["test", "", "train["])
+def test_unknown_split(prepared, split):
+    with pytest.raises(InputError) as caught:
+        examples(split=split, data_dir=prepared)
+    assert str(caught.value) == f"split: found {split!r}, expected one of ['train', 'validation']"
+
+
+def test_arrays_hold_the_examples(prepared):
+    images, masks = load_arrays(config="32x64", split="train", data_dir=prepared)
+    assert images.shape == masks.shape == (6, 32, 64, 1)
+    assert images.dtype == masks.dtype == np.uint8
+    for example, image, mask in zip(examples(split="train", data_dir=prepared, config="32x64"), images, masks):
+        np.testing.assert_array_equal(image[:, :, 0], example.image)
+        np.testing.assert_array_equal(mask[:, :, 0], example.mask)
+    # Letterboxed here or while building: the same pixels.
+    again = load_arrays(config="native", split="train", data_dir=prepared, image_size=(32, 64))
+    np.testing.assert_array_equal(again[0], images)
+    np.testing.assert_array_equal(again[1], masks)
+
+
+def test_arrays_of_several_sizes_need_one(monkeypatch):
+    found = [Example("a", *np.zeros((2, 40, 40), np.uint8), None), Example("b", *np.zeros((2, 20, 80), np.uint8), None)]
+    monkeypatch.setattr(loading, "examples", lambda *_: found)
+    with pytest.raises(InputError, match=r"found radiographs of several sizes, expected image_size=\(height, width\)"):
+        load_arrays(config="native")
+    assert load_arrays(config="native", image_size=(32, 32))[0].shape == (2, 32, 32, 1)
+
+
+def test_to_grid_leaves_what_fits():
+    image, mask = np.arange(64 * 96, dtype=np.uint8).reshape(64, 96), np.ones((64, 96), np.uint8)
+    for before, after in zip((image, mask), to_grid(image, mask, (64, 96))):
+        np.testing.assert_array_equal(before, after)
+    # 64 x 96 in 32 x 32: 21 rows, from row 5.
+    image, mask = to_grid(image, mask, (32, 32))
+    assert image.shape == (32, 32)
+    np.testing.assert_array_equal(mask[:, 0], [0] * 5 + [1] * 21 + [0] * 6)
+
+
+def test_importing_it_loads_nothing_heavy():
+    code = (
+        "import sys, crass_tf.data, crass_tf.data.pipeline\n"
+        "print([name for name in ('tensorflow', 'keras', 'tensorflow_datasets', 'jax') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
