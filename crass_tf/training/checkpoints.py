@@ -29,7 +29,6 @@ class Checkpoints(keras.callbacks.Callback):
         found = completed_epochs(self._run)
         if not found:
             return 0
-        model.optimizer.build(model.trainable_variables)
         model.load_weights(_path(self._run, found[-1]))
         self._averaged.load_weights(_path(self._run, found[-1], "average"))
         with (self._run / HISTORY).open(newline="", encoding="utf-8") as file:

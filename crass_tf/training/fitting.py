@@ -60,6 +60,7 @@ def fit(batches_from, validation, steps_per_epoch, run, settings, *, init=None, 
             epochs=settings.epochs,
             initial_epoch=first,
             steps_per_epoch=steps_per_epoch,
+            shuffle=False,
             callbacks=[
                 WeightAverage(validated, settings.ema_momentum, validation),
                 EpochFacts(),
@@ -132,6 +133,8 @@ def compile_model(model, settings, steps_per_epoch):
     )
     # Decay pulls towards zero what sets the scale of nothing: batch normalisation follows each convolution.
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    # Variables made in the first step would have TensorFlow trace that step twice.
+    optimizer.build(model.trainable_variables)
     model.compile(optimizer, dice_cross_entropy, metrics=[IoU()], jit_compile=settings.jit_compile)
 
 
