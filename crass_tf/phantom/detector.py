@@ -61,7 +61,10 @@ def tone(density, lung, centre, rng):
     bright = float(np.percentile(density[centre], 70))
     greys = _film_greys(rng) if rng.uniform() < 0.5 else _digital_greys(rng)
     anchors = np.maximum.accumulate([min(air, dark - 0.3), dark, max(mid, dark + 0.05), max(bright, dark + 0.3)])
-    return _curve(density, anchors, greys)
+    grey = _curve(density, anchors, greys)
+    if rng.uniform() < 0.06:  # an overexposed or badly digitised picture, white all over
+        grey = 255 - (255 - grey) * np.float32(rng.uniform(0.08, 0.4))
+    return grey
 
 
 def _film_greys(rng):

@@ -34,13 +34,13 @@ def draw_clavicles(patient, rng):
     common = {
         "medial_x": np.clip(rng.normal(26, 5.5), 12, 42) * s,
         "medial_y": rng.normal(37, 9) * s,
-        "rise": rng.normal(16, 7),
+        "rise": rng.normal(16, 8),
         "length": rng.normal(146, 8) * s,
         "bow": rng.normal(0, 2.5),
         "wave": rng.normal(2.5, 2.5),
         "head": np.clip(rng.normal(1, 0.25), 0.4, 1.8),
         "shaft": np.clip(rng.normal(1, 0.13), 0.7, 1.4),
-        "drop": rng.uniform(-1.5, 4),
+        "drop": rng.uniform(-3, 3.5),
         "blunt": rng.uniform(0.2, 0.45),
         "cortex": rng.uniform(1.0, 2.4),
         "density": _bone_density(patient, rng),
@@ -89,30 +89,43 @@ def draw_companions(clavicles, rng):
 
 def draw_ribs(patient, rng):
     """Returns ten pairs of ribs as flattened `Tube`s on the rib cage's surface."""
-    pitch = 20.5 * patient.scale * (0.6 + 0.4 * patient.height / (280 * patient.scale)) * rng.uniform(0.93, 1.07)
-    start, droop = rng.normal(-19, 5), rng.uniform(0.85, 1.35)
-    density = _bone_density(patient, rng)
-    high, cortex = rng.uniform(5.6, 7.6) * patient.scale, rng.uniform(0.8, 1.7)
-    return [
-        _rib(patient, number, side, start + pitch * number * (1 + 0.012 * number), droop, high, cortex, density, rng)
-        for number in range(10)
-        for side in (RIGHT, LEFT)
-    ]
-
-
-def _rib(patient, number, side, y0, droop, high, cortex, density, rng):
-    """Returns one rib from the spine round to the end of its bony part."""
     s = patient.scale
-    drop = droop * s * np.interp(number, (0, 1, 2, 4, 7, 9), (70, 92, 110, 128, 142, 138)) * rng.normal(1, 0.02)
-    end = np.radians(np.interp(number, (0, 2, 5, 7, 9), (150, 151, 147, 132, 106)) + rng.normal(0, 4))
+    common = {
+        "pitch": 20.5 * s * (0.6 + 0.4 * patient.height / (280 * s)) * rng.uniform(0.93, 1.07),
+        "start": rng.normal(-12, 5),
+        "droop": rng.uniform(0.85, 1.35) * s,
+        "hump": rng.normal(5, 4) * s,
+        "high": rng.uniform(5.6, 7.6) * s,
+        "cortex": rng.uniform(0.9, 2.0),
+        "density": _bone_density(patient, rng) * rng.uniform(0.85, 1.5),
+        "first": rng.uniform(0.8, 1.6),
+    }
+    return [_rib(patient, number, side, common, rng) for number in range(10) for side in (RIGHT, LEFT)]
+
+
+def _rib(patient, number, side, common, rng):
+    """Returns one rib from the spine round to the end of its bony part."""
+    high = common["high"]
+    end = np.radians(np.interp(number, (0, 2, 5, 7, 9), (152, 151, 147, 132, 106)) + rng.normal(0, 4))
     angle = np.linspace(0.05, end, 70)
-    y = y0 + drop * ((1 - np.cos(angle)) / 4 + angle / (2 * np.pi)) - 3 * s * np.sin(angle)
+    y = _rib_heights(number, angle, common, rng)
     points, half_axes = _rib_path(patient, number, side, angle, y)
     upright = _rib_upright(number, points, half_axes, np.interp(np.pi / 2, angle, y))
-    wide = np.interp(number, (0, 1, 2), (1.6, 1.05, 1)) * np.interp(angle, (0, 0.5, 2, end), (0.75, 1, 0.95, 1.15))
+    front = np.interp(number, (0, 1), (1.5, 1.15))
+    wide = np.interp(number, (0, 1, 2), (1.6, 1.05, 1)) * np.interp(angle, (0, 0.5, 2, end), (0.75, 1, 0.95, front))
     seen = high * np.maximum(wide * np.hypot(upright[:, 0], upright[:, 1]), 0.55)
-    thick = 0.46 * high * np.interp(angle, (0, 1.1, 1.8, end), (1.4, 1.15, 0.8, 0.6))
-    return Tube(points, seen, thick, cortex, SHELL * density, CORE * density, upright=upright)
+    thin = np.interp(number, (0, 2), (0.95, 0.6))
+    thick = 0.46 * high * np.interp(angle, (0, 1.1, 1.8, end), (1.4, 1.15, 0.8, thin))
+    density = common["density"] * np.interp(number, (0, 2), (common["first"], 1))
+    return Tube(points, seen, thick, common["cortex"], SHELL * density, 1.4 * CORE * density, upright=upright)
+
+
+def _rib_heights(number, angle, common, rng):
+    """Returns y of a rib's centre line: a little up behind, then down and forward, the more the lower the rib."""
+    start = common["start"] + common["pitch"] * number * (1 + 0.012 * number)
+    drop = np.interp(number, (0, 1, 2, 4, 7, 9), (70, 92, 110, 128, 142, 138)) * common["droop"] * rng.normal(1, 0.02)
+    hump = common["hump"] * np.interp(number, (0, 2), (0.3, 1)) * np.sin(np.pi * np.clip(angle, 0, 1)) ** 2
+    return start + drop * ((1 - np.cos(angle)) / 4 + angle / (2 * np.pi)) - 3 * np.sin(angle) - hump
 
 
 def _rib_path(patient, number, side, angle, y):
