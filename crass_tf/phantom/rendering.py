@@ -73,6 +73,7 @@ def _attenuation(patient, view, clavicles, bone_rng, body_rng):
     lungs = thorax.draw_lungs(patient, grid, body_rng)
     tips = {side: clavicles[side].tip for side in clavicles}
     body = thorax.draw_body(patient, grid, tips, view, body_rng)
+    body += lay(view, skeleton.draw_companions(clavicles, body_rng)) * np.clip(body / 80 - 0.25, 0, 1)
     heart, great = thorax.draw_heart(patient, grid, view, body_rng)
     air = np.minimum(_lung_air(patient, view, lungs, heart, great, body_rng), body)
     air += _gas(patient, view, grid, body_rng)
@@ -116,10 +117,9 @@ def _bones(patient, view, clavicles, rng):
     """Returns the attenuation of all bones [size, size] above that of soft tissue."""
     shoulders, plates = skeleton.draw_shoulders(patient, clavicles, rng)
     tubes = [clavicle.tube for clavicle in clavicles.values()] + shoulders
-    tubes += (
-        skeleton.draw_ribs(patient, rng) + skeleton.draw_spine(patient, rng) + skeleton.draw_breastbone(patient, rng)
-    )
-    bones = lay(view, tubes) + lay(view, skeleton.draw_companions(clavicles, rng)) * np.float32(SOFT)
+    tubes += skeleton.draw_ribs(patient, rng) + skeleton.draw_spine(patient, rng)
+    tubes += skeleton.draw_breastbone(patient, rng)
+    bones = lay(view, tubes)
     for plate in plates:
         bones += _plate(view, plate) * np.float32(0.08)
     return bones * (1 + np.float32(0.06) * _clouds(view, rng))

@@ -99,6 +99,7 @@ def draw_ribs(patient, rng):
         "cortex": rng.uniform(0.9, 2.0),
         "density": _bone_density(patient, rng) * rng.uniform(0.85, 1.5),
         "first": rng.uniform(0.8, 1.6),
+        "ring": rng.uniform(0.74, 0.98),
     }
     return [_rib(patient, number, side, common, rng) for number in range(10) for side in (RIGHT, LEFT)]
 
@@ -109,13 +110,13 @@ def _rib(patient, number, side, common, rng):
     end = np.radians(np.interp(number, (0, 2, 5, 7, 9), (152, 151, 147, 132, 106)) + rng.normal(0, 4))
     angle = np.linspace(0.05, end, 70)
     y = _rib_heights(number, angle, common, rng)
-    points, half_axes = _rib_path(patient, number, side, angle, y)
+    points, half_axes = _rib_path(patient, number, side, angle, y, common["ring"])
     upright = _rib_upright(number, points, half_axes, np.interp(np.pi / 2, angle, y))
     front = np.interp(number, (0, 1), (1.5, 1.15))
     wide = np.interp(number, (0, 1, 2), (1.6, 1.05, 1)) * np.interp(angle, (0, 0.5, 2, end), (0.75, 1, 0.95, front))
     seen = high * np.maximum(wide * np.hypot(upright[:, 0], upright[:, 1]), 0.55)
     thin = np.interp(number, (0, 2), (0.95, 0.6))
-    thick = 0.46 * high * np.interp(angle, (0, 1.1, 1.8, end), (1.4, 1.15, 0.8, thin))
+    thick = 0.46 * high * np.interp(angle, (0, 0.9, 1.3, 1.8, end), (1.4, 1.2, 0.7, 0.7, thin))
     density = common["density"] * np.interp(number, (0, 2), (common["first"], 1))
     return Tube(points, seen, thick, common["cortex"], SHELL * density, 1.4 * CORE * density, upright=upright)
 
@@ -128,13 +129,16 @@ def _rib_heights(number, angle, common, rng):
     return start + drop * ((1 - np.cos(angle)) / 4 + angle / (2 * np.pi)) - 3 * np.sin(angle) - hump
 
 
-def _rib_path(patient, number, side, angle, y):
-    """Returns a rib's centre line [n, 3] at `angle` round the chest from the spine, and its ring's half-axes."""
-    shrink = np.interp(number, (0, 1, 2, 3), (0.96, 1.04, 1.02, 1))
+def _rib_path(patient, number, side, angle, y, ring):
+    """Returns a rib's centre line [n, 3] at `angle` round the chest from the spine, and its ring's half-axes.
+
+    `ring` is the size of the first rib's ring beside that of the chest.
+    """
+    shrink = np.interp(number, (0, 1, 2, 3), (ring, 1.04, 1.02, 1))
     # The ring is as wide as the rib cage where the rib turns forward
     half_width = shrink * np.maximum(patient.cage(np.interp(1.45, angle, y)), 0.5 * patient.half_width)
     half_depth = shrink * (patient.depth(np.maximum(y, 6)) + 4)
-    x = half_width * np.abs(np.sin(angle)) ** np.interp(number, (0, 3), (0.95, 0.8))
+    x = half_width * np.abs(np.sin(angle)) ** np.interp(number, (0, 3), (0.95, 0.76))
     return np.stack([side * x, y, half_depth * np.cos(angle)], 1), (half_width, half_depth)
 
 
