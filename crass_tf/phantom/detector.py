@@ -14,7 +14,8 @@ def expose(attenuation, spacing_mm, rng, noise_rng):
         noise_rng: Another, whose draws depend on the size, so that the rest looks alike at any size.
     """
     primary = np.exp(-attenuation)
-    scatter = _scatter(primary, spacing_mm) * np.float32(rng.uniform(0.15, 0.9))
+    # Dense parts scatter more than they let through
+    scatter = _scatter(0.35 * attenuation * primary, spacing_mm) * np.float32(rng.uniform(0.15, 0.9))
     signal = cv2.GaussianBlur(primary, (0, 0), rng.uniform(0.15, 0.45) / spacing_mm) + scatter
     noise = noise_rng.standard_normal(signal.shape, np.float32)
     noise = cv2.GaussianBlur(noise, (0, 0), max(0.15 / spacing_mm, 0.35))
@@ -23,11 +24,11 @@ def expose(attenuation, spacing_mm, rng, noise_rng):
     return -np.log(np.maximum(signal, 1e-5))
 
 
-def _scatter(primary, spacing_mm):
-    """Returns scattered radiation for a scatter fraction of 1: the primary spread over some 40 mm."""
+def _scatter(source, spacing_mm):
+    """Returns `source` [size, size] spread over some 35 mm."""
     step = max(1, int(round(8 / spacing_mm)))
-    size = primary.shape[0]
-    small = cv2.resize(np.minimum(primary, 0.35), (max(8, size // step),) * 2, interpolation=cv2.INTER_AREA)
+    size = source.shape[0]
+    small = cv2.resize(source, (max(8, size // step),) * 2, interpolation=cv2.INTER_AREA)
     spread = cv2.GaussianBlur(small, (0, 0), 35 / (spacing_mm * size / len(small)), borderType=cv2.BORDER_REPLICATE)
     return cv2.resize(spread, (size, size), interpolation=cv2.INTER_CUBIC)
 

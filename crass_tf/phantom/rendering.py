@@ -121,7 +121,7 @@ def _bones(patient, view, clavicles, rng):
     tubes += skeleton.draw_breastbone(patient, rng)
     bones = lay(view, tubes)
     for plate in plates:
-        bones += _plate(view, plate) * np.float32(0.08)
+        bones += _plate(view, plate) * np.float32(0.055)
     return bones * (1 + np.float32(0.06) * _clouds(view, rng))
 
 

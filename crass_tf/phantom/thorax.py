@@ -193,7 +193,7 @@ def _torso(patient, x, y, rng):
 def _shoulders(patient, x, y, tips, rng):
     """Returns chords through neck and shoulders under the trapezius line."""
     neck = rng.uniform(48, 66) * patient.scale + 0.2 * patient.fat
-    thick = rng.uniform(60, 88) * patient.scale + 0.35 * patient.fat
+    thick = rng.uniform(66, 100) * patient.scale + 0.35 * patient.fat
     sag = np.float32(rng.uniform(0.45, 0.8))
     round_off = rng.uniform(26, 55) * patient.scale
     slope_start = -rng.uniform(50, 110) * patient.scale
@@ -205,7 +205,7 @@ def _shoulders(patient, x, y, tips, rng):
         skin = skin + np.maximum(x * side - np.float32(tip_x), 0) ** 2 / 28
         under = np.clip((y - skin) / np.float32(round_off), 0, 1)
         edge = np.clip((tip_x + 42 + 0.2 * patient.fat - x * side) / 40, 0, 1)
-        fade = np.clip((250 - y) / 150, 0, 1)
+        fade = np.clip((280 - y) / 170, 0, 1)
         rounded = np.sqrt((1 - (1 - under) ** 2) * (1 - (1 - edge) ** 2) * (1 - (1 - fade) ** 2))
         shoulder = np.float32(2 * thick) * rounded
         chord = smooth_union(chord, np.where((x * side > 0) & (under > 0), shoulder, 0))
@@ -216,11 +216,11 @@ def _arms(patient, x, y, tips, rng):
     """Returns chords through the upper arms, which hang down or point outwards, elbows forward."""
     chord = np.zeros_like(x)
     # Elbows point forward, so that the rays pass the arm at a slant
-    spread, slant = rng.uniform(0.1, 0.75), np.float32(rng.uniform(1.05, 1.5))
+    spread, slant = rng.uniform(0.1, 0.75), np.float32(rng.uniform(1.15, 1.75))
     for side in (RIGHT, LEFT):
         tip_x, tip_y = tips[side]
         lean = np.clip(spread + rng.normal(0, 0.08), 0.05, 0.9)
-        radius = rng.uniform(44, 56) * patient.scale + 0.25 * patient.fat
+        radius = rng.uniform(46, 62) * patient.scale + 0.25 * patient.fat
         start = np.array([tip_x - 6, tip_y + 34])
         stop = start + 450 * patient.scale * np.array([np.sin(lean), np.cos(lean)])
         chord = np.maximum(chord, slant * _limb(x * side, y, (start, stop), (radius, 0.85 * radius)))
