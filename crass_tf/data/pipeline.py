@@ -1,7 +1,7 @@
 """Batches for training and validation: as a `tf.data.Dataset`, and from NumPy arrays as a `keras.utils.PyDataset`.
 
-Both draw each example's augmentation from (seed, epoch, position): an epoch is the same whether training ran up to it
-or was resumed at it.
+Both draw the order of an epoch from (seed, epoch) and each example's augmentation from (seed, epoch, position): an
+epoch is the same in both, and whether training ran up to it or was resumed at it.
 """
 
 import numpy as np
@@ -29,14 +29,23 @@ def training_dataset(dataset, image_size, *, batch_size, epochs, seed, augmentat
     import tensorflow as tf
 
     # Decoded and letterboxed once: 0.5 MB for each 512 x 512 example.
-    cached = on_grid(dataset, image_size).cache()
-    count = int(dataset.cardinality())
+    pairs = list(on_grid(dataset, image_size).as_numpy_iterator())
+
+    def change(epoch, position, number):
+        image, mask = (part[:, :, 0] for part in pairs[number])
+        image, mask = augment_at(image, mask, seed, epoch, position, augmentation)
+        return image[:, :, None], mask[:, :, None]
+
+    def change_tensors(*place):
+        return _with_shape(tf.numpy_function(change, place, (tf.uint8, tf.uint8)), image_size)
 
     def epoch_batches(epoch):
-        # Not `reshuffle_each_iteration`: that order depends on how many iterations came before in this process.
-        shuffled = cached.shuffle(count, seed=seed * 100_003 + epoch, reshuffle_each_iteration=False).enumerate()
-        changed = shuffled.map(
-            lambda position, pair: _augment_tensors(*pair, seed, epoch, position, augmentation),
+        # Not `Dataset.shuffle`: its order depends on TensorFlow's global seed, too, and on the iterations before.
+        order = tf.numpy_function(lambda epoch: epoch_order(len(pairs), seed, epoch), (epoch,), tf.int64)
+        order.set_shape((len(pairs),))
+        places = tf.data.Dataset.from_tensor_slices(order).enumerate()
+        changed = places.map(
+            lambda position, number: change_tensors(epoch, position, number),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
@@ -105,7 +114,7 @@ def array_batches(images, masks, *, batch_size, seed, augmentation, initial_epoc
         def __getitem__(self, index):
             epoch, step = divmod(index, steps)
             epoch += initial_epoch
-            order = np.random.default_rng([seed, epoch]).permutation(len(images))
+            order = epoch_order(len(images), seed, epoch)
             positions = range(step * batch_size, (step + 1) * batch_size)
             pairs = [
                 augment_at(images[order[p], :, :, 0], masks[order[p], :, :, 0], seed, epoch, p, augmentation)
@@ -117,22 +126,16 @@ def array_batches(images, masks, *, batch_size, seed, augmentation, initial_epoc
     return ArrayBatches()
 
 
+def epoch_order(count, seed, epoch):
+    """Returns the order of `count` examples in an epoch, int64 `[count]`."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
 def augment_at(image, mask, seed, epoch, position, augmentation):
     """Returns the augmented `(image, mask)` that belongs to this place of this epoch; both uint8 `[H, W]`."""
     if augmentation is None:
         return image, mask
     return augment(image, mask, augmentation, np.random.default_rng([seed, epoch, position]))
-
-
-def _augment_tensors(image, mask, seed, epoch, position, augmentation):
-    import tensorflow as tf
-
-    def change(image, mask, epoch, position):
-        image, mask = augment_at(image[:, :, 0], mask[:, :, 0], seed, epoch, position, augmentation)
-        return image[:, :, None], mask[:, :, None]
-
-    changed = tf.numpy_function(change, (image, mask, epoch, position), (tf.uint8, tf.uint8))
-    return _with_shape(changed, image.shape[:2])
 
 
 def _with_shape(tensors, image_size):
