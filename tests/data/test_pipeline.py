@@ -106,6 +106,18 @@ def test_augmented_batches_are_what_augment_gives(pipeline):
             np.testing.assert_array_equal(changed_masks[position, ..., 0], mask)
 
 
+def test_both_pipelines_give_the_same_epochs():
+    assert_same(from_tf(Augmentation()), from_arrays(Augmentation()))
+
+
+@pytest.mark.parametrize("global_seed", [0, 1])
+def test_seeds_of_the_user_change_nothing(global_seed):
+    expected = from_tf(Augmentation())
+    # Sets those of Python, NumPy and TensorFlow.
+    keras.utils.set_random_seed(global_seed)
+    assert_same(from_tf(Augmentation()), expected)
+
+
 def test_augmentation_differs_by_seed_epoch_and_position():
     image, mask = np.full((2, *SIZE), 100, np.uint8)
     places = [(5, 0, 0), (6, 0, 0), (5, 1, 0), (5, 0, 1)]
