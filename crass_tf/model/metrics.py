@@ -21,8 +21,8 @@ class IoU(keras.metrics.Mean):
         super().__init__(name=name, **kwargs)
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Adds a batch: masks `[B, H, W, 1]` of 0 and 1, logits of the same shape."""
-        y_true, y_pred = ops.convert_to_tensor(y_true) > 0, ops.convert_to_tensor(y_pred) > 0
+        """Adds a batch: masks `[B, H, W, 1]` of 0 and 1, any dtype, logits of the same shape."""
+        y_true, y_pred = ops.cast(y_true, "float32") > 0, ops.cast(y_pred, "float32") > 0
         intersection = _count(ops.logical_and(y_true, y_pred))
         union = _count(ops.logical_or(y_true, y_pred))
         iou = ops.where(union > 0, intersection / ops.maximum(union, 1.0), 1.0)

@@ -16,7 +16,7 @@ def unet(image_size=(512, 512), filters=DEFAULT_FILTERS, seed=0):
     cost of a U-Net on radiographs lies there, and a clavicle's outline needs no more than half of the pixels.
 
     Args:
-        image_size: `(height, width)`, both multiples of 32, or None for either to leave it open.
+        image_size: `(height, width)`, both multiples of 32. Weights fit any size: `set_weights` carries them over.
         filters: channels at strides 2, 4, 8, 16, 32.
         seed: initial weights are a function of it.
 
@@ -32,7 +32,8 @@ def unet(image_size=(512, 512), filters=DEFAULT_FILTERS, seed=0):
     >>> model.output_shape
     (None, 256, 256, 1)
     """
-    if any(side is not None and (side < MULTIPLE or side % MULTIPLE) for side in image_size):
+    # An open size, None, builds, but Keras cannot upsample it inside a TensorFlow graph.
+    if any(side is None or side < MULTIPLE or side % MULTIPLE for side in image_size):
         raise InputError(f"image_size: found {tuple(image_size)}, expected multiples of {MULTIPLE}")
     # One generator for all layers would tie each one's weights to the layers before it; a counter does not.
     seeds = iter(range(seed * 1000, seed * 1000 + 1000))
