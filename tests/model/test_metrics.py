@@ -1,0 +1,65 @@
+"""The IoU of pictures of a few pixels."""
+
+import numpy as np
+import pytest
+
+from crass_tf.model import IoU
+
+
+def pixels(*pictures):
+    return np.array(pictures, np.float32)[:, :, None, None]
+
+
+def iou(*batches, weight=None):
+    metric = IoU()
+    for y_true, logits in batches:
+        metric.update_state(y_true, logits, weight)
+    return float(metric.result())
+
+
+# Pixels 0 and 1 are true, 1 and 2 are found: 1 of 3.
+TRUE, FOUND = [1, 1, 0, 0], [-3, 3, 3, -3]
+NONE, NOT_FOUND = [0, 0, 0, 0], [-3, -3, -3, -3]
+
+
+def test_one_of_three_pixels():
+    assert iou((pixels(TRUE), pixels(FOUND))) == pytest.approx(1 / 3)
+
+
+def test_empty_is_right_if_nothing_is_found():
+    assert iou((pixels(NONE), pixels(NOT_FOUND))) == 1
+    assert iou((pixels(NONE), pixels(FOUND))) == 0
+    assert iou((pixels(TRUE), pixels(NOT_FOUND))) == 0
+
+
+def test_mean_over_pictures_not_over_pixels_or_batches():
+    # 1/3 and 1 and 1: in batches of two and of one their mean is 7/9, not the mean of batches, 5/6.
+    first = (pixels(TRUE, NONE), pixels(FOUND, NOT_FOUND))
+    second = (pixels(TRUE), pixels([3, 3, -3, -3]))
+    assert iou(first, second) == pytest.approx(7 / 9)
+
+
+def test_weights_of_pictures():
+    both = (pixels(TRUE, NONE), pixels(FOUND, NOT_FOUND))
+    # (1 * 1/3 + 3 * 1) / 4 = 5/6.
+    assert iou(both, weight=np.array([1.0, 3.0])) == pytest.approx(5 / 6)
+
+
+def test_logit_0_is_background():
+    # Probability one half is not above one half.
+    assert iou((pixels([1, 0]), pixels([0, 0]))) == 0
+    assert iou((pixels([0, 0]), pixels([0, 0]))) == 1
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "float32"])
+def test_any_dtype_of_masks(dtype):
+    assert iou((pixels(TRUE).astype(dtype), pixels(FOUND))) == pytest.approx(1 / 3)
+
+
+def test_reset():
+    metric = IoU()
+    metric.update_state(pixels(NONE), pixels(FOUND))
+    metric.reset_state()
+    metric.update_state(pixels(NONE), pixels(NOT_FOUND))
+    assert float(metric.result()) == 1
+    assert metric.name == "iou"
