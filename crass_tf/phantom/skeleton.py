@@ -12,8 +12,8 @@ SHELL, CORE = 0.030, 0.007
 
 # Half-height of a clavicle over its length from the medial end, millimetres, for the average adult.
 _CLAVICLE_PLACES = (0, 0.02, 0.05, 0.09, 0.15, 0.22, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 1.0)
-_CLAVICLE_HEAD = (4.6, 4.8, 4.4, 3.5, 1.7, 0.6, 0.1, 0, 0, 0, 0, 0, 0, 0, 0)
-_CLAVICLE_SHAFT = (6.0, 6.5, 6.7, 6.8, 6.9, 6.9, 6.8, 6.5, 6.2, 5.9, 5.7, 5.8, 6.2, 6.0, 4.5)
+_CLAVICLE_HEAD = (5.6, 5.9, 5.1, 3.3, 1.2, 0.3, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+_CLAVICLE_SHAFT = (6.0, 6.5, 6.8, 7.0, 7.2, 7.4, 7.2, 6.8, 6.4, 6.0, 5.7, 5.8, 6.2, 6.0, 4.5)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,15 +33,15 @@ def draw_clavicles(patient, rng):
     s = patient.scale
     common = {
         "medial_x": np.clip(rng.normal(26, 5.5), 12, 42) * s,
-        "medial_y": rng.normal(37, 9) * s,
-        "rise": rng.normal(16, 8),
+        "medial_y": rng.normal(38, 9) * s,
+        "rise": rng.normal(15.5, 8),
         "length": rng.normal(146, 8) * s,
         "bow": rng.normal(0, 2.5),
-        "wave": rng.normal(2.5, 2.5),
+        "wave": rng.normal(-1.2, 2.2),
         "head": np.clip(rng.normal(1, 0.25), 0.4, 1.8),
         "shaft": np.clip(rng.normal(1, 0.13), 0.7, 1.4),
-        "drop": rng.uniform(-3, 3.5),
-        "blunt": rng.uniform(0.2, 0.45),
+        "drop": rng.uniform(-4, 2.5),
+        "blunt": rng.uniform(0.15, 0.35),
         "cortex": rng.uniform(1.0, 2.4),
         "density": _bone_density(patient, rng),
     }
@@ -64,7 +64,7 @@ def _clavicle(patient, side, common, rng):
 
 def _clavicle_line(t, side, scale, common, rng):
     """Returns distance from the midline and y of a clavicle's centre line at parts `t` of its length."""
-    rise = np.radians(np.clip(common["rise"] + rng.normal(0 if side == RIGHT else 1.5, 2.5), -8, 42))
+    rise = np.radians(np.clip(common["rise"] + rng.normal(0 if side == RIGHT else 2.5, 2.5), -8, 42))
     medial_x, medial_y = common["medial_x"] + rng.normal(0, 2), common["medial_y"] + rng.normal(0, 2.5)
     reach = common["length"] * rng.normal(0.93, 0.012) * t
     bow, wave = common["bow"] + rng.normal(0, 1), common["wave"] + rng.normal(0, 1)
