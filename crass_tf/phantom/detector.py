@@ -102,7 +102,7 @@ def frame(grey, clavicles, rng):
     """
     rows, columns = (np.flatnonzero(clavicles.any(axis)) for axis in (1, 0))
     last = len(grey) - 1
-    free = (rows[0], last - columns[-1], last - rows[-1], columns[0])
+    free = (rows[0], last - columns[-1], last - rows[-1], columns[0]) if rows.size else (0, 0, 0, 0)
     if rng.uniform() < 0.35:
         _borders(grey, free, rng, value=rng.uniform(0, 12), widest=0.07)
     if rng.uniform() < 0.3:

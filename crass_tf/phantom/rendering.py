@@ -137,9 +137,18 @@ def _structures(patient, view, clavicles, lungs, heart):
     cage = thorax.cage_outline(patient, view.grid())
     bits = np.zeros((view.size, view.size), np.uint8)
     for side, clavicle, lung in ((RIGHT, RIGHT_CLAVICLE, RIGHT_LUNG), (LEFT, LEFT_CLAVICLE, LEFT_LUNG)):
-        bits |= np.where((lay(view, [clavicles[side].tube], hard=True) > 0) & cage, clavicle, 0).astype(np.uint8)
+        bone = lay(view, [clavicles[side].tube], hard=True) > 0
+        bits |= _largest(bone & cage) * np.uint8(clavicle)
         bits |= np.where(lungs.silhouette[side] & (heart <= 0), lung, 0).astype(np.uint8)
     return bits | np.where(heart > 0, HEART, 0).astype(np.uint8)
+
+
+def _largest(mask):
+    """Returns the largest piece of a bool mask as uint8: a bone that grazes the outline twice is annotated once."""
+    _, labels, sizes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    if len(sizes) == 1:
+        return np.zeros(mask.shape, np.uint8)
+    return (labels == 1 + np.argmax(sizes[1:, cv2.CC_STAT_AREA])).astype(np.uint8)
 
 
 def _develop(attenuation, structures, view, rng, noise_rng):
