@@ -205,8 +205,8 @@ def _shoulders(patient, x, y, tips, rng):
         skin = skin + np.maximum(x * side - np.float32(tip_x), 0) ** 2 / 28
         under = np.clip((y - skin) / np.float32(round_off), 0, 1)
         edge = np.clip((tip_x + 42 + 0.2 * patient.fat - x * side) / 40, 0, 1)
-        fade = np.clip((280 - y) / 170, 0, 1)
-        rounded = np.sqrt((1 - (1 - under) ** 2) * (1 - (1 - edge) ** 2) * (1 - (1 - fade) ** 2))
+        fade = np.clip((330 - y) / 230, 0, 1) ** 2
+        rounded = np.sqrt((1 - (1 - under) ** 2) * (1 - (1 - edge) ** 2)) * fade * (2 - fade)
         shoulder = np.float32(2 * thick) * rounded
         chord = smooth_union(chord, np.where((x * side > 0) & (under > 0), shoulder, 0))
     return chord
