@@ -118,7 +118,7 @@ def _bones(patient, view, clavicles, rng):
     shoulders, plates = skeleton.draw_shoulders(patient, clavicles, rng)
     tubes = [clavicle.tube for clavicle in clavicles.values()] + shoulders
     tubes += skeleton.draw_ribs(patient, rng) + skeleton.draw_spine(patient, rng)
-    tubes += skeleton.draw_breastbone(patient, rng)
+    tubes += skeleton.draw_breastbone(patient, clavicles, rng)
     bones = lay(view, tubes)
     for plate in plates:
         bones += _plate(view, plate) * np.float32(0.055)

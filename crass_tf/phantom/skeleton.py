@@ -97,9 +97,9 @@ def draw_ribs(patient, rng):
         "hump": rng.normal(5, 4) * s,
         "high": rng.uniform(5.6, 7.6) * s,
         "cortex": rng.uniform(0.9, 2.0),
-        "density": _bone_density(patient, rng) * rng.uniform(0.85, 1.5),
-        "first": rng.uniform(0.8, 1.6),
-        "ring": rng.uniform(0.74, 0.98),
+        "density": _bone_density(patient, rng) * rng.uniform(0.8, 1.5),
+        "first": rng.uniform(0.85, 1.7),
+        "ring": rng.uniform(0.78, 1.1),
     }
     return [_rib(patient, number, side, common, rng) for number in range(10) for side in (RIGHT, LEFT)]
 
@@ -115,9 +115,9 @@ def _rib(patient, number, side, common, rng):
     front = np.interp(number, (0, 1), (1.5, 1.15))
     wide = np.interp(number, (0, 1, 2), (1.6, 1.05, 1)) * np.interp(angle, (0, 0.5, 2, end), (0.75, 1, 0.95, front))
     seen = high * np.maximum(wide * np.hypot(upright[:, 0], upright[:, 1]), 0.55)
-    thin = np.interp(number, (0, 2), (0.95, 0.6))
+    thin = np.interp(number, (0, 2), (1.1, 0.75))
     thick = 0.46 * high * np.interp(angle, (0, 0.9, 1.3, 1.8, end), (1.4, 1.2, 0.7, 0.7, thin))
-    density = common["density"] * np.interp(number, (0, 2), (common["first"], 1))
+    density = common["density"] * np.interp(number, (0, 2), (common["first"], 1)) * rng.uniform(0.85, 1.2)
     return Tube(points, seen, thick, common["cortex"], SHELL * density, 1.4 * CORE * density, upright=upright)
 
 
@@ -269,7 +269,7 @@ def _vertebra(x, y, pitch, number, s, density, rng):
     return tubes
 
 
-def draw_breastbone(patient, rng):
+def draw_breastbone(patient, clavicles, rng):
     """Returns the manubrium and calcified first rib cartilages of the old as `Tube`s."""
     s, density = patient.scale, 0.6 * _bone_density(patient, rng)
     top, front = rng.normal(40, 5) * s, -0.95 * patient.half_depth
@@ -282,15 +282,28 @@ def draw_breastbone(patient, rng):
         CORE * density,
         blunt=0.3,
     )
-    return [manubrium] + _cartilages(patient, top + 10 * s, front, rng)
+    strength = rng.uniform(0, 0.016)
+    bands = [_first_cartilage(clavicles[side], side, s, front, strength, rng) for side in (RIGHT, LEFT)]
+    return [manubrium, *bands, *_cartilages(patient, top + 10 * s, front, rng)]
+
+
+def _first_cartilage(clavicle, side, scale, front, strength, rng):
+    """Returns the first rib's cartilage with vessels and muscle on it: a soft band below the clavicle's medial part."""
+    (inner_x, inner_y, _), *_ = clavicle.tube.points
+    outer = np.array([side * rng.uniform(50, 88) * scale, inner_y + rng.uniform(-6, 22) * scale, front])
+    inner = np.array([inner_x, inner_y + rng.uniform(10, 24) * scale, front])
+    middle = (inner + outer) / 2 + (0, rng.uniform(-2, 8) * scale, 0)
+    path, high = _cut_corners(np.stack([inner, middle, outer])), np.linspace(1.15, 0.8, 6) * rng.uniform(6, 11) * scale
+    density = strength * rng.uniform(0.7, 1.3)
+    return Tube(path, high, 0.7 * high, 0, density, density, blunt=0.3)
 
 
 def _cartilages(patient, y, front, rng):
     """Returns lumps of calcium in the cartilage of the first ribs, more with age."""
     lumps = []
     for side in (RIGHT, LEFT):
-        for _ in range(rng.poisson(9 * patient.age**2)):
+        for _ in range(rng.poisson(10 * patient.age)):
             place = np.array([side * rng.uniform(32, 56), y + rng.normal(6, 6), front]) * (patient.scale, 1, 1)
-            size = np.full(2, rng.uniform(2, 5))
+            size = np.full(2, rng.uniform(2, 7))
             lumps.append(Tube(np.stack([place, place + rng.normal(0, 4, 3)]), size, size, 0, 0.018, 0.018))
     return lumps
