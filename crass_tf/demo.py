@@ -178,9 +178,7 @@ def _curve(history):
         f'<text x="8" y="{_y(v) + 4:.1f}">{v:.1f}</text>'
         for v in np.arange(0, 1.01, 0.2)
     )
-    label = (
-        f'<text x="40" y="212">epochs 1 to {len(rows)}: IoU on training (light) and validation (dark)</text>'
-    )
+    label = f'<text x="40" y="212">epochs 1 to {len(rows)}: IoU on training (light) and validation (dark)</text>'
     return f'<svg viewBox="0 0 520 220" role="img" aria-label="IoU over the epochs">{grid}{lines}{label}</svg>'
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 
 from crass_tf import folder
+from crass_tf.data.loading import NATIVE_CONFIG
 from crass_tf.files import InputError
 
 try:
@@ -12,8 +13,6 @@ try:
 except ImportError:  # Windows: two builds at once are not kept apart there.
     fcntl = None
 
-# The config that `tfds.load("crass12")` means.
-NATIVE = "native"
 # How TFDS begins the names of what it has not finished.
 UNFINISHED = "incomplete."
 
@@ -42,7 +41,7 @@ def build(manual_dir, data_dir=None, configs=(), spacing_mm=None, overwrite=Fals
     rule = folder.read_spacing_rule(manual_dir, splits, spacing_mm)
     fingerprint = folder.fingerprint(splits, rule)
     make_builder = _builder_maker(data_dir, rule.option_mm)
-    names = [NATIVE, *(name for name in dict.fromkeys(configs) if name != NATIVE)]
+    names = [NATIVE_CONFIG, *(name for name in dict.fromkeys(configs) if name != NATIVE_CONFIG)]
     for name in names:
         make_builder(name)
     for line in folder.remarks(manual_dir, splits):

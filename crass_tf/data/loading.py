@@ -10,6 +10,7 @@ from crass_tf.geometry import Letterbox
 
 DEFAULT_DATASET = "crass12"
 DEFAULT_CONFIG = "512x512"
+# The config that `tfds.load("crass12")` means.
 NATIVE_CONFIG = "native"
 
 

@@ -10,14 +10,16 @@ import tempfile
 import cv2
 import tqdm
 
+from crass_tf.files import InputError
+from crass_tf.folder import FOLDER, IMAGE_FOLDER, MASK_FOLDER, SUFFIX
 from crass_tf.phantom.rendering import render
-from crass_tf.radiograph import InputError, write_png
+from crass_tf.radiograph import write_png
 
 DEFAULT_COUNT = 96
 DEFAULT_SIZE = 512
 SMALLEST_SIZE = 64
 
-DATASET, STRUCTURES = "CRASS12", "structures"
+STRUCTURES = "structures"
 
 
 def write_folder(out, count=DEFAULT_COUNT, seed=0, size=DEFAULT_SIZE, workers=None, progress=True):
@@ -48,7 +50,7 @@ def write_folder(out, count=DEFAULT_COUNT, seed=0, size=DEFAULT_SIZE, workers=No
     temporary = pathlib.Path(tempfile.mkdtemp(dir=out, prefix=".phantom-"))
     try:
         _write_all(temporary, count, seed, size, workers, progress)
-        for name in (STRUCTURES, DATASET):
+        for name in (STRUCTURES, FOLDER):
             (temporary / name).rename(out / name)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -75,7 +77,7 @@ def _check(out, count, seed, size, workers):
     for name, (value, least) in limits.items():
         if value != int(value) or value < least:
             raise InputError(f"{name}: found {value}, expected a whole number of {least} or more")
-    for name in (DATASET, STRUCTURES):
+    for name in (FOLDER, STRUCTURES):
         if (out / name).exists():
             raise InputError(f"{out / name}: exists already; choose another folder or remove it first")
     if out.exists() and not out.is_dir():
@@ -84,7 +86,7 @@ def _check(out, count, seed, size, workers):
 
 def _write_all(folder, count, seed, size, workers, progress):
     """Writes all phantoms and the two lists into `folder`."""
-    for name in (f"{DATASET}/image", f"{DATASET}/mask", STRUCTURES):
+    for name in (f"{FOLDER}/{IMAGE_FOLDER}", f"{FOLDER}/{MASK_FOLDER}", STRUCTURES):
         (folder / name).mkdir(parents=True)
     write = functools.partial(_write_one, folder, seed, size)
     bar = functools.partial(tqdm.tqdm, total=count, desc="phantoms", unit="image", disable=not progress)
@@ -95,7 +97,7 @@ def _write_all(folder, count, seed, size, workers, progress):
         _write_parallel(write, count, workers, bar)
     for name, wanted in (("train", False), ("val", True)):
         stems = [stem(index) for index in range(count) if is_validation(index) == wanted]
-        (folder / DATASET / f"{name}.txt").write_text("".join(f"{line}\n" for line in stems), encoding="utf-8")
+        (folder / FOLDER / f"{name}.txt").write_text("".join(f"{line}\n" for line in stems), encoding="utf-8")
 
 
 def _write_parallel(write, count, workers, bar):
@@ -114,7 +116,7 @@ def _write_parallel(write, count, workers, bar):
 def _write_one(folder, seed, size, index):
     """Writes one phantom's image, mask and structures."""
     phantom = render(seed, index, size)
-    name = f"{stem(index)}.PNG"
-    write_png(folder / DATASET / "image" / name, phantom.image, phantom.spacing_mm)
-    write_png(folder / DATASET / "mask" / name, phantom.mask * 255)
+    name = f"{stem(index)}{SUFFIX}"
+    write_png(folder / FOLDER / IMAGE_FOLDER / name, phantom.image, phantom.spacing_mm)
+    write_png(folder / FOLDER / MASK_FOLDER / name, phantom.mask * 255)
     write_png(folder / STRUCTURES / name, phantom.structures)
