@@ -31,18 +31,18 @@ class Augmentation:
     """
 
     flip: float = 0.5
-    rotation_deg: float = 10.0
-    scale: float = 1.25
-    stretch: float = 1.1
-    shift: float = 0.08
-    gamma: float = 1.8
-    contrast: float = 1.5
-    brightness: float = 25.0
-    invert: float = 0.05
+    rotation_deg: float = 7.0
+    scale: float = 1.18
+    stretch: float = 1.06
+    shift: float = 0.06
+    gamma: float = 1.5
+    contrast: float = 1.3
+    brightness: float = 15.0
+    invert: float = 0.02
     blur: float = 0.2
-    noise: float = 8.0
-    shading: float = 30.0
-    bars: float = 0.15
+    noise: float = 5.0
+    shading: float = 20.0
+    bars: float = 0.05
 
 
 def augment(image, mask, settings, rng):

@@ -43,7 +43,7 @@ def draw_clavicles(patient, rng):
         "drop": rng.uniform(-4, 2.5),
         "blunt": rng.uniform(0.15, 0.35),
         "cortex": rng.uniform(1.0, 2.4),
-        "density": _bone_density(patient, rng),
+        "density": _bone_density(patient, rng) * rng.uniform(0.95, 1.8),
     }
     return {side: _clavicle(patient, side, common, rng) for side in (RIGHT, LEFT)}
 
