@@ -19,3 +19,19 @@ def prepared(phantom_folder, tmp_path_factory):
     data_dir = tmp_path_factory.mktemp("data")
     build(phantom_folder, data_dir, ["64x64", "32x64"])
     return data_dir
+
+
+@pytest.fixture(scope="session")
+def litert_model(tmp_path_factory):
+    """A `.tflite` whose result is known: logit = (grey - 128) / 16 on 64 x 64."""
+    import keras
+
+    from crass_tf.export import conversion
+
+    image = keras.Input((64, 64, 1), name="image")
+    head = keras.layers.Conv2D(1, 1, kernel_initializer=keras.initializers.Constant(1 / 16))
+    logits = head(image)
+    head.bias.assign([-8.0])
+    path = tmp_path_factory.mktemp("model") / "model.tflite"
+    path.write_bytes(conversion.to_float32(keras.Model(image, logits)))
+    return path

@@ -6,26 +6,17 @@ import subprocess
 import sys
 
 import cv2
-import keras
 import numpy as np
 import pytest
 
-from crass_tf.export import conversion
 from crass_tf.files import InputError
 from crass_tf.prediction import NOTE, OUTPUTS, plan, predict
 from crass_tf.radiograph import write_png
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """Logit = (grey - 128) / 16 on 64 x 64, as a `.tflite`."""
-    image = keras.Input((64, 64, 1), name="image")
-    head = keras.layers.Conv2D(1, 1, kernel_initializer=keras.initializers.Constant(1 / 16))
-    logits = head(image)
-    head.bias.assign([-8.0])
-    path = tmp_path_factory.mktemp("model") / "model.tflite"
-    path.write_bytes(conversion.to_float32(keras.Model(image, logits)))
-    return path
+@pytest.fixture
+def model(litert_model):
+    return litert_model
 
 
 def bars():

@@ -15,7 +15,7 @@ from crass_tf.folder import FOLDER, IMAGE_FOLDER, MASK_FOLDER, SUFFIX
 from crass_tf.phantom.rendering import render
 from crass_tf.radiograph import write_png
 
-DEFAULT_COUNT = 96
+DEFAULT_COUNT = 240
 DEFAULT_SIZE = 512
 SMALLEST_SIZE = 64
 

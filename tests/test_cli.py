@@ -1,0 +1,93 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import crass_tf
+from crass_tf import cli
+from crass_tf.radiograph import write_png
+
+COMMANDS = ("demo", "phantom", "build", "train", "evaluate", "export", "predict")
+
+
+def run(capsys, *arguments):
+    """Returns `(exit code, lines on standard error)`."""
+    try:
+        code = cli.main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        code = stop.code
+    return code, capsys.readouterr().err.splitlines()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_it_is_not(capsys, command):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([command, "--help"])
+    assert stop.value.code == 0
+    assert "not a medical device" in " ".join(capsys.readouterr().out.split())
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"crass-tf {crass_tf.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["predikt"], "predikt"),
+        (["train", "--out", "run", "--epochs", "many"], "--epochs"),
+        (["build", "--manual-dir", ".", "--spacing-mm", "0"], "R,C"),
+        (["build", "--manual-dir", ".", "--spacing-mm", "0.2,0.3,0.4"], "R,C"),
+        (["train", "--out", "run", "--image-size", "big"], "HxW"),
+        (["phantom", "--out", "there", "--count", "0"], "count"),
+        (["predict", "no-such.png", "--out", "masks"], "no-such.png"),
+        (["build", "--manual-dir", "no-such"], "no-such"),
+        (["train", "--data-dir", "no-such", "--out", "run"], "crass-tf build --manual-dir FOLDER --data-dir no-such"),
+        (["export", "no-such.keras", "--out", "export"], "no-such.keras"),
+        (["train", "--data-dir", "no-such", "--out", "run", "--epochs", "0"], "epochs"),
+    ],
+)
+def test_mistake_is_one_line_and_exit_code_2(capsys, tmp_path, monkeypatch, arguments, named):
+    monkeypatch.chdir(tmp_path)
+    code, lines = run(capsys, *arguments)
+    assert code == 2
+    assert len(lines) == 1 and named in lines[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_spacing_and_size_take_one_number_or_two():
+    assert cli.spacing("0.25") == (0.25, 0.25)
+    assert cli.spacing("0.25,0.3") == (0.25, 0.3)
+    assert cli.size("512") == (512, 512)
+    assert cli.size("512x256") == (512, 256)
+
+
+def test_predict_with_a_litert_model_imports_nothing_heavy(tmp_path, litert_model):
+    write_png(tmp_path / "radiograph.png", np.full((40, 50), 90, np.uint8))
+    script = (
+        "import sys; from crass_tf.cli import main; code = main(sys.argv[1:]); "
+        "heavy = {'tensorflow', 'keras', 'tensorflow_datasets', 'jax'} & set(sys.modules); "
+        "assert not heavy, heavy; sys.exit(code)"
+    )
+    arguments = ["predict", tmp_path / "radiograph.png", "--model", litert_model, "--out", tmp_path / "masks"]
+    done = subprocess.run([sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "masks" / "radiograph.json").read_text())
+    assert found["image"].endswith("radiograph.png")
+
+
+def test_evaluate_and_train_with_init_by_command(capsys, tmp_path, prepared, litert_model):
+    arguments = ["evaluate", litert_model, "--data-dir", prepared, "--out", tmp_path / "scores"]
+    assert run(capsys, *arguments)[0] == 0
+    assert json.loads((tmp_path / "scores" / "metrics.json").read_text())["n"] == 2
+    train = ["train", "--data-dir", prepared, "--out", tmp_path / "run", "--config", "64x64", "--epochs", 1, "--no-xla"]
+    assert run(capsys, *train)[0] == 0
+    again = [*train[:4], tmp_path / "second", *train[5:], "--init", tmp_path / "run" / "model.keras"]
+    assert run(capsys, *again)[0] == 0
+    assert (tmp_path / "second" / "logs" / "validation").is_dir()
+    code, lines = run(capsys, *train)
+    assert code == 2 and "--resume" in lines[-1]
