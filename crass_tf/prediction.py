@@ -143,10 +143,7 @@ def _refuse(job, error, model):
     for output in PICTURES:
         job.target(output).unlink(missing_ok=True)
     write_json(job.target("json"), refusal(error, job.source, model))
-    from tqdm import tqdm
-
-    # A plain print would break into the progress bar.
-    tqdm.write(str(error), file=sys.stderr)
+    _say(str(error))
 
 
 def _is_refusal(path):
@@ -214,6 +211,17 @@ def _shown(jobs, progress):
     """Returns the jobs behind a progress bar where there is more than one."""
     if not progress or len(jobs) < 2:
         return jobs
-    from tqdm import tqdm
-
+    try:
+        from tqdm import tqdm
+    except ImportError:  # A device has NumPy, OpenCV and LiteRT only; it works without a bar.
+        return jobs
     return tqdm(jobs, unit="radiograph", file=sys.stderr)
+
+
+def _say(line):
+    """Prints a line to standard error; above the progress bar where there is one."""
+    bar = sys.modules.get("tqdm")
+    if bar:
+        bar.tqdm.write(line, file=sys.stderr)
+    else:
+        print(line, file=sys.stderr)

@@ -8,7 +8,6 @@ import shutil
 import tempfile
 
 import cv2
-import tqdm
 
 from crass_tf.files import InputError
 from crass_tf.folder import FOLDER, IMAGE_FOLDER, MASK_FOLDER, SUFFIX
@@ -88,6 +87,8 @@ def _write_all(folder, count, seed, size, workers, progress):
     """Writes all phantoms and the two lists into `folder`."""
     for name in (f"{FOLDER}/{IMAGE_FOLDER}", f"{FOLDER}/{MASK_FOLDER}", STRUCTURES):
         (folder / name).mkdir(parents=True)
+    import tqdm  # Late: a device that only predicts need not have it.
+
     write = functools.partial(_write_one, folder, seed, size)
     bar = functools.partial(tqdm.tqdm, total=count, desc="phantoms", unit="image", disable=not progress)
     if workers == 1 or count == 1:
