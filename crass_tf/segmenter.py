@@ -158,7 +158,7 @@ def shipped_model():
     for name in SHIPPED_FILES:
         if (folder / name).is_file():
             return folder / name
-    raise InputError("this version ships no pretrained model yet: give the path of one (--model MODEL)")
+    raise InputError("this installation holds no pretrained model: give the path of one (--model MODEL)")
 
 
 def default_threads():
