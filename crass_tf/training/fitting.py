@@ -133,9 +133,10 @@ def compile_model(model, settings, steps_per_epoch):
     )
     # Decay pulls towards zero what sets the scale of nothing: batch normalisation follows each convolution.
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    # Variables made in the first step would have TensorFlow trace that step twice.
-    optimizer.build(model.trainable_variables)
     model.compile(optimizer, dice_cross_entropy, metrics=[IoU()], jit_compile=settings.jit_compile)
+    # Variables made in the first step would have TensorFlow trace that step twice, and could not be restored before it.
+    # The model's optimizer, not ours: in float16 Keras wraps it to scale the loss.
+    model.optimizer.build(model.trainable_variables)
 
 
 def describe(settings, model):

@@ -123,6 +123,18 @@ def test_xla_is_on_by_default_and_said(tmp_path, capsys):
     assert "XLA on (jit_compile=True), precision float32" in capsys.readouterr().out
 
 
+def test_resumed_run_in_float16_ends_with_the_same_float32_weights(tmp_path):
+    settings = Settings(**SMALL | dict(epochs=3, precision="mixed_float16"))
+    undisturbed = fit_arrays(*bars(), tmp_path, settings, verbose=0).get_weights()
+    # What a kill in the third epoch would have left.
+    for path in ("checkpoints/epoch_0003.weights.h5", "checkpoints/average_0003.weights.h5", "model.keras"):
+        (tmp_path / path).unlink()
+    resumed = fit_arrays(*bars(), tmp_path, settings, resume=True, verbose=0)
+    assert {layer.dtype_policy.name for layer in resumed.layers} == {"float32"}
+    for found, expected in zip(resumed.get_weights(), undisturbed):
+        np.testing.assert_array_equal(found, expected)
+
+
 TRAIN = """
 import pathlib, sys
 import numpy as np
