@@ -225,7 +225,8 @@ Figures on phantoms say that the chain works, not how well it does on patients.
 Research software, not a medical device.</p>
 
 <h2>Phantoms</h2>
-<p>Two rows of the same radiographs: as they are, and with the exact masks; orange is the patient's right clavicle.</p>
+<p>The same eight radiographs twice: as they are, and with the exact masks; orange is the patient's right clavicle,
+blue the left one.</p>
 <a href="pictures/phantoms.png"><img class="wide" src="pictures/phantoms.png" alt="Phantoms"></a>
 <a href="pictures/masks.png"><img class="wide" src="pictures/masks.png" alt="Phantoms with masks"></a>
 

@@ -29,7 +29,7 @@ def overlay(image, labels, mask_gt=None):
         uint8 `[H, W, 3]`.
     """
     canvas = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-    thickness = max(1, round(max(image.shape) / 700))
+    thickness = max(1, round(max(image.shape) / 340))
     if mask_gt is not None:
         draw_mask(canvas, mask_gt, TRUTH_COLOUR, thickness)
     for side, colour in SIDE_COLOURS.items():
