@@ -131,7 +131,7 @@ def compile_model(model, settings, steps_per_epoch):
         weight_decay=settings.weight_decay,
         global_clipnorm=1.0,
     )
-    # Decay pulls towards zero what sets the scale of nothing: batch normalisation follows each convolution.
+    # Only kernels are to shrink; scales and offsets have no reason to be near zero.
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     model.compile(optimizer, dice_cross_entropy, metrics=[IoU()], jit_compile=settings.jit_compile)
     # Variables made in the first step would have TensorFlow trace that step twice, and could not be restored before it.
