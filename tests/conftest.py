@@ -1,6 +1,21 @@
-"""What several tests start from: a few phantoms, and the data set built from them. Read it, do not write into it."""
+"""What several tests start from. What is made once a session is for reading only."""
+
+import pathlib
+import shutil
 
 import pytest
+
+
+@pytest.fixture(scope="session")
+def dummy_data():
+    """Three training radiographs, 0001 to 0003, and 0004 for validation; 64 x 80 pixels, masks of 0 and 255."""
+    return pathlib.Path(__file__).parents[1] / "tfds_builder/crass12/dummy_data"
+
+
+@pytest.fixture
+def manual_dir(dummy_data, tmp_path):
+    """A copy of the builder's dummy data, to be damaged at will: the folder that holds `CRASS12`."""
+    return shutil.copytree(dummy_data, tmp_path / "manual")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,4 @@
 import math
-import pathlib
 import shutil
 
 import numpy as np
@@ -8,14 +7,6 @@ import pytest
 from crass_tf import folder
 from crass_tf.files import InputError
 from crass_tf.radiograph import write_png
-
-# Three training radiographs, 0001 to 0003, and 0004 for validation; 64 x 80 pixels.
-DUMMY_DATA = pathlib.Path(__file__).parents[1] / "tfds_builder/crass12/dummy_data"
-
-
-@pytest.fixture
-def manual_dir(tmp_path):
-    return shutil.copytree(DUMMY_DATA, tmp_path / "manual")
 
 
 @pytest.fixture

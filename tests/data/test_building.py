@@ -16,14 +16,7 @@ from crass_tf.geometry import Letterbox
 from crass_tf.radiograph import write_png
 
 ROOT = pathlib.Path(__file__).parents[2]
-# Three training radiographs, 0001 to 0003, and 0004 for validation; 64 x 80 pixels, masks of 0 and 255.
-DUMMY_DATA = ROOT / "tfds_builder/crass12/dummy_data"
 JSRT_ODD = pathlib.Path(os.environ.get("CRASS_TF_JSRT_ODD", ROOT / "../shared/data/jsrt-odd"))
-
-
-@pytest.fixture
-def manual_dir(tmp_path):
-    return shutil.copytree(DUMMY_DATA, tmp_path / "manual")
 
 
 @pytest.fixture
@@ -149,14 +142,14 @@ BAD_FOLDERS = {
 
 
 @pytest.mark.parametrize("break_it, named", BAD_FOLDERS.values(), ids=BAD_FOLDERS)
-def test_bad_folder_then_mended(manual_dir, data_dir, break_it, named):
+def test_bad_folder_then_mended(dummy_data, manual_dir, data_dir, break_it, named):
     break_it(manual_dir / "CRASS12")
     with pytest.raises(InputError) as caught:
         build(manual_dir, data_dir)
     assert named in str(caught.value) and "\n" not in str(caught.value)
     assert not leavings(data_dir)
     shutil.rmtree(manual_dir)
-    shutil.copytree(DUMMY_DATA, manual_dir)
+    shutil.copytree(dummy_data, manual_dir)
     assert build(manual_dir, data_dir)[0].info.splits.total_num_examples == 4
     assert len(examples(data_dir)) == 3
 
