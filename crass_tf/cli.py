@@ -114,7 +114,7 @@ def names(text):
 
 
 def _import_tensorflow():
-    from crass_tf.segmenter import quiet_native
+    from crass_tf.native import quiet_native
 
     try:
         # Its lines on processors and drivers come before any log level counts.
@@ -175,11 +175,17 @@ def _add_phantom(commands):
 
 
 def _add_build(commands):
-    command = _add(commands, build, "builds the TFDS data set from the folder CRASS12 as published")
+    command = _add(commands, build, "builds the TFDS data set from CRASS12 as published or as first released")
     command.add_argument("--manual-dir", required=True, metavar="DIR", help="the folder that holds CRASS12/")
     _add_data_dir(command)
+    _add_dataset(command, "crass12")
     command.add_argument(
-        "--config", nargs="+", action="extend", default=[], metavar="NAME", help="also HxW, such as 512x512"
+        "--config",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help="also HxW, such as 512x512; native16; unlabelled",
     )
     command.add_argument(
         "--spacing-mm", type=spacing, metavar="R[,C]", help="pixel spacing in millimetres; outranks the files"

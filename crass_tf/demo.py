@@ -14,9 +14,10 @@ import numpy as np
 from crass_tf import phantom
 from crass_tf.data import Augmentation
 from crass_tf.files import InputError, write_json, write_text
+from crass_tf.formats.png import write_png
 from crass_tf.geometry import split_sides
 from crass_tf.overlay import overlay, sheet
-from crass_tf.radiograph import read_mask, read_radiograph, write_png
+from crass_tf.radiograph import read_mask, read_radiograph
 
 # Half the grid of real training: the demo has minutes, and phantoms of 512 pixels.
 CONFIG = "256x256"

@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever sees half of one, and the error that names a user's mistake."""
+"""Reading text, writing files so that nobody ever sees half of one, and the error that names a user's mistake."""
 
 import contextlib
 import json
@@ -44,6 +44,17 @@ def atomic_folder(path):
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_text(path):
+    """Returns the UTF-8 text of a file, without a byte order mark; InputError where it cannot be read as such."""
+    path = pathlib.Path(path)
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: found bytes that are no UTF-8 text, expected text; save it as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened ({error.strerror}), expected a text file") from None
 
 
 def write_text(path, text):

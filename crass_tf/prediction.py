@@ -9,8 +9,8 @@ import sys
 import numpy as np
 
 from crass_tf.files import InputError, write_json
+from crass_tf.formats.png import write_png
 from crass_tf.overlay import overlay
-from crass_tf.radiograph import write_png
 from crass_tf.segmenter import SIDES, Segmenter
 
 PICTURES = ("mask", "labels", "overlay")

@@ -1,26 +1,15 @@
 """Radiographs and masks as they come in: readers, pixel spacing, and the one rule for grey values."""
 
 import dataclasses
-import pathlib
-import struct
-import zlib
 
 import cv2
 import numpy as np
 
-from crass_tf.files import InputError, atomic_file
+from crass_tf import formats
+from crass_tf.files import InputError
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-JPEG_SIGNATURE = b"\xff\xd8\xff"
-# Bytes in the parts that are read here.
-PNG_LENGTHS = {b"IHDR": 13, b"pHYs": 9}
-# The markers of the part that holds the size; three of that range mean other things.
-JPEG_FRAMES = set(range(0xFFC0, 0xFFD0)) - {0xFFC4, 0xFFC8, 0xFFCC}
-# Decoding is refused beyond this: the largest detectors have about 30 million pixels.
-MAX_PIXELS = 200_000_000
 GREY_BITS = (8, 10, 12, 14, 16)
-# 72 and 96 dots per inch are what image editors write when they know nothing; they are no measurement.
-SCREEN_PIXELS_PER_METRE = (2834, 2835, 3779, 3780)
+GREY_TYPES = (np.uint8, np.uint16, np.int8, np.int16)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,36 +33,78 @@ class Radiograph:
             )
 
 
-def to_grey8(pixels):
-    """Maps stored grey values to uint8 by the package's one rule.
+@dataclasses.dataclass(frozen=True)
+class GreyScale:
+    """The package's one rule for grey values: what stored values mean, for one radiograph or a whole data set.
 
-    8-bit values stay as they are. 16-bit values are divided by the full scale of the smallest usual bit depth
-    (8, 10, 12, 14, 16) that holds the largest value: the same detector gives the same scale for every radiograph,
-    so grey values stay comparable between images. Colours become luminance; an alpha channel is ignored.
+    Unsigned 8-bit values stay as they are. Others are divided by the full scale of the smallest usual bit depth
+    (8, 10, 12, 14, 16) that holds the largest value: one detector gives one scale for all its radiographs, so grey
+    values stay comparable between images. Where stored values are negative, half the range of the smallest bit depth
+    that makes all of them positive (128, 512, 2048, ...) is added first. Nothing is stretched to an image's own minimum
+    and maximum.
+
+    Attributes:
+        offset: what is added to stored values.
+        bits: bit depth of the result.
+    """
+
+    offset: int = 0
+    bits: int = 8
+
+    @classmethod
+    def holding(cls, low, high):
+        """Returns the scale for stored values from `low` to `high`."""
+        offset = next(offset for offset in (0, *(2 ** (bits - 1) for bits in GREY_BITS)) if low + offset >= 0)
+        return cls(offset, next(bits for bits in GREY_BITS if high + offset < 2**bits))
+
+    def to_grey8(self, pixels):
+        """Maps stored grey values, 8 or 16 bits, to uint8 of the same shape."""
+        if pixels.dtype == np.uint8:
+            return pixels
+        grey = (pixels.astype(np.float32) + self.offset) * np.float32(255 / (2**self.bits - 1))
+        return np.round(np.clip(grey, 0, 255)).astype(np.uint8)
+
+    def to_uint16(self, pixels):
+        """Returns stored grey values as uint16, unchanged but for the offset."""
+        if pixels.dtype == np.uint8:
+            return pixels.astype(np.uint16)
+        return np.clip(pixels.astype(np.int32) + self.offset, 0, 2**16 - 1).astype(np.uint16)
+
+
+def to_grey8(pixels, scale=None):
+    """Maps stored grey values to uint8 `[H, W]` by the rule of `GreyScale`.
 
     Args:
-        pixels: uint8 or uint16, `[H, W]`, `[H, W, 1]`, `[H, W, 3]` or `[H, W, 4]` (blue, green, red).
+        pixels: 8 or 16 bits, as `to_grey`.
+        scale: the data set's `GreyScale`; None takes the one that holds these pixels.
 
-    Returns:
-        uint8 `[H, W]`.
+    Raises:
+        InputError: for another dtype or shape.
+    """
+    grey = to_grey(pixels)
+    return (scale or GreyScale.holding(int(grey.min()), int(grey.max()))).to_grey8(grey)
+
+
+def to_grey(pixels):
+    """Returns stored grey values `[H, W]`: colours become luminance; an alpha channel is ignored.
+
+    Args:
+        pixels: uint8, uint16, int8 or int16, `[H, W]`, `[H, W, 1]`, `[H, W, 3]` or `[H, W, 4]` (blue, green, red).
 
     Raises:
         InputError: for another dtype or shape.
     """
     if not pixels.size:
         raise InputError(f"found no pixels, shape {pixels.shape}")
-    if pixels.dtype not in (np.uint8, np.uint16):
-        raise InputError(f"found {pixels.dtype} pixels, expected 8 or 16 bits, unsigned")
+    if pixels.dtype not in GREY_TYPES:
+        raise InputError(f"found {pixels.dtype} pixels, expected integers of 8 or 16 bits")
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     if pixels.ndim == 3 and pixels.shape[2] in (3, 4):
         pixels = cv2.cvtColor(pixels[:, :, :3], cv2.COLOR_BGR2GRAY)
     if pixels.ndim != 2:
         raise InputError(f"found pixels of shape {pixels.shape}, expected [H, W] or [H, W, channels]")
-    if pixels.dtype == np.uint8:
-        return pixels
-    full_scale = next(2**bits - 1 for bits in GREY_BITS if pixels.max() < 2**bits)
-    return np.round(pixels * np.float32(255 / full_scale)).astype(np.uint8)
+    return pixels
 
 
 def from_array(pixels, spacing_mm=None, source="array"):
@@ -97,7 +128,7 @@ def from_array(pixels, spacing_mm=None, source="array"):
 
 
 def read_radiograph(path, spacing_mm=None):
-    """Reads a PNG or JPEG file as a `Radiograph`.
+    """Reads a PNG, JPEG or MetaImage file as a `Radiograph`.
 
     Args:
         path: the file.
@@ -106,12 +137,28 @@ def read_radiograph(path, spacing_mm=None):
     Raises:
         InputError: where the file is missing, empty, truncated, damaged or no such image; the message names it.
     """
-    pixels, header_spacing_mm = _decode(path)
+    pixels, header_spacing_mm = formats.decode(path)
     return from_array(pixels, spacing_mm or header_spacing_mm, str(path))
 
 
+def read_grey(path):
+    """Reads the stored grey values of a PNG, JPEG, GIF or MetaImage file.
+
+    Returns:
+        `(pixels, spacing_mm)`: uint8, uint16, int8 or int16 `[H, W]`, and `(row, column)` by the header or None.
+
+    Raises:
+        InputError: as `read_radiograph`.
+    """
+    pixels, spacing_mm = formats.decode(path)
+    try:
+        return to_grey(pixels), spacing_mm
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
 def read_mask(path):
-    """Reads a PNG mask: any value above 0 is foreground.
+    """Reads a mask from a PNG, GIF or MetaImage file: any value above 0 is foreground.
 
     Returns:
         `(mask, values)`: uint8 `[H, W]` of 0 and 1, and the sorted list of values that the file held.
@@ -119,133 +166,7 @@ def read_mask(path):
     Raises:
         InputError: as `read_radiograph`.
     """
-    pixels, _ = _decode(path)
+    pixels, _ = formats.decode(path)
     if pixels.ndim == 3:
         pixels = pixels[:, :, :3].max(axis=2)
     return (pixels > 0).astype(np.uint8), [int(value) for value in np.unique(pixels)]
-
-
-def read_png_size(path):
-    """Returns the size `(height, width)` that a PNG file's header gives; nothing is decoded.
-
-    Raises:
-        InputError: where the file is missing, empty or no PNG file, or claims an impossible size.
-    """
-    data = read_bytes(path, 33)
-    if not data.startswith(PNG_SIGNATURE):
-        raise InputError(f"{path}: found no PNG file (it starts with {data[:8]!r}), expected one")
-    if len(data) < 33:
-        raise InputError(f"{path}: the PNG file is truncated after {len(data)} bytes; copy the file again")
-    width, height = struct.unpack(">II", data[16:24])
-    _check_size(path, width, height)
-    return height, width
-
-
-def write_png(path, image, spacing_mm=None):
-    """Writes uint8 `[H, W]` or `[H, W, 3]` (blue, green, red) to a PNG file, whole or not at all.
-
-    With `spacing_mm` (row, column) the file gets a pHYs chunk, rounded to whole pixels per metre.
-    """
-    try:
-        data = cv2.imencode(".png", image)[1].tobytes()
-    except cv2.error:
-        raise InputError(f"{path}: found an image of shape {image.shape} that cannot be written as PNG") from None
-    if spacing_mm is not None:
-        row_mm, column_mm = spacing_mm
-        physical = struct.pack(">IIB", round(1000 / column_mm), round(1000 / row_mm), 1)
-        # pHYs has to stand before the pixel data; directly behind the header is always right.
-        end = len(PNG_SIGNATURE) + 12 + 13
-        data = data[:end] + _png_chunk(b"pHYs", physical) + data[end:]
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(data)
-
-
-def _decode(path):
-    """Returns `(pixels, spacing_mm or None)` of a PNG or JPEG file."""
-    data = read_bytes(path)
-    if data.startswith(PNG_SIGNATURE):
-        spacing_mm = _check_png(path, data)
-    elif data.startswith(JPEG_SIGNATURE):
-        spacing_mm = None
-        _check_jpeg(path, data)
-    else:
-        raise InputError(f"{path}: found no PNG or JPEG file (it starts with {data[:8]!r})")
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        pixels = None
-    if pixels is None:
-        raise InputError(f"{path}: the image cannot be decoded; copy the file again")
-    return pixels, spacing_mm
-
-
-def read_bytes(path, count=-1):
-    """Returns the content of a file that has to be there and must not be empty, or its first `count` bytes."""
-    path = pathlib.Path(path)
-    try:
-        with path.open("rb") as file:
-            data = file.read(count)
-    except FileNotFoundError:
-        raise InputError(f"{path}: file not found") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be opened ({error.strerror})") from None
-    if not data:
-        raise InputError(f"{path}: found an empty file of 0 bytes, expected an image")
-    return data
-
-
-def _check_png(path, data):
-    """Raises InputError unless every chunk is whole; returns the spacing of the pHYs chunk, or None.
-
-    OpenCV fills what is missing from a truncated file with grey and says nothing, hence the check.
-    """
-    position, spacing_mm, kind = len(PNG_SIGNATURE), None, b""
-    while kind != b"IEND":
-        if position + 12 > len(data):
-            raise InputError(f"{path}: the PNG file is truncated after {len(data)} bytes; copy the file again")
-        length, kind = struct.unpack(">I4s", data[position : position + 8])
-        body, position = data[position + 8 : position + 8 + length], position + 12 + length
-        if position > len(data):
-            raise InputError(f"{path}: the PNG file is truncated after {len(data)} bytes; copy the file again")
-        if zlib.crc32(kind + body) != struct.unpack(">I", data[position - 4 : position])[0]:
-            raise InputError(f"{path}: wrong checksum in the PNG file's {kind!r} part; copy the file again")
-        if length != PNG_LENGTHS.get(kind, length):
-            raise InputError(
-                f"{path}: found {length} bytes in the PNG file's {kind!r} part, expected {PNG_LENGTHS[kind]}"
-            )
-        if kind == b"IHDR":
-            _check_size(path, *struct.unpack(">II", body[:8]))
-        if kind == b"pHYs":
-            spacing_mm = _physical_spacing(body)
-    return spacing_mm
-
-
-def _check_jpeg(path, data):
-    """Raises InputError where the end is missing or the header claims more pixels than are decoded."""
-    if b"\xff\xd9" not in data[-64:]:
-        raise InputError(f"{path}: the JPEG file is truncated, expected its end marker; copy the file again")
-    position = len(JPEG_SIGNATURE) - 1
-    while position + 9 <= len(data):
-        marker, length = struct.unpack(">HH", data[position : position + 4])
-        if marker in JPEG_FRAMES:
-            height, width = struct.unpack(">HH", data[position + 5 : position + 9])
-            _check_size(path, width, height)
-            return
-        position += 2 + length
-
-
-def _check_size(path, width, height):
-    if not 0 < width * height <= MAX_PIXELS:
-        raise InputError(f"{path}: the header claims {width} x {height} pixels, expected at most {MAX_PIXELS} in all")
-
-
-def _physical_spacing(body):
-    """Returns `(row, column)` in millimetres from the body of a pHYs chunk, or None where it holds no measurement."""
-    columns, rows, unit = struct.unpack(">IIB", body)
-    if unit != 1 or not columns or not rows or (columns == rows and columns in SCREEN_PIXELS_PER_METRE):
-        return None
-    return 1000 / rows, 1000 / columns
-
-
-def _png_chunk(kind, body):
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

@@ -4,20 +4,18 @@ A `.tflite` model needs NumPy, OpenCV and ai-edge-litert only. TensorFlow and Ke
 needs them is loaded.
 """
 
-import contextlib
 import dataclasses
 import functools
 import importlib.resources
 import os
 import pathlib
-import sys
-import tempfile
 
 import cv2
 import numpy as np
 
 from crass_tf.files import InputError
 from crass_tf.geometry import LEFT, RIGHT, Letterbox, split_sides
+from crass_tf.native import quiet_native
 from crass_tf.radiograph import Radiograph, from_array, read_radiograph
 
 SIDES = {"right": RIGHT, "left": LEFT}
@@ -165,20 +163,6 @@ def default_threads():
     """Returns how many threads a `.tflite` gets by default: the cores this process may use, at most 4."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, MAX_THREADS)
-
-
-@contextlib.contextmanager
-def quiet_native():
-    """Drops what native code logs to standard error within the block; errors still raise."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as sink:
-        os.dup2(sink.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 def _as_radiograph(radiograph, spacing_mm):

@@ -7,7 +7,7 @@ import pytest
 
 import crass_tf
 from crass_tf import cli
-from crass_tf.radiograph import write_png
+from crass_tf.formats.png import write_png
 
 COMMANDS = ("demo", "phantom", "build", "train", "evaluate", "export", "predict")
 

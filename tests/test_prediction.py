@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from crass_tf.files import InputError
+from crass_tf.formats.png import write_png
 from crass_tf.prediction import NOTE, OUTPUTS, plan, predict
-from crass_tf.radiograph import write_png
 
 
 @pytest.fixture

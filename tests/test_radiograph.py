@@ -8,17 +8,9 @@ import numpy as np
 import pytest
 
 from crass_tf.files import InputError
-from crass_tf.radiograph import (
-    PNG_SIGNATURE,
-    Radiograph,
-    _png_chunk,
-    from_array,
-    read_mask,
-    read_png_size,
-    read_radiograph,
-    to_grey8,
-    write_png,
-)
+from crass_tf.formats import read_header
+from crass_tf.formats.png import SIGNATURE, _chunk, write_png
+from crass_tf.radiograph import Radiograph, from_array, read_mask, read_radiograph, to_grey8
 
 
 def ramp(height=12, width=9):
@@ -34,7 +26,7 @@ def png(width, height, bits, colour_type, rows, extra=()):
     header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
     data = b"".join(b"\0" + row for row in rows)
     parts = [(b"IHDR", header), *extra, (b"IDAT", zlib.compress(data)), (b"IEND", b"")]
-    return PNG_SIGNATURE + b"".join(_png_chunk(*part) for part in parts)
+    return SIGNATURE + b"".join(_chunk(*part) for part in parts)
 
 
 def write(path, data):
@@ -132,7 +124,7 @@ def test_png_round_trip(tmp_path, name):
     np.testing.assert_array_equal(radiograph.image, ramp())
     assert radiograph.spacing_mm is None
     assert radiograph.source == str(tmp_path / name)
-    assert read_png_size(tmp_path / name) == (12, 9)
+    assert read_header(tmp_path / name).size == (12, 9)
 
 
 def test_16_bit_and_colour_png(tmp_path):
@@ -222,7 +214,7 @@ def refuses(path, *words, readers=(read_radiograph, read_mask)):
             assert word in line
 
 
-ALL = (read_radiograph, read_mask, read_png_size)
+ALL = (read_radiograph, read_mask, read_header)
 
 
 def test_missing_empty_and_no_image(tmp_path):
@@ -237,10 +229,10 @@ def test_png_truncated_anywhere(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (12, 9), dtype=np.uint8)
     write_png(tmp_path / "whole.png", noise, spacing_mm=(0.25, 0.2))
     data = (tmp_path / "whole.png").read_bytes()
-    for length in range(len(PNG_SIGNATURE), len(data)):
+    for length in range(len(SIGNATURE), len(data)):
         refuses(write(tmp_path / "part.png", data[:length]), f"truncated after {length} bytes")
         if length < 33:
-            refuses(tmp_path / "part.png", f"truncated after {length} bytes", readers=[read_png_size])
+            refuses(tmp_path / "part.png", f"truncated after {length} bytes", readers=[read_header])
 
 
 def test_png_with_one_wrong_byte_anywhere(tmp_path):
@@ -264,7 +256,7 @@ def test_png_whose_parts_are_whole_but_wrong(tmp_path):
         "no pixels": [(b"IHDR", struct.pack(">IIBBBBB", 0, 12, 8, 0, 0, 0, 0)), end],
     }
     for parts in wrong.values():
-        refuses(write(tmp_path / "wrong.png", PNG_SIGNATURE + b"".join(_png_chunk(*part) for part in parts)))
+        refuses(write(tmp_path / "wrong.png", SIGNATURE + b"".join(_chunk(*part) for part in parts)))
 
 
 def test_header_that_claims_too_much(tmp_path):

@@ -9,7 +9,8 @@ import crass_tf
 from crass_tf import segmenter as segmenting
 from crass_tf.export import conversion
 from crass_tf.files import InputError
-from crass_tf.radiograph import Radiograph, write_png
+from crass_tf.formats.png import write_png
+from crass_tf.radiograph import Radiograph
 from crass_tf.segmenter import Segmentation, Segmenter
 
 FORMS = ("model.keras", "saved_model", "model.tflite")

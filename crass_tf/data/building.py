@@ -1,11 +1,11 @@
-"""Building the CRASS12 data set for TensorFlow Datasets from the folder as published."""
+"""Building data sets for TensorFlow Datasets from the folders that their authors publish."""
 
 import contextlib
 import os
 import shutil
 
-from crass_tf import folder
-from crass_tf.data.loading import NATIVE_CONFIG
+from crass_tf import sources
+from crass_tf.data.loading import DEFAULT_DATASET, NATIVE_CONFIG
 from crass_tf.files import InputError
 
 try:
@@ -13,23 +13,26 @@ try:
 except ImportError:  # Windows: two builds at once are not kept apart there.
     fcntl = None
 
+SOURCES = {"crass12": sources.open_crass12}
 # How TFDS begins the names of what it has not finished.
 UNFINISHED = "incomplete."
 
 
-def build(manual_dir, data_dir=None, configs=(), spacing_mm=None, overwrite=False):
-    """Builds the config `native`, and the named ones too, from `manual_dir/CRASS12`.
+def build(manual_dir, data_dir=None, configs=(), spacing_mm=None, overwrite=False, dataset=DEFAULT_DATASET):
+    """Builds the config `native`, and the named ones too, from the folder of a data set.
 
     Prints what is unusual about the folder, and one line for each config. A config that exists already is kept, with
     a line that says so, unless `overwrite` is set; then it gives way only once the new one is complete. A build that
     fails leaves nothing behind, and the next one removes what a killed build left.
 
     Args:
-        manual_dir: the folder that holds `CRASS12`.
+        manual_dir: the folder that holds `CRASS12`, or what another data set's builder asks for.
         data_dir: where TFDS keeps its data sets; None for TFDS' default.
-        configs: names of further configs: `512x512`, `1024x1024` or another HEIGHTxWIDTH in multiples of 32.
+        configs: names of further configs: `512x512`, `1024x1024` or another HEIGHTxWIDTH in multiples of 32, `native16`
+            or what else the data set has.
         spacing_mm: pixel spacing `(row, column)` that outranks what the files say, or None.
         overwrite: whether to build configs anew that exist already.
+        dataset: the data set's name.
 
     Returns:
         The list of the prepared TFDS builders, `native` first.
@@ -37,28 +40,39 @@ def build(manual_dir, data_dir=None, configs=(), spacing_mm=None, overwrite=Fals
     Raises:
         InputError: one line that names the file or argument, what was found and what was expected.
     """
-    splits = folder.read_folder(manual_dir)
-    rule = folder.read_spacing_rule(manual_dir, splits, spacing_mm)
-    fingerprint = folder.fingerprint(splits, rule)
-    make_builder = _builder_maker(data_dir, rule.option_mm)
+    # TFDS is heavy: what can be checked is checked before it is imported.
+    source = opener(dataset)(manual_dir).checked()
+    rule = source.asked_spacing(spacing_mm)
+    make_builder = _builder_maker(dataset, data_dir, rule.option_mm)
     names = [NATIVE_CONFIG, *(name for name in dict.fromkeys(configs) if name != NATIVE_CONFIG)]
     for name in names:
         make_builder(name)
-    for line in folder.remarks(manual_dir, splits):
+    for line in source.remarks:
         print(line)
+    fingerprint = source.fingerprint(rule)
     return [_prepare(make_builder, name, manual_dir, fingerprint, overwrite) for name in names]
 
 
-def _builder_maker(data_dir, spacing_mm):
+def opener(dataset):
+    """Returns the function from a folder to the `Source` of a data set; InputError for names that are none."""
+    if dataset not in SOURCES:
+        raise InputError(f"dataset {dataset}: not known, expected one of {', '.join(SOURCES)}")
+    return SOURCES[dataset]
+
+
+def _builder_maker(dataset, data_dir, spacing_mm):
     """Returns a function from a config's name to its TFDS builder; InputError for names that are none."""
-    # TFDS is heavy: folders are checked before it is imported.
-    from tfds_builder.crass12.crass12_dataset_builder import Builder
+    import tensorflow_datasets as tfds
+
+    import tfds_builder  # noqa: F401
+
+    builder = tfds.builder_cls(dataset)
 
     def make_builder(name):
-        if Builder.get_builder_config(name) is None:
-            known = ", ".join(Builder.builder_configs)
+        if builder.get_builder_config(name) is None:
+            known = ", ".join(builder.builder_configs)
             raise InputError(f"config {name}: not known, expected one of {known} or another HEIGHTxWIDTH")
-        return Builder(config=name, data_dir=data_dir, spacing_mm=spacing_mm, verbose=False)
+        return builder(config=name, data_dir=data_dir, spacing_mm=spacing_mm, verbose=False)
 
     return make_builder
 

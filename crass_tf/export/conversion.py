@@ -5,7 +5,8 @@ import warnings
 
 from crass_tf.export.operators import outer_scopes
 from crass_tf.files import InputError
-from crass_tf.segmenter import SIGNATURE, quiet_native
+from crass_tf.native import quiet_native
+from crass_tf.segmenter import SIGNATURE
 
 INPUT, OUTPUT = "image", "logits"
 CALIBRATION_THREADS = 2

@@ -10,9 +10,10 @@ import tempfile
 import cv2
 
 from crass_tf.files import InputError
-from crass_tf.folder import FOLDER, IMAGE_FOLDER, MASK_FOLDER, SUFFIX
+from crass_tf.formats.png import write_png
 from crass_tf.phantom.rendering import render
-from crass_tf.radiograph import write_png
+from crass_tf.sources.crass12 import FOLDER
+from crass_tf.sources.published import IMAGE_FOLDER, MASK_FOLDER, SUFFIX
 
 DEFAULT_COUNT = 240
 DEFAULT_SIZE = 512

@@ -12,8 +12,8 @@ import tensorflow_datasets as tfds
 import tfds_builder
 from crass_tf.data.building import build
 from crass_tf.files import InputError
+from crass_tf.formats.png import write_png
 from crass_tf.geometry import Letterbox
-from crass_tf.radiograph import write_png
 
 ROOT = pathlib.Path(__file__).parents[2]
 JSRT_ODD = pathlib.Path(os.environ.get("CRASS_TF_JSRT_ODD", ROOT / "../shared/data/jsrt-odd"))
@@ -37,12 +37,12 @@ def leavings(data_dir):
 def test_build_and_load(manual_dir, data_dir, capsys):
     builders = build(manual_dir, data_dir, ["512x512", "64x96", "512x512"])
     assert [builder.info.full_name for builder in builders] == [
-        f"crass12/{config}/1.0.0" for config in ("native", "512x512", "64x96")
+        f"crass12/{config}/1.1.0" for config in ("native", "512x512", "64x96")
     ]
     lines = capsys.readouterr().out.splitlines()
-    assert f"{manual_dir}/CRASS12: found 4 radiographs; CRASS12 as published has 284" in lines
+    assert f"{manual_dir}/CRASS12: found 4 radiographs with masks; CRASS12 as published has 284" in lines
     assert (
-        f"{data_dir}/crass12/64x96/1.0.0: train 3, validation 1; native spacing unknown; mask values seen: 0, 255"
+        f"{data_dir}/crass12/64x96/1.1.0: train 3, validation 1; native spacing unknown; mask values seen: 0, 255"
     ) in lines
 
     native = examples(data_dir)
@@ -155,7 +155,9 @@ def test_bad_folder_then_mended(dummy_data, manual_dir, data_dir, break_it, name
 
 
 def test_unknown_config_stops_before_work(manual_dir, data_dir):
-    with pytest.raises(InputError, match="config big: not known, expected one of native, 512x512, 1024x1024 or"):
+    with pytest.raises(
+        InputError, match="config big: not known, expected one of native, 512x512, 1024x1024, native16, unlabelled or"
+    ):
         build(manual_dir, data_dir, ["big"])
     with pytest.raises(InputError, match="config 500x512: expected HEIGHTxWIDTH in multiples of 32"):
         build(manual_dir, data_dir, ["500x512"])
@@ -185,14 +187,14 @@ def test_failed_overwrite_keeps_what_was_there(manual_dir, data_dir):
 
 
 def test_leavings_of_killed_builds(manual_dir, data_dir):
-    for name in ("incomplete.A1B2C3_1.0.0", "1.0.0"):
+    for name in ("incomplete.A1B2C3_1.1.0", "1.1.0"):
         (data_dir / "crass12/native" / name).mkdir(parents=True)
         (data_dir / "crass12/native" / name / "crass12-train.tfrecord-00000-of-00001").write_bytes(b"half")
     build(manual_dir, data_dir)
     assert len(examples(data_dir)) == 3
     assert not leavings(data_dir)
     # Killed while it replaced a data set: the old one is still there, aside.
-    (data_dir / "crass12/native/1.0.0").rename(data_dir / "crass12/native/incomplete.before_1.0.0")
+    (data_dir / "crass12/native/1.1.0").rename(data_dir / "crass12/native/incomplete.before_1.1.0")
     truncate(manual_dir / "CRASS12/image/0001.PNG")
     with pytest.raises(InputError, match="truncated"):
         build(manual_dir, data_dir, overwrite=True)

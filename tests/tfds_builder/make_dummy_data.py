@@ -5,10 +5,12 @@ import pathlib
 import cv2
 import numpy as np
 
-from crass_tf import folder
-from crass_tf.radiograph import write_png
+from crass_tf.formats.png import write_png
+from crass_tf.sources.crass12 import FOLDER
+from crass_tf.sources.published import IMAGE_FOLDER, MASK_FOLDER, SUFFIX
+from crass_tf.sources.splits import SPLIT_FILES
 
-ROOT = pathlib.Path("tfds_builder/crass12/dummy_data") / folder.FOLDER
+ROOT = pathlib.Path("tfds_builder/crass12/dummy_data") / FOLDER
 SPLITS = {"train": ["0001", "0002", "0003"], "validation": ["0004"]}
 
 
@@ -27,10 +29,10 @@ def draw(number, height=64, width=80):
 def main():
     for number, name in enumerate((name for names in SPLITS.values() for name in names), start=1):
         image, mask = draw(number)
-        write_png(ROOT / folder.IMAGE_FOLDER / (name + folder.SUFFIX), image)
-        write_png(ROOT / folder.MASK_FOLDER / (name + folder.SUFFIX), mask)
+        write_png(ROOT / IMAGE_FOLDER / (name + SUFFIX), image)
+        write_png(ROOT / MASK_FOLDER / (name + SUFFIX), mask)
     for split, names in SPLITS.items():
-        (ROOT / folder.SPLIT_FILES[split]).write_text("\n".join(names) + "\n")
+        (ROOT / SPLIT_FILES[split]).write_text("\n".join(names) + "\n")
 
 
 if __name__ == "__main__":

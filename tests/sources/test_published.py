@@ -4,9 +4,9 @@ import shutil
 import numpy as np
 import pytest
 
-from crass_tf import folder
 from crass_tf.files import InputError
-from crass_tf.radiograph import write_png
+from crass_tf.formats.png import write_png
+from crass_tf.sources import Example, open_crass12
 
 
 @pytest.fixture
@@ -25,10 +25,10 @@ def write_pair(crass12, name, height, width, spacing_mm=None):
 
 class TestSplits:
     def test_published_form(self, manual_dir, crass12):
-        splits = folder.read_folder(manual_dir)
+        splits = open_crass12(manual_dir).checked().splits
         assert ids(splits) == {"train": ["0001", "0002", "0003"], "validation": ["0004"]}
         assert splits["validation"] == [
-            folder.Example("0004", crass12 / "image" / "0004.PNG", crass12 / "mask" / "0004.PNG")
+            Example("0004", crass12 / "image" / "0004.PNG", (crass12 / "mask" / "0004.PNG",))
         ]
 
     @pytest.mark.parametrize(
@@ -43,21 +43,27 @@ class TestSplits:
     )
     def test_forms_of_lines(self, manual_dir, crass12, content):
         (crass12 / "train.txt").write_bytes(content)
-        assert ids(folder.read_folder(manual_dir))["train"] == ["0001", "0002", "0003"]
+        assert ids(open_crass12(manual_dir).checked().splits)["train"] == ["0001", "0002", "0003"]
 
     def test_dots_in_names_and_small_suffixes(self, manual_dir, crass12):
         for kind in ("image", "mask"):
             (crass12 / kind / "0001.PNG").rename(crass12 / kind / "site.a.1.png")
             (crass12 / kind / "0002.PNG").rename(crass12 / kind / "site.a.2.PNG")
         (crass12 / "train.txt").write_text("site.a.1\nsite.a.2.PNG\n")
-        assert ids(folder.read_folder(manual_dir))["train"] == ["site.a.1", "site.a.2"]
+        assert ids(open_crass12(manual_dir).checked().splits)["train"] == ["site.a.1", "site.a.2"]
 
     def test_remarks(self, manual_dir, crass12):
         write_pair(crass12, "extra", 64, 80)
-        lines = folder.remarks(manual_dir, folder.read_folder(manual_dir))
-        assert len(lines) == 2
-        assert "found 5 radiographs" in lines[0] and "284" in lines[0]
-        assert "1 radiographs are left out" in lines[1] and lines[1].endswith(": extra")
+        write_png(crass12 / "image" / "bare.PNG", np.zeros((64, 80), np.uint8))
+        write_png(crass12 / "mask" / "stray.PNG", np.zeros((64, 80), np.uint8))
+        source = open_crass12(manual_dir).checked()
+        assert source.remarks == [
+            f"{crass12}: found 5 radiographs with masks; CRASS12 as published has 284",
+            f"{crass12}: 1 radiograph is left out, in neither train.txt nor val.txt: extra",
+            f"{crass12}: 1 radiograph is without a mask; they become the config unlabelled: bare",
+            f"{crass12}/mask/stray.PNG: found a mask of no radiograph; left out",
+        ]
+        assert [example.image_id for example in source.unlabelled] == ["bare"]
 
 
 # What breaks the folder; then what the message has to hold: the file, what was found, what was expected.
@@ -65,10 +71,6 @@ BAD_FOLDERS = {
     "no-crass12": (lambda c: c.rename(c.parent / "other"), ["CRASS12: folder not found", "expected CRASS12/"]),
     "no-masks": (lambda c: shutil.rmtree(c / "mask"), ["CRASS12/mask: folder not found"]),
     "no-train": (lambda c: (c / "train.txt").unlink(), ["CRASS12/train.txt: file not found"]),
-    "no-splits": (
-        lambda c: [(c / name).unlink() for name in ("train.txt", "val.txt")],
-        ["CRASS12/train.txt and ", "CRASS12/val.txt: file not found", "one radiograph a line"],
-    ),
     "no-image": (lambda c: (c / "image/0002.PNG").unlink(), ["image/0002.PNG: file not found", "train.txt names 0002"]),
     "no-mask": (lambda c: (c / "mask/0004.PNG").unlink(), ["mask/0004.PNG: file not found", "val.txt names 0004"]),
     "in-both": (lambda c: (c / "val.txt").write_text("0004\n0002\n"), ["val.txt: found 0002", "train.txt"]),
@@ -98,7 +100,7 @@ BAD_FOLDERS = {
 def test_bad_folder(manual_dir, crass12, break_it, parts):
     break_it(crass12)
     with pytest.raises(InputError) as caught:
-        folder.read_folder(manual_dir)
+        open_crass12(manual_dir).checked()
     message = str(caught.value)
     assert "\n" not in message
     for part in parts:
@@ -106,36 +108,36 @@ def test_bad_folder(manual_dir, crass12, break_it, parts):
 
 
 def test_crass12_itself_given(crass12):
-    with pytest.raises(InputError, match=f"give its parent, {crass12.parent}$"):
-        folder.read_folder(crass12)
+    assert open_crass12(crass12).checked().folder == crass12
 
 
 def test_manual_dir_missing(tmp_path):
     with pytest.raises(InputError, match="nowhere: folder not found"):
-        folder.read_folder(tmp_path / "nowhere")
+        open_crass12(tmp_path / "nowhere")
 
 
 class TestExample:
     def test_mask_is_0_and_1(self, manual_dir):
-        radiograph, mask, mask_values = folder.read_example(folder.read_folder(manual_dir)["train"][0])
-        assert radiograph.image.shape == mask.shape == (64, 80)
-        assert mask_values == [0, 255]
+        source = open_crass12(manual_dir)
+        pixels, spacing_mm, (mask,), mask_values = source.read(source.labelled[0])
+        assert pixels.shape == mask.shape == (64, 80)
+        assert spacing_mm is None and mask_values == [0, 255]
         assert mask.dtype == np.uint8 and set(np.unique(mask)) == {0, 1}
 
     def test_truncated_png(self, manual_dir):
-        example = folder.read_folder(manual_dir)["train"][0]
-        example.image_path.write_bytes(example.image_path.read_bytes()[:300])
+        source = open_crass12(manual_dir)
+        path = source.labelled[0].image_path
+        path.write_bytes(path.read_bytes()[:300])
         with pytest.raises(InputError, match="image/0001.PNG: the PNG file is truncated after 300 bytes"):
-            folder.read_example(example)
+            source.read(source.labelled[0])
 
 
 class TestSpacing:
     def resolve(self, manual_dir, option_mm=None):
         """Returns `(spacing_mm, source)` of the validation radiograph."""
-        splits = folder.read_folder(manual_dir)
-        rule = folder.read_spacing_rule(manual_dir, splits, option_mm)
-        radiograph, _, _ = folder.read_example(splits["validation"][0])
-        return rule.resolve(radiograph.spacing_mm)
+        source = open_crass12(manual_dir).checked()
+        _, header_mm, _, _ = source.read(source.splits["validation"][0])
+        return source.asked_spacing(option_mm).resolve(header_mm)
 
     def test_order(self, manual_dir, crass12):
         assert self.resolve(manual_dir) == (None, "unknown")
@@ -173,8 +175,8 @@ class TestSpacing:
 
 def test_fingerprint_tells_changes(manual_dir, crass12):
     def fingerprint(option_mm=None):
-        splits = folder.read_folder(manual_dir)
-        return folder.fingerprint(splits, folder.read_spacing_rule(manual_dir, splits, option_mm))
+        source = open_crass12(manual_dir).checked()
+        return source.fingerprint(source.asked_spacing(option_mm))
 
     first = fingerprint()
     assert fingerprint() == first

@@ -1,0 +1,36 @@
+"""Work on many files with all cores and bounded memory."""
+
+import collections
+import concurrent.futures
+import itertools
+import os
+
+
+def cores():
+    """Returns the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def ordered_map(function, items, workers=None):
+    """Yields `function(item)` for each item, in order, computed by threads ahead of their use.
+
+    Decoding, encoding and hashing leave Python's lock to others, so threads do. No more results than twice the threads
+    wait at any time.
+
+    Args:
+        function: of one item; what it raises is raised here.
+        items: an iterable.
+        workers: threads; None for one a core.
+    """
+    workers = workers or cores()
+    items = iter(items)
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        waiting = collections.deque(pool.submit(function, item) for item in itertools.islice(items, 2 * workers))
+        try:
+            while waiting:
+                result = waiting.popleft().result()
+                waiting.extend(pool.submit(function, item) for item in itertools.islice(items, 1))
+                yield result
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -1,0 +1,158 @@
+"""From files to examples: pairs, splits and what is wrong with them. Nothing is decoded; no flaw ends the search."""
+
+import dataclasses
+import pathlib
+
+from crass_tf.files import InputError
+from crass_tf.formats import read_header
+from crass_tf.sources.source import Example, Finding, size_mismatch
+from crass_tf.sources.spacing import SpacingRule, read_spacing_file
+from crass_tf.sources.splits import SPLIT_FILES, derive_split, read_split_file
+
+RADIOGRAPH_COUNT = 284
+DERIVED = "sorted names, scikit-learn's train_test_split(test_size=0.2, random_state=0)"
+SPACING_FILE = "spacing.json"
+DOCUMENTED_SPACING_MM = (0.25, 0.25)
+# Every radiograph of CRASS12 is larger than this; a folder with smaller ones was resized or holds something else.
+DOCUMENTED_MIN_SIDE = 1500
+
+
+@dataclasses.dataclass
+class Listing:
+    """What lies in a CRASS12 folder of either form; findings are added as they turn up.
+
+    Attributes:
+        folder: the folder `CRASS12`.
+        image_folders: where its radiographs lie, for messages on missing ones.
+        mask_folder: where its masks lie.
+        suffix: of its files.
+        images: `{name: path}`.
+        masks: `{name: (path, ...)}`, several where each side has a file.
+        findings: the list of `Finding`.
+    """
+
+    folder: pathlib.Path
+    image_folders: tuple[pathlib.Path, ...]
+    mask_folder: pathlib.Path
+    suffix: str
+    images: dict[str, pathlib.Path]
+    masks: dict[str, tuple[pathlib.Path, ...]]
+    findings: list[Finding]
+
+    def splits(self):
+        """Returns `({split: [Example, ...]}, where the split comes from)`."""
+        present = [name for name in SPLIT_FILES.values() if (self.folder / name).exists()]
+        if not present:
+            names, origin = self._derived()
+        else:
+            names, origin = self._from_files(), f"{self.folder.name}/{{{','.join(SPLIT_FILES.values())}}}"
+        self._note_left_out(names)
+        return {
+            split: [example for name in sorted(set(names[split])) if (example := self._example(name, split, origin))]
+            for split in SPLIT_FILES
+        }, origin
+
+    def unlabelled(self):
+        """Returns the examples without masks."""
+        return [Example(name, path) for name, path in sorted(self.images.items()) if name not in self.masks]
+
+    def spacing_rule(self, examples):
+        """Returns the `SpacingRule` of the folder, after comparing all sizes."""
+        headers = [header for example in examples if (header := self._header(example))]
+        path = self.folder / SPACING_FILE
+        if path.exists():
+            try:
+                return SpacingRule(None, read_spacing_file(path), f"{self.folder.name}/{path.name}")
+            except InputError as error:
+                self.note("spacing file", str(error))
+        if headers and min(min(header.size) for header in headers) >= DOCUMENTED_MIN_SIDE:
+            source = f"assumed: CRASS12's documented value, as all sides have {DOCUMENTED_MIN_SIDE} pixels or more"
+            return SpacingRule(fallback_mm=DOCUMENTED_SPACING_MM, fallback_source=source)
+        return SpacingRule()
+
+    def note(self, kind, text, stops=True):
+        """Adds a finding."""
+        self.findings.append(Finding(kind, text, stops))
+
+    def _derived(self):
+        """Returns the names of the one published split, which was drawn from all radiographs with masks."""
+        names = sorted(set(self.images) & set(self.masks))
+        if len(names) < 2:
+            self.note("no examples", f"{self.folder}: found {len(names)} radiographs with masks, expected at least 2")
+            return {split: [] for split in SPLIT_FILES}, ""
+        derived = derive_split(names)
+        counts = " and ".join(f"{len(found)} for {split}" for split, found in derived.items())
+        missing = " and ".join(SPLIT_FILES.values())
+        self.note("derived split", f"{self.folder}: found no {missing}; derived {counts}: {DERIVED}", False)
+        return derived, f"derived: {DERIVED}"
+
+    def _from_files(self):
+        names = {split: read_split_file(self.folder / name, self.note) for split, name in SPLIT_FILES.items()}
+        train, validation = names.values()
+        both = sorted(set(train) & set(validation))
+        if both:
+            train_file, validation_file = (self.folder / name for name in SPLIT_FILES.values())
+            more = f" and {len(both) - 1} more ({', '.join(both[1:6])})" if len(both) > 1 else ""
+            self.note(
+                "in both splits",
+                f"{validation_file}: found {both[0]}{more}, which {train_file} has too, "
+                "expected each radiograph in one of them",
+            )
+        return names
+
+    def _note_left_out(self, names):
+        named = {name for found in names.values() for name in found}
+        labelled = set(self.images) & set(self.masks)
+        if len(labelled) != RADIOGRAPH_COUNT:
+            text = f"found {len(labelled)} radiographs with masks; CRASS12 as published has {RADIOGRAPH_COUNT}"
+            self.note("count", f"{self.folder}: {text}", False)
+        neither = f"in neither {' nor '.join(SPLIT_FILES.values())}"
+        self._note_names("in no split", labelled - named, f"left out, {neither}")
+        bare = "without a mask; they become the config unlabelled"
+        self._note_names("no mask", set(self.images) - set(self.masks) - named, bare)
+        for name in sorted(set(self.masks) - set(self.images) - named):
+            self.note("mask without image", f"{self.masks[name][0]}: found a mask of no radiograph; left out", False)
+
+    def _note_names(self, kind, names, text):
+        if names:
+            shown = ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
+            are = "radiographs are" if len(names) > 1 else "radiograph is"
+            self.note(kind, f"{self.folder}: {len(names)} {are} {text}: {shown}", False)
+
+    def _example(self, name, split, origin):
+        """Returns the example of that name; None, and a finding, where a file is missing."""
+        for kind, folder, files in (
+            ("missing image", self.image_folders[0], self.images),
+            ("missing mask", self.mask_folder, self.masks),
+        ):
+            if name not in files:
+                path = folder / (name + self.suffix)
+                self.note(kind, f"{path}: file not found, expected because {SPLIT_FILES[split]} names {name}")
+                return None
+        return Example(name, self.images[name], self.masks[name])
+
+    def _header(self, example):
+        """Returns the radiograph's `Header`; None, and a finding, where a file has none or the masks do not fit."""
+        try:
+            header = read_header(example.image_path)
+            for path in example.mask_paths:
+                mask = read_header(path)
+                if mask.size != header.size:
+                    self.note("size mismatch", size_mismatch(path, mask.size, header.size))
+        except InputError as error:
+            self.note("unreadable", str(error))
+            return None
+        return header
+
+
+def files_by_name(folder, suffixes, note):
+    """Returns `{stem: path}` of the files in `folder` with one of the lower-case `suffixes`; notes second ones."""
+    files = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in suffixes or not path.is_file():
+            continue
+        if path.stem in files:
+            note("two files", f"{path}: found {files[path.stem].name} beside it, expected one file a name")
+        else:
+            files[path.stem] = path
+    return files

@@ -1,0 +1,78 @@
+"""The original release of CRASS12: MetaImage files in `data_train`, `mask_mhd` and `data_test`."""
+
+import collections
+import re
+
+from crass_tf.formats.metaimage import SUFFIXES
+from crass_tf.sources.listing import Listing, files_by_name
+
+IMAGE_FOLDERS = ("data_train", "data_test")
+MASK_FOLDER = "mask_mhd"
+FORM = "the original release"
+SEPARATORS = re.compile(r"[-_. ]+")
+SIDE_WORDS = {"left": "left", "l": "left", "right": "right", "r": "right"}
+# Words that a mask's name may hold beyond its radiograph's name and a side.
+MASK_WORDS = {"mask", "clavicle", "clavicles", "seg", "segmentation", "label"}
+
+
+def list_release(folder):
+    """Returns the `Listing` of a folder with `data_train`, `mask_mhd` and, where it is there, `data_test`.
+
+    A mask belongs to the radiograph of its name. Where each side has a file, the name goes on with the side
+    (`NAME_left.mhd`) or the file lies in a folder called after it (`mask_mhd/left/NAME.mhd`).
+    """
+    listing = Listing(folder, tuple(folder / f for f in IMAGE_FOLDERS), folder / MASK_FOLDER, SUFFIXES[0], {}, {}, [])
+    for image_folder in filter(lambda path: path.is_dir(), listing.image_folders):
+        for name, path in files_by_name(image_folder, SUFFIXES, listing.note).items():
+            if name in listing.images:
+                listing.note("two files", f"{path}: found {listing.images[name]} too, expected one file a name")
+            else:
+                listing.images[name] = path
+    listing.masks = _masks(listing)
+    return listing
+
+
+def _masks(listing):
+    """Returns `{name: (path, ...)}`: one file for both clavicles, or the right one's and the left one's."""
+    found = collections.defaultdict(lambda: collections.defaultdict(list))
+    for path in sorted(listing.mask_folder.rglob("*")):
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            name, side = _name_and_side(path, listing)
+            found[name][side].append(path)
+    return {name: paths for name, sides in found.items() if (paths := _pair(listing, name, sides))}
+
+
+def _name_and_side(path, listing):
+    """Returns the radiograph's name and `left`, `right` or None; a mask of no radiograph keeps its own name."""
+    folders = path.relative_to(listing.mask_folder).parts[:-1]
+    folder_side = next((side for folder in folders if (side := _side(folder))), None)
+    if path.stem in listing.images:
+        return path.stem, folder_side
+    for gap in reversed(list(SEPARATORS.finditer(path.stem))):
+        name, rest = path.stem[: gap.start()], path.stem[gap.end() :]
+        if name in listing.images and set(_words(rest)) <= SIDE_WORDS.keys() | MASK_WORDS:
+            return name, _side(rest) or folder_side
+    return path.stem, folder_side
+
+
+def _pair(listing, name, sides):
+    """Returns the files of a radiograph's mask, right before left; none, and a finding, where they make no whole."""
+    single = {side: paths[0] for side, paths in sides.items() if len(paths) == 1}
+    if len(single) == len(sides):
+        if single.keys() == {None}:
+            return (single[None],)
+        if single.keys() == {"left", "right"}:
+            return single["right"], single["left"]
+    paths = sorted(path for found in sides.values() for path in found)
+    shown = ", ".join(path.name for path in paths)
+    text = f"found {shown} as masks of {name}, expected one file, or one of the left and one of the right clavicle"
+    listing.note("mask files", f"{paths[0]}: {text}")
+    return ()
+
+
+def _side(text):
+    return next((SIDE_WORDS[word] for word in _words(text) if word in SIDE_WORDS), None)
+
+
+def _words(text):
+    return [word for word in SEPARATORS.split(text.lower()) if word]

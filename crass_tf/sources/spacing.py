@@ -1,0 +1,55 @@
+"""Which pixel spacing a radiograph of a data set gets."""
+
+import dataclasses
+import json
+import math
+
+from crass_tf.files import InputError, read_text
+
+
+@dataclasses.dataclass(frozen=True)
+class SpacingRule:
+    """Spacings are `(row, column)` in millimetres.
+
+    Attributes:
+        option_mm: what the user asked for; outranks everything. None where nothing was asked.
+        fallback_mm: what holds where the file's header says nothing; None where it is unknown then.
+        fallback_source: where `fallback_mm` comes from.
+    """
+
+    option_mm: tuple[float, float] | None = None
+    fallback_mm: tuple[float, float] | None = None
+    fallback_source: str = "unknown"
+
+    @classmethod
+    def asked(cls, spacing_mm):
+        """Returns the rule where the user asked for `spacing_mm`; InputError for an impossible one."""
+        return cls(option_mm=check_spacing(spacing_mm, "spacing_mm"))
+
+    def resolve(self, header_mm):
+        """Returns `(spacing_mm or None, source)` for a radiograph whose header says `header_mm` (None: nothing)."""
+        if self.option_mm is not None:
+            return self.option_mm, "as asked for"
+        if header_mm is not None:
+            return header_mm, "file header"
+        return self.fallback_mm, self.fallback_source
+
+
+def check_spacing(spacing_mm, source):
+    """Returns `spacing_mm` as a tuple of two floats; InputError that names `source` unless it is two lengths."""
+    values = spacing_mm if isinstance(spacing_mm, (list, tuple)) else ()
+    numbers = [float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+    if len(values) != 2 or len(numbers) != 2 or not all(math.isfinite(n) and n > 0 for n in numbers):
+        raise InputError(f"{source}: found {spacing_mm!r}, expected two lengths above 0, [row, column] in millimetres")
+    return tuple(numbers)
+
+
+def read_spacing_file(path):
+    """Returns `(row, column)` from a file `{"spacing_mm": [row, column]}`."""
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise InputError(f'{path}: found no JSON ({error}), expected {{"spacing_mm": [row, column]}}') from None
+    if not isinstance(content, dict) or "spacing_mm" not in content:
+        raise InputError(f'{path}: found no "spacing_mm", expected {{"spacing_mm": [row, column]}}')
+    return check_spacing(content["spacing_mm"], f'{path}, "spacing_mm"')

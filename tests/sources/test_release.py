@@ -1,0 +1,208 @@
+"""The original release, written here in every form it may come in, is read as the published folder is."""
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from crass_tf.files import InputError
+from crass_tf.formats.metaimage import read
+from crass_tf.formats.png import write_png
+from crass_tf.sources import open_crass12
+
+
+def write_mhd(path, pixels, spacing_mm=(0.25, 0.2), compressed=False):
+    image = sitk.GetImageFromArray(pixels)
+    image.SetSpacing(spacing_mm[::-1])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(image, str(path), useCompression=compressed)
+    return path
+
+
+def grey(low, high, dtype):
+    return np.linspace(low, high, 80 * 64).reshape(64, 80).astype(dtype)
+
+
+def box(top):
+    mask = np.zeros((64, 80), np.uint8)
+    mask[top : top + 4, 10:30] = 255
+    return mask
+
+
+@pytest.fixture
+def crass12(tmp_path):
+    """Five radiographs with masks, in `data_train`, and two without, in `data_test`."""
+    folder = tmp_path / "CRASS12"
+    for number in range(5):
+        write_mhd(folder / "data_train" / f"000{number}.mhd", grey(0, 4000 + number, np.uint16))
+        write_mhd(folder / "mask_mhd" / f"000{number}.mhd", box(number))
+    for number in (8, 9):
+        write_mhd(folder / "data_test" / f"000{number}.mhd", grey(0, 900, np.uint16))
+    return folder
+
+
+def ids(examples):
+    return [example.image_id for example in examples]
+
+
+def rewrite(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+class TestRecognised:
+    def test_release(self, crass12):
+        source = open_crass12(crass12.parent).checked()
+        # RandomState(0).permutation(5) is 2, 0, 1, 3, 4; a fifth of five is one.
+        assert {split: ids(examples) for split, examples in source.splits.items()} == {
+            "train": ["0000", "0001", "0003", "0004"],
+            "validation": ["0002"],
+        }
+        assert source.split_origin.startswith("derived: sorted names")
+        assert ids(source.unlabelled) == ["0008", "0009"]
+        assert any("derived 4 for train and 1 for validation" in line for line in source.remarks)
+        pixels, spacing_mm, (mask,), values = source.read(source.labelled[0])
+        np.testing.assert_array_equal(pixels, grey(0, 4000, np.uint16))
+        np.testing.assert_array_equal(mask * 255, box(0))
+        assert spacing_mm == (0.25, 0.2) and values == [0, 255]
+
+    def test_without_the_folder_crass12(self, crass12):
+        assert len(open_crass12(crass12).checked().labelled) == 5
+
+    def test_split_files_outrank_the_derived_split(self, crass12):
+        (crass12 / "train.txt").write_text("0000.mhd\n0001.PNG\n")
+        (crass12 / "val.txt").write_text("0004\n")
+        source = open_crass12(crass12).checked()
+        assert ids(source.splits["validation"]) == ["0004"]
+        assert any(
+            "2 radiographs are left out, in neither train.txt nor val.txt: 0002, 0003" in r for r in source.remarks
+        )
+
+    def test_one_grey_scale_for_all_radiographs(self, crass12):
+        source = open_crass12(crass12)
+        # 4004 is the largest value: 12 bits, for the radiographs whose own values would fit into 10 bits, too.
+        assert (source.grey_scale().offset, source.grey_scale().bits) == (0, 12)
+        pixels, *_ = source.read(source.unlabelled[0])
+        assert source.grey_scale().to_grey8(pixels).max() == round(900 * 255 / 4095)
+
+    def test_two_radiographs_of_one_name(self, crass12):
+        write_mhd(crass12 / "data_test" / "0001.mha", grey(0, 9, np.uint8))
+        with pytest.raises(InputError, match=r"data_test/0001.mha: found .*data_train/0001.mhd too"):
+            open_crass12(crass12).checked()
+
+
+class TestSides:
+    @pytest.mark.parametrize(
+        "right, left",
+        [
+            ("0000_right", "0000_left"),
+            ("0000-R", "0000-L"),
+            ("right/0000", "left/0000"),
+            ("0000_r_mask", "0000_l_mask"),
+        ],
+    )
+    def test_two_files(self, crass12, right, left):
+        (crass12 / "mask_mhd/0000.mhd").unlink()
+        write_mhd(crass12 / "mask_mhd" / f"{right}.mhd", box(8))
+        write_mhd(crass12 / "mask_mhd" / f"{left}.mhd", box(40))
+        source = open_crass12(crass12).checked()
+        *_, masks, _ = source.read(source.labelled[0])
+        np.testing.assert_array_equal(masks[0] * 255, box(8))
+        np.testing.assert_array_equal(masks[1] * 255, box(40))
+
+    def test_only_one_side(self, crass12):
+        (crass12 / "mask_mhd/0000.mhd").rename(crass12 / "mask_mhd/0000_left.mhd")
+        with pytest.raises(InputError, match=r"0000_left.mhd: found 0000_left.mhd as masks of 0000, expected one file"):
+            open_crass12(crass12).checked()
+
+    def test_names_with_separators(self, crass12):
+        """`0001_2_left` belongs to `0001_2`, not to `0001`."""
+        write_mhd(crass12 / "data_train/0001_2.mhd", grey(0, 9, np.uint8))
+        write_mhd(crass12 / "mask_mhd/0001_2_left.mhd", box(8))
+        write_mhd(crass12 / "mask_mhd/0001_2_right.mhd", box(8))
+        found = {example.image_id: len(example.mask_paths) for example in open_crass12(crass12).checked().labelled}
+        assert found["0001_2"] == 2 and found["0001"] == 1
+
+
+class TestPixels:
+    @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16])
+    @pytest.mark.parametrize("compressed", [False, True])
+    @pytest.mark.parametrize("suffix", [".mhd", ".MHA"])
+    def test_types(self, tmp_path, dtype, compressed, suffix):
+        limits = np.iinfo(dtype)
+        pixels = grey(limits.min, limits.max, dtype)
+        path = write_mhd(tmp_path / f"image{suffix.lower()}", pixels, (0.3, 0.4), compressed)
+        found, spacing_mm = read(path.rename(path.with_suffix(suffix)))
+        assert found.dtype == dtype and spacing_mm == (0.3, 0.4)
+        np.testing.assert_array_equal(found, pixels)
+
+    @pytest.mark.parametrize(
+        "low, high, dtype, expected",
+        [
+            # 12 bits, nothing negative.
+            (0, 4095, np.int16, (0, 12)),
+            # -1000 needs 2048 more; then 5000 at most, so 14 bits.
+            (-1000, 2952, np.int16, (2048, 14)),
+            (-32768, 32767, np.int16, (32768, 16)),
+            (-128, 127, np.int8, (128, 8)),
+            (0, 200, np.uint16, (0, 8)),
+        ],
+    )
+    def test_scale(self, tmp_path, low, high, dtype, expected):
+        for number in range(2):
+            write_mhd(tmp_path / f"data_train/{number}.mhd", grey(low, high, dtype))
+            write_mhd(tmp_path / f"mask_mhd/{number}.mhd", box(9))
+        source = open_crass12(tmp_path).checked()
+        scale = source.grey_scale()
+        assert (scale.offset, scale.bits) == expected
+        pixels, *_ = source.read(source.labelled[0])
+        full_scale = 2 ** expected[1] - 1
+        np.testing.assert_allclose(
+            scale.to_grey8(pixels).astype(float), (pixels + float(expected[0])) * 255 / full_scale, atol=0.51
+        )
+
+    def test_spacing_of_1_mm_is_no_measurement(self, tmp_path):
+        assert read(write_mhd(tmp_path / "a.mhd", grey(0, 9, np.uint8), (1, 1)))[1] is None
+
+    def test_three_dimensions_of_one_slice(self, tmp_path):
+        path = tmp_path / "a.mhd"
+        sitk.WriteImage(sitk.GetImageFromArray(grey(0, 255, np.uint8)[None]), str(path))
+        assert read(path)[0].shape == (64, 80)
+
+
+HEADER_FLAWS = {
+    "too-many-bytes": (("DimSize = 80 64", "DimSize = 80 640"), r"a.raw: found 10240 bytes, expected the 102400 that"),
+    "10^9-pixels": (("DimSize = 80 64", "DimSize = 40000 25000"), r"a.mhd: the header claims 40000 x 25000 pixels"),
+    "volume": (("DimSize = 80 64", "DimSize = 80 8 8"), r"a.mhd: found DimSize = 80 8 8, expected one image"),
+    "no-numbers": (("DimSize = 80 64", "DimSize = many"), r"a.mhd: found DimSize = many, expected numbers"),
+    "float": (("MET_USHORT", "MET_FLOAT"), r"a.mhd: found ElementType = MET_FLOAT, expected one of MET_UCHAR"),
+    "no-raw": (("a.raw", "b.raw"), r"b.raw: file not found, expected because a.mhd names it"),
+    "elsewhere": (("a.raw", "../a.raw"), r"a.mhd: found ElementDataFile = ../a.raw, expected the name of one file"),
+    "no-header": (("ObjectType = Image", "hello"), r"a.mhd: found no MetaImage header \(it starts with 'hello"),
+    "spacing": (("ElementSpacing = ", "ElementSpacing = -"), r"a.mhd: found ElementSpacing = -0.2"),
+}
+
+
+@pytest.mark.parametrize("change, expected", HEADER_FLAWS.values(), ids=HEADER_FLAWS)
+def test_header_flaws(tmp_path, change, expected):
+    path = write_mhd(tmp_path / "a.mhd", grey(0, 4095, np.uint16))
+    rewrite(path, *change)
+    with pytest.raises(InputError, match=expected) as caught:
+        read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_truncated_compressed_data(tmp_path, capfd):
+    path = write_mhd(tmp_path / "a.mhd", grey(0, 4095, np.uint16), compressed=True)
+    raw = tmp_path / "a.zraw"
+    raw.write_bytes(raw.read_bytes()[:-20])
+    with pytest.raises(InputError, match="a.mhd: the MetaImage file cannot be decoded"):
+        read(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_both_forms_in_one_folder(crass12):
+    write_png(crass12 / "image/0000.PNG", grey(0, 255, np.uint8))
+    write_png(crass12 / "mask/0000.PNG", box(3))
+    with pytest.raises(InputError, match="found 1 radiographs with masks, expected at least 2"):
+        open_crass12(crass12).checked()
