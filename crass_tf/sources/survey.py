@@ -15,7 +15,7 @@ from crass_tf.radiograph import GreyScale
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """What was found: `digests` by path, and the `GreyScale` that holds all radiographs but those of unsigned 8 bits."""
+    """What was found: `digests` by path, and the `GreyScale` of all but unsigned 8-bit radiographs."""
 
     digests: dict
     grey_scale: GreyScale
