@@ -50,3 +50,50 @@ def litert_model(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "model.tflite"
     path.write_bytes(conversion.to_float32(keras.Model(image, logits)))
     return path
+
+
+@pytest.fixture(scope="session")
+def two_folds(tmp_path_factory):
+    """A TFDS data dir with the data set `two_folds`: images a to d in its split `fold1`, e to h in `fold2`.
+
+    Its config `native` has images of 64 x 64 pixels: ground of grey 5 in a, 10 in b ... 40 in h; rows 16 to 31 of 100
+    and rows 32 to 47 of 200 are the mask. Of `native16` the images have 16 bits, and `unlabelled` has no masks.
+    """
+    import numpy as np
+    import tensorflow_datasets as tfds
+
+    data_dir = tmp_path_factory.mktemp("two_folds")
+    shape = dict(shape=(None, None, 1), encoding_format="png")
+    features = {
+        "image": tfds.features.Image(**shape),
+        "segmentation_mask": tfds.features.LabeledImage(labels=["background", "clavicle"], **shape),
+        "image_id": tfds.features.Text(),
+        "spacing_mm": tfds.features.Tensor(shape=(2,), dtype=np.float32),
+    }
+
+    def make_example(number, features):
+        image = np.full((64, 64, 1), 5 * number, features["image"].np_dtype)
+        image[16:32], image[32:48] = 100, 200
+        name = " abcdefgh"[number]
+        whole = {"image_id": name, "image": image, "segmentation_mask": (image >= 100).astype(np.uint8)}
+        whole["spacing_mm"] = np.array([0.5, 0.5], np.float32)
+        return name, {key: whole[key] for key in features}
+
+    configs = {
+        "native": features,
+        "native16": features | {"image": tfds.features.Image(**shape, dtype=np.uint16)},
+        "unlabelled": {key: feature for key, feature in features.items() if key != "segmentation_mask"},
+    }
+    for config, chosen in configs.items():
+        tfds.dataset_builders.store_as_tfds_dataset(
+            name="two_folds",
+            config=config,
+            version="1.0.0",
+            data_dir=data_dir,
+            features=tfds.features.FeaturesDict(chosen),
+            split_datasets={
+                "fold1": [make_example(number, chosen) for number in (1, 2, 3, 4)],
+                "fold2": [make_example(number, chosen) for number in (5, 6, 7, 8)],
+            },
+        )
+    return data_dir

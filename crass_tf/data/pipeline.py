@@ -7,8 +7,7 @@ epoch is the same in both, and whether training ran up to it or was resumed at i
 import numpy as np
 
 from crass_tf.data.augmentation import augment
-from crass_tf.data.loading import NATIVE_CONFIG, prepared_builder, to_grid
-from crass_tf.files import InputError
+from crass_tf.data.loading import IMAGE, MASK, NATIVE_CONFIG, check_split, labelled_builder, read, to_grid
 
 
 def training_dataset(dataset, image_size, *, batch_size, epochs, seed, augmentation, initial_epoch=0):
@@ -63,13 +62,23 @@ def validation_dataset(dataset, image_size, *, batch_size):
     return batches.map(lambda image, mask: (tf.cast(image, tf.float32), mask)).prefetch(tf.data.AUTOTUNE)
 
 
-def supervised(dataset, config, split, data_dir=None):
-    """Returns `(tf.data.Dataset of (image, mask), image_size or None)` of a prepared data set's split."""
-    builder = prepared_builder(dataset, config, data_dir)
-    if split not in builder.info.splits or not builder.info.splits[split].num_examples:
-        raise InputError(f"{dataset}/{config}: found no split {split!r}, expected one of {sorted(builder.info.splits)}")
-    pairs = builder.as_dataset(split=split, as_supervised=True, shuffle_files=False)
-    image_size = builder.info.features["image"].shape[:2]
+def supervised(dataset, config, split, data_dir=None, image_ids=None):
+    """Returns `(tf.data.Dataset of (image, mask), image_size or None)` of a prepared data set's split.
+
+    Args:
+        dataset: the data set's name.
+        config: its config.
+        split: a split's name, or a TFDS expression such as `train+validation`.
+        data_dir: where it was prepared; None is TFDS' default.
+        image_ids: names of the only radiographs that are wanted, all of them in the split; None for all.
+
+    Raises:
+        InputError: as in `loading.examples`.
+    """
+    builder = labelled_builder(dataset, config, data_dir)
+    check_split(builder, split)
+    pairs = read(builder, split, image_ids).map(lambda features: (features[IMAGE], features[MASK]))
+    image_size = builder.info.features[IMAGE].shape[:2]
     return pairs, None if config == NATIVE_CONFIG or None in image_size else tuple(image_size)
 
 

@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 
 from crass_tf.data import loading
-from crass_tf.data.loading import Example, examples, load_arrays, prepared_builder, to_grid
+from crass_tf.data.loading import Example, default_splits, examples, load_arrays, prepared_builder, to_grid
 from crass_tf.files import InputError
 from crass_tf.geometry import Letterbox
 from crass_tf.radiograph import read_mask, read_radiograph
@@ -74,13 +75,84 @@ def test_missing_config_names_the_command_that_builds_it(prepared, tmp_path):
         f"crass12/native: not found in {tmp_path}/nowhere; "
         f"build it with: crass-tf build --manual-dir FOLDER --data-dir {tmp_path}/nowhere"
     )
+    with pytest.raises(InputError, match="crass-tf build --manual-dir FOLDER --dataset jsrt_clavicles --data-dir "):
+        examples("jsrt_clavicles", data_dir=tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("split", ["test", "", "train["])
+@pytest.mark.parametrize("split", ["test", "", "train[", "train[:99]", "train+test"])
 def test_unknown_split(prepared, split):
     with pytest.raises(InputError) as caught:
         examples(split=split, data_dir=prepared)
-    assert str(caught.value) == f"split: found {split!r}, expected one of ['train', 'validation']"
+    assert str(caught.value) == (
+        f"crass12/native: found no split {split!r}, expected one of ['train', 'validation'] "
+        "or an expression such as train+validation"
+    )
+
+
+def test_split_of_nothing(prepared):
+    with pytest.raises(InputError, match=r"crass12/native: split 'train\[:0\]' holds no radiograph"):
+        examples(split="train[:0]", data_dir=prepared)
+
+
+def test_sum_of_splits(two_folds):
+    found = examples("two_folds", "fold1+fold2", two_folds)
+    assert len(found) == 8 and sorted(example.image_id for example in found) == [*"abcdefgh"]
+
+
+def test_chosen_examples_are_those_of_the_whole_split(two_folds):
+    whole = {example.image_id: example for example in examples("two_folds", "fold1+fold2", two_folds)}
+    chosen = examples("two_folds", "fold1+fold2", two_folds, image_ids=["g", "b", "d"])
+    found = list(chosen)
+    assert len(chosen) == 3 and sorted(example.image_id for example in found) == ["b", "d", "g"]
+    # In the order of the files, whatever that of the names.
+    assert [example.image_id for example in found] == [name for name in whole if name in "bdg"]
+    for example in found:
+        assert example.image.max() == 200 and example.image.min() == 5 * " abcdefgh".index(example.image_id)
+        np.testing.assert_array_equal(example.mask, whole[example.image_id].mask)
+        assert example.spacing_mm == (0.5, 0.5)
+
+
+def test_chosen_names_have_to_be_there(two_folds):
+    with pytest.raises(InputError) as caught:
+        examples("two_folds", "fold1", two_folds, image_ids=["a", "x", "e"])
+    assert str(caught.value) == ("two_folds/native, split fold1: lacks 2 of the 3 radiographs wanted, 'e' first")
+
+
+def test_default_splits(prepared, two_folds):
+    assert default_splits(data_dir=prepared) == ("train", "validation")
+    assert default_splits("two_folds", data_dir=two_folds) == ("fold1", "fold2")
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["test", "train", "validation"], ("train", "validation")),
+        (["c", "a", "b"], ("a", "c")),
+        (["train", "test"], ("train", "test")),
+        (["all"], ("all", "all")),
+    ],
+)
+def test_default_splits_of_other_names(monkeypatch, names, expected):
+    builder = types.SimpleNamespace(info=types.SimpleNamespace(splits=dict.fromkeys(names)))
+    monkeypatch.setattr(loading, "prepared_builder", lambda *_: builder)
+    assert default_splits() == expected
+
+
+UNFIT = pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ("unlabelled", "holds no masks (segmentation_mask), which training and scoring need"),
+        ("native16", "holds 16-bit grey values; use native or HxW"),
+    ],
+)
+
+
+@UNFIT
+@pytest.mark.parametrize("load", [examples, load_arrays])
+def test_configs_that_cannot_be_trained_on(two_folds, load, config, reason):
+    with pytest.raises(InputError) as caught:
+        load("two_folds", split="fold1", data_dir=two_folds, config=config)
+    assert str(caught.value) == f"two_folds/{config}: {reason}"
 
 
 def test_arrays_hold_the_examples(prepared):
@@ -94,6 +166,12 @@ def test_arrays_hold_the_examples(prepared):
     again = load_arrays(config="native", split="train", data_dir=prepared, image_size=(32, 64))
     np.testing.assert_array_equal(again[0], images)
     np.testing.assert_array_equal(again[1], masks)
+
+
+def test_arrays_of_chosen_examples(two_folds):
+    images, masks = load_arrays("two_folds", "native", "fold2", two_folds, image_ids=["h", "e"])
+    # The grounds of e and h; a mask is half of an image.
+    assert sorted(images[:, 0, 0, 0]) == [25, 40] and masks.mean() == 0.5
 
 
 def test_arrays_of_several_sizes_need_one(monkeypatch):

@@ -208,6 +208,22 @@ def test_supervised_pairs_of_a_prepared_split(prepared):
     assert image_size is None and int(pairs.cardinality()) == 2
 
 
+def test_supervised_pairs_of_chosen_radiographs(two_folds):
+    pairs, image_size = supervised("two_folds", "native", "fold1+fold2", two_folds, ["c", "h", "a"])
+    assert image_size is None and int(pairs.cardinality()) == 3
+    # Their grounds are 15, 40 and 5.
+    assert sorted(int(image[0, 0, 0]) for image, _ in pairs.as_numpy_iterator()) == [5, 15, 40]
+    for image, mask in pairs.as_numpy_iterator():
+        np.testing.assert_array_equal(mask, image >= 100)
+
+
+def test_supervised_refuses_what_cannot_be_trained_on(two_folds):
+    with pytest.raises(InputError, match="two_folds/unlabelled: holds no masks"):
+        supervised("two_folds", "unlabelled", "fold1", two_folds)
+    with pytest.raises(InputError, match="two_folds/native16: holds 16-bit grey values"):
+        supervised("two_folds", "native16", "fold1", two_folds)
+
+
 def test_supervised_names_what_is_missing(prepared):
     with pytest.raises(InputError, match=r"crass12/native: found no split 'test', expected one of \['train', 'valid"):
         supervised("crass12", "native", "test", prepared)
