@@ -11,9 +11,8 @@ from crass_tf.files import InputError, atomic_file
 from crass_tf.model import DEFAULT_FILTERS, IoU, dice_cross_entropy, unet
 from crass_tf.training.averaging import WeightAverage
 from crass_tf.training.checkpoints import Checkpoints, completed_epochs
-from crass_tf.training.settings import FILE_NAME, Settings
+from crass_tf.training.settings import FILE_NAME, MODEL_NAME, Settings
 
-MODEL_NAME = "model.keras"
 LOGS = "logs"
 
 

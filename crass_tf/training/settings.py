@@ -5,10 +5,13 @@ import json
 import pathlib
 
 from crass_tf.data.augmentation import Augmentation
+from crass_tf.data.folds import parse_fold
 from crass_tf.data.loading import DEFAULT_CONFIG, DEFAULT_DATASET
 from crass_tf.files import InputError, write_json
 
+# In a run's folder.
 FILE_NAME = "settings.json"
+MODEL_NAME = "model.keras"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +21,10 @@ class Settings:
     Attributes:
         dataset: name of the TFDS data set, for the record.
         config: its config, for the record.
+        split: the split that is trained on, for the record.
+        validation_split: the split that is watched, for the record; None where a fold is.
+        fold: `2/5` where the second of five folds of `split` is watched and not trained on; None without folds.
+        held_out: sorted names of that fold's radiographs; None without folds.
         image_size: `(height, width)` of the network's grid.
         filters: channels at strides 2 to 32; None takes the network's own.
         epochs: passes over the training radiographs.
@@ -34,6 +41,10 @@ class Settings:
 
     dataset: str = DEFAULT_DATASET
     config: str = DEFAULT_CONFIG
+    split: str = "train"
+    validation_split: str | None = "validation"
+    fold: str | None = None
+    held_out: tuple[str, ...] | None = None
     image_size: tuple[int, int] = (512, 512)
     filters: tuple[int, ...] | None = None
     epochs: int = 120
@@ -55,6 +66,10 @@ class Settings:
             raise InputError(f"seed: found {self.seed}, expected 0 or more")
         if not 0 <= self.warmup < 1 or not 0 <= self.ema_momentum < 1:
             raise InputError(f"found warmup {self.warmup}, ema_momentum {self.ema_momentum}, expected 0 to below 1")
+        if self.fold is not None:
+            parse_fold(self.fold)
+        if bool(self.fold) != bool(self.held_out) or (self.fold and self.validation_split):
+            raise InputError("found only part of a fold's settings, expected fold, held_out and no validation_split")
 
     def save(self, run):
         """Writes `RUN/settings.json`."""
@@ -69,6 +84,7 @@ class Settings:
             augmentation = found.pop("augmentation")
             found["image_size"] = tuple(found["image_size"])
             found["filters"] = found["filters"] and tuple(found["filters"])
+            found["held_out"] = found.get("held_out") and tuple(found["held_out"])
             return cls(**found, augmentation=augmentation and Augmentation(**augmentation))
         except FileNotFoundError:
             raise InputError(f"{path}: file not found, expected the settings of a training run") from None
@@ -78,4 +94,9 @@ class Settings:
     def differences(self, other):
         """Returns a list of `name: mine, not theirs` for what differs."""
         mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
-        return [f"{name}: {mine[name]}, not {theirs[name]}" for name in mine if mine[name] != theirs[name]]
+        different = [name for name in mine if mine[name] != theirs[name]]
+        # Names of many radiographs would fill the screen.
+        return [
+            "held_out: other radiographs" if name == "held_out" else f"{name}: {mine[name]}, not {theirs[name]}"
+            for name in different
+        ]
