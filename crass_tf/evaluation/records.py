@@ -25,6 +25,8 @@ COLUMNS = (
     "spacing_row_mm",
     "spacing_column_mm",
 )
+# What records pooled from several runs name, too.
+RUN_COLUMNS = ("model", "fold")
 
 
 def make_record(image_id, mask_gt, mask_pred, labels_pred, spacing_mm):
@@ -66,9 +68,13 @@ def known_spacing(spacing_mm):
 
 
 def write_records(path, records):
-    """Writes records as CSV, one row an image; what is undefined becomes an empty cell, floats keep every digit."""
+    """Writes records as CSV, one row an image; what is undefined becomes an empty cell, floats keep every digit.
+
+    The columns are `COLUMNS`, and for pooled records `RUN_COLUMNS`.
+    """
     table = io.StringIO()
-    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+    columns = COLUMNS + RUN_COLUMNS if any("fold" in record for record in records) else COLUMNS
+    writer = csv.DictWriter(table, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
     write_text(path, table.getvalue())

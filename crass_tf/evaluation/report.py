@@ -32,7 +32,7 @@ def write_report(path, metrics, records, names):
 
     Args:
         path: the HTML file; pictures are looked for in `overlays/` beside it.
-        metrics: what `summary.summarise` returned, with `model`, `dataset` and `split`.
+        metrics: what `summary.summarise` returned, with or without `runs`, and `model`, `dataset` and `split`.
         records: the images' records.
         names: `{image_id: stem}` of the pictures.
     """
@@ -44,6 +44,7 @@ def write_report(path, metrics, records, names):
         facts=_facts(metrics, records),
         tiles=_tiles(metrics),
         summary=_summary_table(metrics, ranked[0]["image_id"]),
+        runs=_runs_table(metrics.get("runs", ())),
         plots=_plots(records),
         best=_cards("Best", best, names),
         median=_cards("Median", median, names),
@@ -126,6 +127,31 @@ def _summary_cells(statistics, name):
         str(statistics["undefined"] or NOTHING),
     ]
     return "".join(f'<td class="n">{cell}</td>' for cell in cells)
+
+
+def _runs_table(runs):
+    if not runs:
+        return ""
+    rows = "".join(_run_row(run) for run in runs)
+    return (
+        "<h3>Runs</h3><p>The figures above pool these runs: each radiograph was scored once, by the model that held it "
+        "out of its training.</p><table><thead><tr><th>Fold</th><th>Model</th><th>Radiographs</th>"
+        "<th>IoU, mean ± standard deviation</th><th>95 % confidence interval of the mean</th><th>Median</th>"
+        f"<th>Worst</th></tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _run_row(run):
+    iou = run["iou"]
+    cells = [
+        str(run["n"]),
+        f"{_number(iou['mean'], 'iou')} ± {_number(iou['std'], 'iou')}",
+        _interval(iou, "iou"),
+        _number(iou["median"], "iou"),
+        _number(iou["min"], "iou"),
+    ]
+    figures = "".join(f'<td class="n">{cell}</td>' for cell in cells)
+    return f'<tr><td class="n">{html.escape(run["fold"])}</td><td>{html.escape(run["model"])}</td>{figures}</tr>'
 
 
 def _plots(records):
@@ -290,6 +316,7 @@ Research software, not a medical device.</p>
 
 <h2>Figures</h2>
 $summary
+$runs
 <p>Over the two classes background and clavicle, all pixels pooled, as MMSegmentation counts: $two_class.</p>
 <div class="plots">$plots</div>
 

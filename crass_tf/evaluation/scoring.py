@@ -1,5 +1,7 @@
-"""A segmenter over a data set: scores, pictures and the report, image by image."""
+"""Segmenters over data sets: scores, pictures and the report, image by image."""
 
+import collections.abc
+import dataclasses
 import pathlib
 
 from tqdm import tqdm
@@ -10,6 +12,23 @@ from crass_tf.evaluation.report import write_report
 from crass_tf.evaluation.summary import summarise
 from crass_tf.files import InputError, atomic_folder, write_json
 from crass_tf.radiograph import Radiograph
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """One of several models that are pooled, and what it is scored on.
+
+    Attributes:
+        model: its name for the tables.
+        fold: which fold it held out, such as `2/5`.
+        load: function that returns its segmenter.
+        examples: the examples that it held out; as for `evaluate`, with a length.
+    """
+
+    model: str
+    fold: str
+    load: collections.abc.Callable
+    examples: collections.abc.Iterable
 
 
 def evaluate(segmenter, examples, out, *, model="", dataset="", split="", total=None, progress=True):
@@ -33,21 +52,61 @@ def evaluate(segmenter, examples, out, *, model="", dataset="", split="", total=
     Raises:
         InputError: where there is no example, two have one `image_id`, or a prediction has another size than its truth.
     """
+
+    def score(folder, names):
+        bar = tqdm(examples, "evaluate", total, unit="image", disable=not progress)
+        return _score_all(segmenter, bar, folder, names)
+
+    return _write(out, {"model": str(model), "dataset": dataset, "split": split}, score)
+
+
+def evaluate_runs(runs, out, *, dataset="", split="", progress=True):
+    """Scores each run's model on what it held out and pools the images; writes and returns what `evaluate` does.
+
+    `metrics.json` gets `runs`, too, as `summary.summarise` gives them, and `per_image.csv` the columns `model` and
+    `fold`. One segmenter is held at a time.
+
+    Args:
+        runs: a list of `Run`.
+        out, dataset, split, progress: as for `evaluate`.
+    """
+
+    def score(folder, names):
+        records = []
+        for run in runs:
+            bar = tqdm(run.examples, f"evaluate fold {run.fold}", unit="image", disable=not progress)
+            found = _score_all(run.load(), bar, folder, names)
+            records += [record | {"model": run.model, "fold": run.fold} for record in found]
+        return records
+
+    model = f"{len(runs)} runs, each on the fold that it held out"
+    return _write(out, {"model": model, "dataset": dataset, "split": split}, score)
+
+
+def _write(out, about, score):
+    """Writes the results of `score(folder for pictures, {image_id: picture's stem} to fill)`, which gives records."""
     out = pathlib.Path(out)
-    records, names = [], {}
+    names = {}
     with atomic_folder(out / "overlays") as folder:
-        for example in tqdm(examples, "evaluate", total, unit="image", disable=not progress):
-            if example.image_id in names:
-                raise InputError(f"{example.image_id}: found two images of this name, expected every name once")
-            names[example.image_id] = picture_name(example.image_id, names.values())
-            records.append(_score(segmenter, example, folder, names[example.image_id]))
-        metrics = {"model": str(model), "dataset": dataset, "split": split} | summarise(records)
+        records = score(folder, names)
+        metrics = about | summarise(records)
         (out / "metrics.json").unlink(missing_ok=True)
     records.sort(key=lambda record: record["image_id"])
     write_records(out / "per_image.csv", records)
     write_report(out / "report.html", metrics, records, names)
     write_json(out / "metrics.json", metrics)
     return metrics
+
+
+def _score_all(segmenter, examples, folder, names):
+    """Returns the examples' records; writes their pictures and adds the pictures' stems to `names`."""
+    records = []
+    for example in examples:
+        if example.image_id in names:
+            raise InputError(f"{example.image_id}: found two images of this name, expected every name once")
+        names[example.image_id] = picture_name(example.image_id, names.values())
+        records.append(_score(segmenter, example, folder, names[example.image_id]))
+    return records
 
 
 def _score(segmenter, example, folder, name):

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from crass_tf.data.folds import parse_fold
 from crass_tf.evaluation.overlap import two_class
-from crass_tf.evaluation.records import METRICS, SIDES
+from crass_tf.evaluation.records import METRICS, RUN_COLUMNS, SIDES
 from crass_tf.files import InputError
 
 RESAMPLES = 2000
@@ -14,11 +15,13 @@ def summarise(records):
     """Returns the content of `metrics.json` for records from one run, or pooled from several.
 
     Args:
-        records: dicts as `records.make_record` returns them. Their order does not matter.
+        records: dicts as `records.make_record` returns them; pooled ones have the keys `model` and `fold`, too. Their
+            order does not matter.
 
     Returns:
         `{"n", "iou", "dice", "mcd_mm", "hd95_mm", "per_side": {"left", "right"}, "two_class": {"miou", "mdice"}}`; each
-        metric is what `statistics` returns, each side holds the four metrics.
+        metric is what `statistics` returns, each side holds the four metrics. For pooled records also
+        `"runs": [{"model", "fold", "n", "iou"}, ...]`, ordered by fold.
 
     Raises:
         InputError: where there are no records.
@@ -34,7 +37,7 @@ def summarise(records):
     columns = ("intersection_px", "area_gt_px", "area_pred_px")
     pixels = sum(r["height"] * r["width"] for r in records)
     metrics["two_class"] = two_class(*(sum(r[column] for r in records) for column in columns), pixels)
-    return metrics
+    return metrics | ({"runs": _summarise_runs(records)} if "fold" in records[0] else {})
 
 
 def statistics(values):
@@ -54,6 +57,16 @@ def statistics(values):
         return dict.fromkeys(STATISTICS) | {"ci95": [None, None], "undefined": undefined}
     found = {name: float(getattr(np, name)(defined)) for name in STATISTICS}
     return found | {"ci95": _bootstrap_interval(defined), "undefined": undefined}
+
+
+def _summarise_runs(records):
+    ious = {}
+    for record in records:
+        ious.setdefault(tuple(record[name] for name in RUN_COLUMNS), []).append(record["iou"])
+    return [
+        dict(zip(RUN_COLUMNS, run)) | {"n": len(ious[run]), "iou": statistics(ious[run])}
+        for run in sorted(ious, key=lambda run: (parse_fold(run[1]), run))
+    ]
 
 
 def _bootstrap_interval(values):

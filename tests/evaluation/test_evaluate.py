@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from crass_tf.evaluation import evaluate
+from crass_tf.evaluation import Run, evaluate, evaluate_runs
 from crass_tf.evaluation.pictures import close_up, picture_name
 from crass_tf.evaluation.plots import bin_edges
+from crass_tf.evaluation.records import COLUMNS
 from crass_tf.evaluation.report import pick
 from crass_tf.evaluation.summary import statistics, summarise
 from crass_tf.files import InputError
@@ -281,3 +282,38 @@ def test_examples_are_streamed(tmp_path):
             assert len(alive) <= 1
 
     assert run(tmp_path, Prepared({str(i): TRUTH for i in range(10)}), stream())["n"] == 10
+
+
+def test_one_segmenter_is_held_at_a_time(tmp_path):
+    alive = weakref.WeakSet()
+
+    def load():
+        assert len(alive) == 0
+        segmenter = Prepared(MASKS)
+        alive.add(segmenter)
+        return segmenter
+
+    runs = [Run(f"{name}.keras", f"{number}/3", load, examples([name])) for number, name in enumerate(MASKS, start=1)]
+    metrics = evaluate_runs(runs, tmp_path, progress=False)
+    # The IoUs that `test_metrics_json` works out.
+    assert [(found["model"], found["fold"], found["iou"]["mean"]) for found in metrics["runs"]] == [
+        ("perfect.keras", "1/3", 1), ("half left.keras", "2/3", 0.75), ("none.keras", "3/3", 0)
+    ]  # fmt: skip
+    assert metrics["iou"] == run(tmp_path / "alone")["iou"]
+
+
+def test_an_image_in_two_runs_is_refused(tmp_path):
+    runs = [Run("model.keras", fold, lambda: Prepared(MASKS), examples(["perfect"])) for fold in ("1/2", "2/2")]
+    with pytest.raises(InputError, match="perfect: found two images"):
+        evaluate_runs(runs, tmp_path / "out", progress=False)
+    assert not (tmp_path / "out" / "metrics.json").exists()
+
+
+def test_runs_are_ordered_by_the_number_of_their_fold():
+    record = {name: None for name in COLUMNS} | dict.fromkeys(
+        ("intersection_px", "area_gt_px", "area_pred_px", "height", "width"), 1
+    )
+    records = [
+        record | {"image_id": fold, "iou": 0.5, "model": "m", "fold": fold} for fold in ("10/10", "2/10", "1/10")
+    ]
+    assert [found["fold"] for found in summarise(records)["runs"]] == ["1/10", "2/10", "10/10"]

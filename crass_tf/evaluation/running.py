@@ -1,0 +1,121 @@
+"""`crass-tf evaluate`: models, with the radiographs of a prepared data set that each is scored on."""
+
+import dataclasses
+import pathlib
+
+from crass_tf.data.loading import DEFAULT_DATASET, default_splits, examples
+from crass_tf.evaluation.scoring import Run, evaluate, evaluate_runs
+from crass_tf.files import InputError
+from crass_tf.segmenter import Segmenter
+from crass_tf.training.settings import FILE_NAME, MODEL_NAME, Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A model's file or folder, and the settings of the run that made it, None where they are not known."""
+
+    path: pathlib.Path
+    settings: Settings | None = None
+
+    @property
+    def fold(self):
+        """The fold that the run held out, such as `2/5`, or None."""
+        return self.settings and self.settings.fold
+
+
+def evaluate_models(models, out, data_dir=None, dataset=None, split=None, threads=None):
+    """Scores a model on a split or on the fold that its run held out; several runs' models on theirs, pooled.
+
+    Args:
+        models: paths of models in any form, or of runs' folders.
+        out: the folder to write to, see `scoring.evaluate` and `scoring.evaluate_runs`.
+        data_dir: where the data set was prepared; None is TFDS' default.
+        dataset: its name; None is the one that the run was trained on, or crass12.
+        split: what to score one model on; None is the fold that its run held out, or the data set's validation split.
+        threads: of a `.tflite` model.
+
+    Returns:
+        The content of `metrics.json`.
+
+    Raises:
+        InputError: where a model, a split or a radiograph that was held out is missing, or where several models are not
+            of runs that held out different radiographs of one data set.
+    """
+    found = [find_model(model) for model in models]
+    if len(found) > 1:
+        check_poolable(found, split)
+    dataset = dataset or common_dataset(found)
+    if split is None and found[0].fold:
+        return _evaluate_held_out(found, out, data_dir, dataset, threads)
+    split = default_splits(dataset, data_dir=data_dir)[1] if split is None else split
+    given = examples(dataset, split, data_dir)
+    segmenter = Segmenter.load(found[0].path, threads)
+    return evaluate(segmenter, given, out, model=str(segmenter.path), dataset=dataset, split=split, total=len(given))
+
+
+def find_model(path):
+    """Returns the `Trained` that a path means: a model, or the folder of a run; InputError where there is none."""
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: model not found")
+    run = path if path.is_dir() else path.parent
+    if not (run / FILE_NAME).is_file() or (path.is_file() and path.name != MODEL_NAME):
+        return Trained(path)
+    if not (run / MODEL_NAME).is_file():
+        raise InputError(f"{run}: found no {MODEL_NAME}, expected a finished run; go on with: crass-tf train --resume")
+    return Trained(run / MODEL_NAME, Settings.load(run))
+
+
+def check_poolable(found, split=None):
+    """Raises InputError unless each of several models has a fold that it held out, and no radiograph is in two."""
+    if split is not None:
+        raise InputError(f"split: found {split!r} and {len(found)} models, expected one model, or no split")
+    seen = {}
+    for model in found:
+        if not model.fold:
+            raise InputError(
+                f"{model.path}: found no fold that it held out, expected only runs of crass-tf train --fold"
+            )
+        for name in model.settings.held_out:
+            if name in seen:
+                raise InputError(f"{name}: held out by both {seen[name]} and {model.path}, expected every name once")
+            seen[name] = model.path
+
+
+def common_dataset(found):
+    """Returns the name of the data set that all models were trained on, crass12 where unknown, or raises InputError."""
+    names = sorted({model.settings.dataset if model.settings else DEFAULT_DATASET for model in found})
+    if len(names) > 1:
+        raise InputError(
+            f"found runs on several data sets, {' and '.join(names)}; expected one, or its name by --dataset"
+        )
+    return names[0]
+
+
+def describe_folds(found):
+    """Returns what the models' runs held out, such as `fold 1/3, 2/3 of train`."""
+    numbers = {}
+    for model in found:
+        numbers.setdefault(model.settings.split, []).append(model.fold)
+    return "; ".join(f"fold {', '.join(folds)} of {split}" for split, folds in numbers.items())
+
+
+def _evaluate_held_out(found, out, data_dir, dataset, threads):
+    # All of them first: what one of them lacks is to be known before hours of work.
+    given = [_held_out(model, dataset, data_dir) for model in found]
+    source = describe_folds(found)
+    if len(found) == 1:
+        segmenter = Segmenter.load(found[0].path, threads)
+        return evaluate(segmenter, given[0], out, model=str(segmenter.path), dataset=dataset, split=source)
+    runs = [
+        Run(str(model.path), model.fold, lambda model=model: Segmenter.load(model.path, threads), images)
+        for model, images in zip(found, given)
+    ]
+    return evaluate_runs(runs, out, dataset=dataset, split=source)
+
+
+def _held_out(model, dataset, data_dir):
+    try:
+        return examples(dataset, model.settings.split, data_dir, image_ids=model.settings.held_out)
+    except InputError as error:
+        raise InputError(f"{model.path}, {describe_folds([model])}: {error}") from None
