@@ -2,7 +2,7 @@
 
 import itertools
 
-from crass_tf.data.loading import DEFAULT_DATASET, examples
+from crass_tf.data.loading import DEFAULT_DATASET, default_splits, examples
 from crass_tf.export.exporting import export
 from crass_tf.export.samples import phantom_examples
 
@@ -11,7 +11,7 @@ COMPARED = 32
 
 
 def export_from(model, out, data_dir=None, dataset=DEFAULT_DATASET, training_data="not stated"):
-    """Exports a model; int8 ranges come from the split `train`, the comparison from `validation`.
+    """Exports a model; int8 ranges come from the data set's training split, the comparison from its validation split.
 
     Args:
         model: a `.keras` file.
@@ -27,14 +27,15 @@ def export_from(model, out, data_dir=None, dataset=DEFAULT_DATASET, training_dat
         calibration = list(phantom_examples(CALIBRATION))
         compared = list(phantom_examples(COMPARED, first=CALIBRATION))
         return export(model, out, calibration, compared, training_data=training_data)
-    calibration = list(itertools.islice(examples(dataset, "train", data_dir), CALIBRATION))
-    compared = list(itertools.islice(examples(dataset, "validation", data_dir), COMPARED))
+    training, validation = default_splits(dataset, data_dir=data_dir)
+    calibration = list(itertools.islice(examples(dataset, training, data_dir), CALIBRATION))
+    compared = list(itertools.islice(examples(dataset, validation, data_dir), COMPARED))
     return export(
         model,
         out,
         calibration,
         compared,
-        calibration_source=f"{dataset}, split train",
-        examples_source=f"{dataset}, split validation",
+        calibration_source=f"{dataset}, split {training}",
+        examples_source=f"{dataset}, split {validation}",
         training_data=training_data,
     )
