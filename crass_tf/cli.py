@@ -61,15 +61,11 @@ def train(data_dir, out, **options):
     print(f"wrote {out}/model.keras")
 
 
-def evaluate(model, data_dir, dataset, split, out, threads):
-    """Scores of a model on a split."""
-    from crass_tf.data import examples
-    from crass_tf.evaluation import evaluate
-    from crass_tf.segmenter import Segmenter
+def evaluate(model, **options):
+    """Scores of a model on a split, or of several on the folds that they held out."""
+    from crass_tf.evaluation.running import evaluate_models
 
-    found = examples(dataset, split, data_dir)
-    segmenter = Segmenter.load(model, threads)
-    evaluate(segmenter, found, out, model=str(segmenter.path), dataset=dataset, split=split, total=len(found))
+    evaluate_models(model, **options)
 
 
 def export(**options):
@@ -106,6 +102,17 @@ def size(text):
     if len(values) not in (1, 2) or min(values) < 1:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected pixels as N or HxW, such as 512x512")
     return (values[0], values[-1])
+
+
+def fold(text):
+    """Returns `N/K` as it is, where it names a fold."""
+    from crass_tf.data.folds import parse_fold
+
+    try:
+        parse_fold(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("fold: ")) from None
+    return text
 
 
 def names(text):
@@ -199,6 +206,20 @@ def _add_train(commands):
     command.add_argument("--out", required=True, metavar="RUN", help="folder of this run")
     _add_dataset(command)
     command.add_argument("--config", metavar="NAME", help="default: 512x512")
+    command.add_argument(
+        "--split",
+        metavar="NAME",
+        help="what to train on, also sums and parts such as train+validation (default: train, or the first by name)",
+    )
+    command.add_argument(
+        "--validation-split", metavar="NAME", help="what to watch (default: validation, or the last by name)"
+    )
+    command.add_argument(
+        "--fold",
+        type=fold,
+        metavar="N/K",
+        help="cut the split into K folds by the radiographs' names; watch the Nth and train on the others",
+    )
     command.add_argument("--init", metavar="MODEL", help="a .keras model to start from")
     command.add_argument("--resume", action="store_true", help="go on after the last completed epoch of RUN")
     command.add_argument("--image-size", type=size, metavar="HxW", help="of the network (default: the config's)")
@@ -221,11 +242,24 @@ def _add_train(commands):
 
 
 def _add_evaluate(commands):
-    command = _add(commands, evaluate, "scores a model on a split at native size")
-    command.add_argument("model", metavar="MODEL", help=".keras file, SavedModel folder or .tflite file")
+    command = _add(
+        commands,
+        evaluate,
+        "scores a model at native size on a split, or on the fold that its run held out; several runs are pooled",
+    )
+    command.add_argument(
+        "model",
+        nargs="+",
+        metavar="MODEL",
+        help=".keras file, SavedModel folder, .tflite file or RUN of crass-tf train; several only of runs with --fold",
+    )
     _add_data_dir(command)
-    _add_dataset(command, "crass12")
-    command.add_argument("--split", default="validation", help="default: %(default)s")
+    command.add_argument("--dataset", metavar="NAME", help="default: the one that RUN was trained on, else crass12")
+    command.add_argument(
+        "--split",
+        metavar="NAME",
+        help="default: the fold that RUN held out, else validation, or the last by name",
+    )
     command.add_argument("--out", required=True, metavar="DIR", help="gets metrics.json, per_image.csv, report.html")
     _add_threads(command)
 
@@ -237,7 +271,8 @@ def _add_export(commands):
     command.add_argument(
         "--data-dir",
         metavar="DIR",
-        help="calibrate the int8 model on this data set's split train and compare on validation (default: phantoms)",
+        help="calibrate the int8 model on this data set's split train and compare on validation, or on its first and "
+        "last by name (default: phantoms)",
     )
     _add_dataset(command, "crass12")
     command.add_argument(

@@ -43,6 +43,11 @@ def test_version(capsys):
         (["build", "--manual-dir", ".", "--spacing-mm", "0"], "R,C"),
         (["build", "--manual-dir", ".", "--spacing-mm", "0.2,0.3,0.4"], "R,C"),
         (["train", "--out", "run", "--image-size", "big"], "HxW"),
+        (["train", "--out", "run", "--fold", "6/5"], "argument --fold: found '6/5', expected NUMBER/K"),
+        (["train", "--out", "run", "--fold", "0/5"], "argument --fold: found '0/5', expected NUMBER/K"),
+        (["train", "--out", "run", "--fold", "x"], "argument --fold: found 'x', expected NUMBER/K"),
+        (["train", "--out", "run", "--fold", "1/2", "--validation-split", "test"], "validation_split: found 'test'"),
+        (["evaluate", "no-such-run", "--out", "scores"], "no-such-run: model not found"),
         (["phantom", "--out", "there", "--count", "0"], "count"),
         (["predict", "no-such.png", "--out", "masks"], "no-such.png"),
         (["build", "--manual-dir", "no-such"], "no-such"),
@@ -87,7 +92,12 @@ def test_evaluate_and_train_with_init_by_command(capsys, tmp_path, prepared, lit
     train = ["train", "--data-dir", prepared, "--out", tmp_path / "run", "--config", "64x64", "--epochs", 1, "--no-xla"]
     assert run(capsys, *train)[0] == 0
     again = [*train[:4], tmp_path / "second", *train[5:], "--init", tmp_path / "run" / "model.keras"]
-    assert run(capsys, *again)[0] == 0
+    assert run(capsys, *again, "--split", "train+validation", "--fold", "1/3")[0] == 0
     assert (tmp_path / "second" / "logs" / "validation").is_dir()
     code, lines = run(capsys, *train)
     assert code == 2 and "--resume" in lines[-1]
+    held_out = json.loads((tmp_path / "second" / "settings.json").read_text())["held_out"]
+    assert run(capsys, "evaluate", tmp_path / "second", *arguments[2:])[0] == 0
+    rows = (tmp_path / "scores" / "per_image.csv").read_text().splitlines()[1:]
+    # Eight phantoms in three folds: 3, 3, 2.
+    assert [row.split(",")[0] for row in rows] == held_out and len(held_out) == 3
