@@ -1,4 +1,4 @@
-"""Native grid <-> model grid: scale and padding are computed once; and the patient's sides of a mask."""
+"""Native grid <-> model grids: scale, padding and tilt are computed once; and the patient's sides of a mask."""
 
 import dataclasses
 
@@ -64,6 +64,107 @@ class Letterbox:
         (top, left), (height, width) = self.offset, self.inner
         below, right = self.model[0] - top - height, self.model[1] - left - width
         return cv2.copyMakeBorder(image, top, below, left, right, cv2.BORDER_CONSTANT, value=0)
+
+
+# The part of a strip's width that the clavicles take: the rest is for what a locator misses at their ends.
+STRIP_FILL = 0.82
+# Radiographs are turned by less than this; what seems to be turned further was located wrongly.
+MAX_TILT_DEG = 30.0
+# Background, for what lies outside a strip.
+OUTSIDE_LOGIT = -20.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Strip:
+    """A rectangle around both clavicles, level with them and scaled to their width, on a model grid of its own.
+
+    Sizes are `(height, width)`. `matrix` (two rows of three) maps native pixel coordinates (x, y) to the model's; whole
+    numbers are the pixels' centres in both.
+    """
+
+    native: tuple[int, int]
+    model: tuple[int, int]
+    matrix: tuple[tuple[float, float, float], tuple[float, float, float]]
+
+    @classmethod
+    def around(cls, x, y, native, model):
+        """Returns the strip around clavicles.
+
+        Args:
+            x, y: coordinates of their pixels, float `[N]` each, in native pixels.
+            native: size of the native grid.
+            model: size of the strip's own grid.
+
+        Raises:
+            InputError: where there are no pixels.
+        """
+        if not len(x):
+            raise InputError("found no clavicle to lay a strip around")
+        tilt = _tilt(x, y)
+        along, across = x * np.cos(tilt) + y * np.sin(tilt), y * np.cos(tilt) - x * np.sin(tilt)
+        (left, right), (top, bottom) = (np.quantile(axis, (0.01, 0.99)) for axis in (along, across))
+        scale = STRIP_FILL * model[1] / max(right - left, 1.0)
+        rotation = scale * np.array([[np.cos(tilt), np.sin(tilt)], [-np.sin(tilt), np.cos(tilt)]])
+        centre = scale * np.array([left + right, top + bottom]) / 2
+        shift = np.array([model[1] - 1, model[0] - 1]) / 2 - centre
+        matrix = np.column_stack([rotation, shift])
+        return cls(tuple(native), tuple(model), tuple(map(tuple, matrix.tolist())))
+
+    @classmethod
+    def nowhere(cls, native, model):
+        """Returns a strip that holds nothing of the radiograph: all of it is background."""
+        return cls(tuple(native), tuple(model), ((0.0, 0.0, -2.0), (0.0, 0.0, -2.0)))
+
+    @property
+    def scale(self):
+        """Model pixels in one native pixel."""
+        return float(np.hypot(*np.array(self.matrix)[0, :2]))
+
+    def resized(self, model):
+        """Returns the strip with the same centre, tilt and scale, and another size of its grid."""
+        matrix = np.array(self.matrix)
+        matrix[:, 2] += (model[1] - self.model[1]) / 2, (model[0] - self.model[0]) / 2
+        return Strip(self.native, tuple(model), tuple(map(tuple, matrix.tolist())))
+
+    def image_to_model(self, image):
+        """Returns a native image `[H, W]` on the strip's grid, same dtype; area averaging where it shrinks."""
+        matrix = np.array(self.matrix)
+        if self.scale < 1:
+            height, width = (max(1, round(side * self.scale)) for side in image.shape)
+            factors = np.array([width / image.shape[1], height / image.shape[0]])
+            image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+            # Pixel centres: x of the small image is (x + 0.5) * factor - 0.5.
+            matrix[:, :2] = matrix[:, :2] / factors
+            matrix[:, 2] -= matrix[:, :2] @ (0.5 * factors - 0.5)
+        return cv2.warpAffine(image, matrix, self.model[::-1], flags=cv2.INTER_LINEAR, borderValue=0)
+
+    def mask_to_model(self, mask):
+        """Returns a native mask uint8 `[H, W]` of 0 and 1 on the strip's grid: 1 where half a pixel is covered."""
+        return (self.image_to_model(mask.astype(np.float32)) >= 0.5).astype(np.uint8)
+
+    def to_native(self, logits):
+        """Returns logits float32 `[h, w]` of the strip's grid on the native grid, bilinearly; background outside."""
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        matrix, size = np.array(self.matrix), self.native[::-1]
+        # OpenCV inverts the matrix unless told that it maps from the result to the source, which this one does.
+        return cv2.warpAffine(
+            np.ascontiguousarray(logits),
+            matrix,
+            size,
+            flags=flags,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=OUTSIDE_LOGIT,
+        )
+
+
+def _tilt(x, y):
+    """Returns the angle in radians of the line from the pixels of the image's left half to those of its right half."""
+    first = x < (x.min() + x.max()) / 2
+    if first.all() or not first.any():
+        return 0.0
+    dx, dy = x[~first].mean() - x[first].mean(), y[~first].mean() - y[first].mean()
+    tilt = np.arctan2(dy, dx)
+    return float(tilt) if abs(tilt) <= np.deg2rad(MAX_TILT_DEG) else 0.0
 
 
 def split_sides(mask):

@@ -1,8 +1,4 @@
-"""Segmenter: a radiograph in, its clavicles in the radiograph's own pixels out, from any form of a model.
-
-A `.tflite` model needs NumPy, OpenCV and ai-edge-litert only. TensorFlow and Keras are imported when a form that
-needs them is loaded.
-"""
+"""Segmenter: a radiograph in, its clavicles in the radiograph's own pixels out, from any form of a model."""
 
 import dataclasses
 import functools
@@ -14,24 +10,29 @@ import cv2
 import numpy as np
 
 from crass_tf.files import InputError
-from crass_tf.geometry import LEFT, RIGHT, Letterbox, split_sides
-from crass_tf.native import quiet_native
+from crass_tf.geometry import LEFT, OUTSIDE_LOGIT, RIGHT, Letterbox, Strip, split_sides
+from crass_tf.networks import open_model
 from crass_tf.radiograph import Radiograph, from_array, read_radiograph
 
 SIDES = {"right": RIGHT, "left": LEFT}
 SHIPPED_FOLDER = "clavicle_unet"
 SHIPPED_FILES = ("model_int8.tflite", "model_float16.tflite")
-SIGNATURE = "serving_default"
-# More threads than this gain nothing on a net of this size.
-MAX_THREADS = 4
+# Components of the locator's mask below this part of the largest one are no clavicle.
+SMALLEST_PART = 0.25
+# A single component further than this part of the radiograph's width from its centre is one clavicle of two.
+OFF_CENTRE = 0.12
 
 
 class Segmenter:
     """Finds clavicles with one model. Not thread-safe: give each thread a Segmenter of its own.
 
+    A model is one network on the whole radiograph, or a cascade: a locator on the whole radiograph, and an outliner on
+    the strip that `locate_strip` lays around what the locator found.
+
     Attributes:
         path: the model's file or folder.
-        image_size: `(height, width)` of the model grid.
+        image_size: `(height, width)` of the grid of the whole radiograph.
+        strip_size: that of the strip's grid; None without a cascade.
 
     Example:
 
@@ -41,10 +42,11 @@ class Segmenter:
     True
     """
 
-    def __init__(self, path, image_size, run):
+    def __init__(self, path, networks):
         self.path = path
-        self.image_size = image_size
-        self._run = run
+        self._networks = networks
+        self.image_size = networks[0].image_size
+        self.strip_size = networks[1].image_size if len(networks) > 1 else None
 
     @classmethod
     def load(cls, path=None, threads=None):
@@ -55,12 +57,10 @@ class Segmenter:
             threads: for a `.tflite`; None: the cores this process may use, at most 4. TensorFlow chooses its own.
 
         Raises:
-            InputError: where there is no model, or one that does not map one float32 `[*, h, w, 1]` to one output
-                of the same shape.
+            InputError: where there is no model, or one of another kind; see `networks.open_model`.
         """
         path = shipped_model() if path is None else pathlib.Path(path)
-        inputs, outputs, run = _opener(path)(path, threads)
-        return cls(path, _image_size(path, inputs, outputs), run)
+        return cls(path, open_model(path, threads))
 
     def segment(self, radiograph, spacing_mm=None):
         """Returns the `Segmentation` of one radiograph.
@@ -70,16 +70,23 @@ class Segmenter:
             spacing_mm: `(row, column)`; where given it outranks what the radiograph says.
         """
         radiograph = _as_radiograph(radiograph, spacing_mm)
-        return Segmentation(radiograph, self.logits(model_input(radiograph.image, self.image_size)[None])[0, ..., 0])
+        logits = self.logits(model_input(radiograph.image, self.image_size)[None])[0, ..., 0]
+        if self.strip_size is None:
+            return Segmentation(radiograph, logits, Letterbox.fit(radiograph.image.shape, self.image_size))
+        strip = locate_strip(logits, radiograph.image.shape, self.strip_size)
+        if strip is None:
+            nothing = np.full(self.strip_size, OUTSIDE_LOGIT, np.float32)
+            return Segmentation(radiograph, nothing, Strip.nowhere(radiograph.image.shape, self.strip_size), logits)
+        outlined = self.strip_logits(strip_input(radiograph.image, strip)[None])[0, ..., 0]
+        return Segmentation(radiograph, outlined, strip, logits)
 
     def logits(self, batch):
-        """Returns the logits float32 `[B, h, w, 1]` of grey values from 0 to 255, float32 `[B, h, w, 1]`."""
-        batch = np.asarray(batch, np.float32)
-        if batch.shape[1:] != (*self.image_size, 1):
-            raise InputError(
-                f"found a batch of shape {batch.shape}, expected [B, {', '.join(map(str, self.image_size))}, 1]"
-            )
-        return self._run(batch)
+        """Returns the logits float32 `[B, h, w, 1]` of whole radiographs, float32 `[B, h, w, 1]` from 0 to 255."""
+        return _run(self._networks[0], batch)
+
+    def strip_logits(self, batch):
+        """Returns the logits of strips in the same way; there is no such network without a cascade."""
+        return _run(self._networks[1], batch)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,11 +95,15 @@ class Segmentation:
 
     Attributes:
         radiograph: what was segmented.
-        model_logits: float32 `[h, w]` on the model grid.
+        model_logits: float32 `[h, w]` on the grid of the network that outlined the clavicles.
+        grid: the `Letterbox` or `Strip` between that grid and the radiograph's.
+        located: a cascade's locator's logits, float32 `[h, w]` on the grid of the whole radiograph; None without one.
     """
 
     radiograph: Radiograph
     model_logits: np.ndarray
+    grid: Letterbox | Strip
+    located: np.ndarray | None = None
 
     @property
     def spacing_mm(self):
@@ -133,7 +144,7 @@ class Segmentation:
 
     @functools.cached_property
     def _logits(self):
-        return Letterbox.fit(self.radiograph.image.shape, self.model_logits.shape).to_native(self.model_logits)
+        return self.grid.to_native(self.model_logits)
 
     def _side_quality(self, side):
         pixels = int(np.count_nonzero(self.labels == side))
@@ -144,6 +155,48 @@ class Segmentation:
 def model_input(image, image_size):
     """Returns a radiograph uint8 `[H, W]` as a network takes it: letterboxed float32 `[h, w, 1]`, 0 to 255."""
     return Letterbox.fit(image.shape, image_size).image_to_model(image).astype(np.float32)[..., None]
+
+
+def strip_input(image, strip):
+    """Returns a strip of a radiograph uint8 `[H, W]` as a network takes it: float32 `[h, w, 1]`, 0 to 255."""
+    return strip.image_to_model(image).astype(np.float32)[..., None]
+
+
+def locate_strip(logits, native, strip_size):
+    """Returns the `Strip` around what a locator found, or None where it found nothing.
+
+    Args:
+        logits: float32 `[h, w]`, on the letterboxed grid of the whole radiograph.
+        native: `(height, width)` of the radiograph.
+        strip_size: that of the strip's grid.
+    """
+    x, y = _clavicle_pixels((logits > 0).astype(np.uint8))
+    if not len(x):
+        return None
+    box = Letterbox.fit(native, logits.shape)
+    (top, left), (height, width) = box.offset, box.inner
+    x, y = (x - left + 0.5) * native[1] / width - 0.5, (y - top + 0.5) * native[0] / height - 0.5
+    if abs((x.min() + x.max()) / 2 / native[1] - 0.5) > OFF_CENTRE and np.ptp(x) < native[1] / 2:
+        # One clavicle was missed: it lies where the other one's mirror image does.
+        x, y = np.concatenate([x, native[1] - 1 - x]), np.concatenate([y, y])
+    return Strip.around(x, y, native, strip_size)
+
+
+def _clavicle_pixels(mask):
+    """Returns the coordinates (x, y) of a mask's pixels, float64 `[N]` each, without specks."""
+    _, components, stats, _ = cv2.connectedComponentsWithStats(mask)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    kept = 1 + np.flatnonzero(areas >= SMALLEST_PART * areas.max(initial=0))
+    y, x = np.nonzero(np.isin(components, kept))
+    return x.astype(np.float64), y.astype(np.float64)
+
+
+def _run(network, batch):
+    batch = np.asarray(batch, np.float32)
+    if batch.shape[1:] != (*network.image_size, 1):
+        expected = ", ".join(map(str, network.image_size))
+        raise InputError(f"found a batch of shape {batch.shape}, expected [B, {expected}, 1]")
+    return network.run(batch)
 
 
 def shipped_model():
@@ -159,12 +212,6 @@ def shipped_model():
     raise InputError("this installation holds no pretrained model: give the path of one (--model MODEL)")
 
 
-def default_threads():
-    """Returns how many threads a `.tflite` gets by default: the cores this process may use, at most 4."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MAX_THREADS)
-
-
 def _as_radiograph(radiograph, spacing_mm):
     if isinstance(radiograph, (str, os.PathLike)):
         return read_radiograph(radiograph, spacing_mm)
@@ -176,103 +223,3 @@ def _as_radiograph(radiograph, spacing_mm):
 def _outlines(mask):
     found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     return [outline[:, 0].astype(np.float32) for outline in found]
-
-
-def _opener(path):
-    """Returns the function that opens this form of a model."""
-    if not path.exists():
-        raise InputError(f"{path}: model not found")
-    if path.is_dir():
-        if (path / "saved_model.pb").is_file():
-            return _open_saved_model
-        raise InputError(f"{path}: found a folder without saved_model.pb, expected a SavedModel, .keras or .tflite")
-    openers = {".keras": _open_keras, ".tflite": _open_tflite}
-    if path.suffix not in openers:
-        raise InputError(
-            f"{path}: found {path.suffix or 'no suffix'}, expected a .keras or .tflite file or a SavedModel"
-        )
-    return openers[path.suffix]
-
-
-# Each opener returns `(inputs, outputs, run)`: (shape, dtype name) of every input and output, and a function from
-# float32 [B, h, w, 1] to float32 [B, h, w, 1].
-
-
-def _open_keras(path, threads):
-    with quiet_native():
-        import keras
-
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    # A damaged archive surfaces as whatever its reader meets first.
-    except Exception as error:
-        raise InputError(f"{path}: cannot be opened as a Keras model ({_first_line(error)})") from None
-    inputs = [(tuple(x.shape), x.dtype) for x in model.inputs]
-    outputs = [(tuple(x.shape), x.dtype) for x in model.outputs]
-    return inputs, outputs, lambda batch: np.asarray(model.predict_on_batch(batch), np.float32)
-
-
-def _open_saved_model(path, threads):
-    with quiet_native():
-        import tensorflow as tf
-
-    try:
-        model = tf.saved_model.load(str(path))
-    except Exception as error:
-        raise InputError(f"{path}: cannot be opened as a SavedModel ({_first_line(error)})") from None
-    if SIGNATURE not in model.signatures:
-        raise InputError(f"{path}: found signatures {sorted(model.signatures)}, expected {SIGNATURE}")
-    function = model.signatures[SIGNATURE]
-    inputs = function.structured_input_signature[1]
-    outputs = function.structured_outputs
-
-    def run(batch, model=model):
-        # The signature keeps no reference to the model that owns its variables, hence the argument.
-        return next(iter(function(**{next(iter(inputs)): tf.constant(batch)}).values())).numpy()
-
-    return *([(tuple(s.shape), s.dtype.name) for s in specs.values()] for specs in (inputs, outputs)), run
-
-
-def _open_tflite(path, threads):
-    from ai_edge_litert.interpreter import Interpreter
-
-    try:
-        with quiet_native():
-            interpreter = Interpreter(str(path), num_threads=threads or default_threads())
-            interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise InputError(f"{path}: cannot be opened as a LiteRT model ({_first_line(error)})") from None
-    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-
-    def run_one(image):
-        interpreter.set_tensor(inputs[0]["index"], image[None])
-        interpreter.invoke()
-        return interpreter.get_tensor(outputs[0]["index"])
-
-    def run(batch):
-        return np.concatenate([run_one(image) for image in batch]) if len(batch) else batch
-
-    return *([(tuple(map(int, d["shape"])), np.dtype(d["dtype"]).name) for d in x] for x in (inputs, outputs)), run
-
-
-def _image_size(path, inputs, outputs):
-    """Returns `(height, width)` of a model with one float32 [*, h, w, 1] in and the same out, or raises InputError."""
-    matches = len(inputs) == len(outputs) == 1
-    if matches:
-        (shape, dtype), (output_shape, output_dtype) = inputs[0], outputs[0]
-        matches = len(shape) == 4 and None not in shape[1:] and shape[3] == 1 and shape[1:] == output_shape[1:]
-        matches = matches and dtype == output_dtype == "float32"
-    if not matches:
-        raise InputError(
-            f"{path}: found a model with inputs {_describe(inputs)} and outputs {_describe(outputs)}, "
-            "expected one float32 [*, h, w, 1] in and one of the same shape out"
-        )
-    return shape[1:3]
-
-
-def _describe(tensors):
-    return ", ".join(f"{dtype} {list(shape)}" for shape, dtype in tensors)
-
-
-def _first_line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

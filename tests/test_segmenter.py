@@ -10,6 +10,7 @@ from crass_tf import segmenter as segmenting
 from crass_tf.export import conversion
 from crass_tf.files import InputError
 from crass_tf.formats.png import write_png
+from crass_tf.geometry import Letterbox
 from crass_tf.radiograph import Radiograph
 from crass_tf.segmenter import Segmentation, Segmenter
 
@@ -88,7 +89,8 @@ def test_radiographs_come_as_path_array_and_object(models, tmp_path):
 def segmentation_of(mask, spacing_mm=None):
     """The Segmentation of a mask drawn on its own grid: logit 4 inside, -4 outside."""
     logits = np.where(mask, np.float32(4), np.float32(-4))
-    return Segmentation(Radiograph(np.zeros(mask.shape, np.uint8), spacing_mm), logits)
+    grid = Letterbox.fit(mask.shape, logits.shape)
+    return Segmentation(Radiograph(np.zeros(mask.shape, np.uint8), spacing_mm), logits, grid)
 
 
 def test_results_of_a_drawn_mask():
@@ -120,7 +122,8 @@ def test_nothing_found_is_said():
 
 def test_extreme_logits_give_probabilities_without_warnings():
     logits = np.float32([[-1e4, 0], [1e4, 1]])
-    probability = Segmentation(Radiograph(np.zeros((2, 2), np.uint8)), logits).probability
+    grid = Letterbox.fit((2, 2), logits.shape)
+    probability = Segmentation(Radiograph(np.zeros((2, 2), np.uint8)), logits, grid).probability
     np.testing.assert_allclose(probability, [[0, 0.5], [1, 0.731059]], atol=1e-6)
 
 

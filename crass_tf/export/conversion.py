@@ -6,7 +6,7 @@ import warnings
 from crass_tf.export.operators import outer_scopes
 from crass_tf.files import InputError
 from crass_tf.native import quiet_native
-from crass_tf.segmenter import SIGNATURE
+from crass_tf.networks import SIGNATURE
 
 INPUT, OUTPUT = "image", "logits"
 CALIBRATION_THREADS = 2
