@@ -316,9 +316,9 @@ Research software, not a medical device.</p>
 
 <h2>Figures</h2>
 $summary
-$runs
 <p>Over the two classes background and clavicle, all pixels pooled, as MMSegmentation counts: $two_class.</p>
 <div class="plots">$plots</div>
+$runs
 
 <h2>Best, median and worst</h2>
 <ul class="legend">
