@@ -97,3 +97,34 @@ def two_folds(tmp_path_factory):
             },
         )
     return data_dir
+
+
+@pytest.fixture(scope="session")
+def write_jsrt():
+    """A function that writes one radiograph and its masks as the JSRT and SCR data bases have them.
+
+    Its arguments are the folder, a name, `fold1` or `fold2`, stored values uint16 `[2048, 2048]` (None: zeros), and
+    masks uint8 `[H, W]` of 0 and 255, (right, left) (None: files that look like GIFs, but hold no pixels).
+    """
+    return _write_jsrt
+
+
+def _write_jsrt(folder, name, fold, stored=None, masks=None):
+    image_path = folder / f"JSRT/All247images/{name}.IMG"
+    mask_paths = [folder / f"SCR/{fold}/masks/{side} clavicle/{name}.gif" for side in ("right", "left")]
+    for path in (image_path, *mask_paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with image_path.open("wb") as file:
+        # Zeros need no room on the disk.
+        file.truncate(2048 * 2048 * 2)
+        file.write(b"" if stored is None else stored.astype(">u2").tobytes())
+    for path, mask in zip(mask_paths, masks or (None, None)):
+        path.write_bytes(b"GIF89a" if mask is None else _gif(mask))
+
+
+def _gif(mask):
+    import cv2
+
+    # Grey images, and dithering, are what OpenCV 5.0 cannot write.
+    colour = cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR)
+    return cv2.imencode(".gif", colour, [cv2.IMWRITE_GIF_QUALITY, 8])[1].tobytes()

@@ -1,0 +1,272 @@
+"""Radiographs and masks in the form of the JSRT and SCR data bases, written here, are read as those define them."""
+
+import struct
+
+import cv2
+import numpy as np
+import pytest
+
+from crass_tf.files import InputError
+from crass_tf.sources import open_jsrt
+from crass_tf.sources.jsrt import BYTES, read_img, repeat_pixels
+
+
+@pytest.fixture
+def folder(tmp_path, write_jsrt):
+    """Two radiographs in fold1, one in fold2; all zeros, masks without pixels: enough for whatever is not decoded."""
+    for name, fold in (("JPCLN001", "fold1"), ("JPCNN002", "fold1"), ("JPCLN002", "fold2")):
+        write_jsrt(tmp_path, name, fold)
+    return tmp_path
+
+
+def ids(examples):
+    return [example.image_id for example in examples]
+
+
+def img(folder, name="JPCLN001"):
+    return folder / f"JSRT/All247images/{name}.IMG"
+
+
+def gif(folder, name="JPCLN001", fold="fold1", side="left"):
+    return folder / f"SCR/{fold}/masks/{side} clavicle/{name}.gif"
+
+
+def move(path, to):
+    to.parent.mkdir(parents=True, exist_ok=True)
+    return path.rename(to)
+
+
+def found(folder, kind):
+    return [(finding.text, finding.stops) for finding in open_jsrt(folder).findings if finding.kind == kind]
+
+
+class TestListed:
+    def test_recommended_layout(self, folder):
+        source = open_jsrt(folder).checked()
+        assert {fold: ids(examples) for fold, examples in source.splits.items()} == {
+            "fold1": ["JPCLN001", "JPCNN002"],
+            "fold2": ["JPCLN002"],
+        }
+        # The patient's right first.
+        assert source.labelled[0].mask_paths == (gif(folder, side="right"), gif(folder, side="left"))
+        assert source.unlabelled == []
+        assert source.spacing.resolve(None) == ((0.175, 0.175), "the JSRT data base's documented value")
+        assert source.remarks == [f"{folder}: found 3 radiographs with masks; JSRT/SCR as published has 247"]
+
+    def test_any_nesting_and_case(self, folder):
+        move(img(folder), folder / "jpcln001.img")
+        move(img(folder, "JPCNN002"), folder / "a/b/JPCNN002.Img")
+        for side in ("left", "right"):
+            move(gif(folder, side=side), folder / f"scratch/Fold1/Masks/{side.title()} Clavicle/JPCLN001.GIF")
+        source = open_jsrt(folder).checked()
+        assert ids(source.splits["fold1"]) == ["JPCNN002", "jpcln001"]
+        assert len(source.labelled) == 3
+
+    def test_what_is_of_no_concern(self, folder):
+        for name in ("heart/JPCLN001.gif", "left lung/JPCLN001.gif", "left clavicle/._JPCLN001.gif"):
+            path = folder / "SCR/fold1/masks" / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"")
+        (folder / "JSRT/All247images/._JPCLN001.IMG").write_bytes(b"")
+        (folder / "CRASS12/image").mkdir(parents=True)
+        assert len(open_jsrt(folder).checked().labelled) == 3
+
+    def test_links_to_folders(self, folder, tmp_path_factory):
+        other = tmp_path_factory.mktemp("other")
+        for name in ("JSRT", "SCR"):
+            (other / name).symlink_to(folder / name)
+        # A link back to where the search came from: each folder counts once.
+        (folder / "JSRT/back").symlink_to(other)
+        assert len(open_jsrt(other).checked().labelled) == 3
+
+    def test_one_fold(self, folder):
+        for name in ("JPCLN001", "JPCNN002"):
+            for path in (img(folder, name), gif(folder, name), gif(folder, name, side="right")):
+                path.unlink()
+        assert {fold: ids(examples) for fold, examples in open_jsrt(folder).checked().splits.items()} == {
+            "fold2": ["JPCLN002"]
+        }
+
+    def test_no_radiograph_is_decoded_before_it_is_built(self, folder):
+        source = open_jsrt(folder)
+        assert (source.grey_scale().offset, source.grey_scale().bits) == (0, 12)
+        before = source.fingerprint(source.spacing)
+        gif(folder).write_bytes(b"other")
+        assert open_jsrt(folder).fingerprint(source.spacing) != before
+
+
+class TestFindings:
+    def test_mask_without_image(self, folder):
+        img(folder).unlink()
+        path = gif(folder, side="right")
+        with pytest.raises(InputError, match=f"{path}: found a mask of no radiograph, expected an .IMG of that name"):
+            open_jsrt(folder).checked()
+        img(folder, "JPCNN002").unlink()
+        ((text, _),) = found(folder, "mask without image")
+        assert text.endswith(f"in {folder} (and 1 more, see {gif(folder, 'JPCNN002', side='right')})")
+
+    @pytest.mark.parametrize("side, other", [("left", "right"), ("right", "left")])
+    def test_one_side(self, folder, side, other):
+        gif(folder, side=side).unlink()
+        missing, there = gif(folder, side=side), gif(folder, side=other)
+        with pytest.raises(InputError, match=f"^{missing}: file not found, expected because {there} is there$"):
+            open_jsrt(folder).checked()
+
+    def test_in_both_folds(self, folder, write_jsrt):
+        write_jsrt(folder, "JPCLN001", "fold2")
+        path = gif(folder, fold="fold2", side="right")
+        with pytest.raises(InputError, match=f"^{path}: found a mask of a radiograph that fold1 has too, expected"):
+            open_jsrt(folder).checked()
+        assert ids(open_jsrt(folder).labelled) == ["JPCNN002", "JPCLN002"]
+
+    def test_in_another_fold(self, folder):
+        for side in ("left", "right"):
+            move(gif(folder, side=side), gif(folder, fold="fold3", side=side))
+        path = gif(folder, fold="fold3")
+        with pytest.raises(InputError, match=f"^{path}: found a mask outside fold1/masks and fold2/masks, expected"):
+            open_jsrt(folder).checked()
+
+    def test_further_masks_beside_the_folds(self, folder):
+        """A second observer's, say: nothing is lost without them."""
+        path = folder / "SCR/observer2/left clavicle/JPCLN001.gif"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"GIF89a")
+        assert found(folder, "in no fold") == [
+            (f"{path}: found a mask outside fold1/masks and fold2/masks; left out", False)
+        ]
+        assert len(open_jsrt(folder).checked().labelled) == 3
+
+    def test_image_without_masks(self, folder):
+        for side in ("left", "right"):
+            gif(folder, "JPCLN002", "fold2", side).unlink()
+        source = open_jsrt(folder).checked()
+        assert f"{folder}: 1 radiograph is without masks; left out: JPCLN002" in source.remarks
+        assert ids(source.examples) == ["JPCLN001", "JPCNN002"]
+
+    def test_two_files_of_one_name(self, folder):
+        second = folder / "JSRT/Nodule154images/jpcln001.IMG"
+        second.parent.mkdir()
+        second.symlink_to(img(folder))
+        with pytest.raises(InputError, match=f"{second}: found {img(folder)} too, expected one file a name"):
+            open_jsrt(folder).checked()
+
+    def test_number_of_bytes(self, folder):
+        with img(folder).open("r+b") as file:
+            file.truncate(BYTES - 2)
+        text = f"{img(folder)}: found 8388606 bytes, expected 8388608: 2048 x 2048 pixels of 16 bits"
+        assert found(folder, "unreadable") == [(text, True)]
+        with pytest.raises(InputError, match=text):
+            read_img(img(folder))
+
+    @pytest.mark.parametrize(
+        "remove, expected",
+        [
+            ("JSRT", r"found no \*.IMG, expected \*.IMG of the JSRT data base and \{fold1,fold2\}/masks/\{right clavi"),
+            ("SCR", r"found no masks of clavicles, expected \*.IMG of the JSRT data base"),
+            ("", "folder not found, expected a folder with"),
+        ],
+    )
+    def test_nothing_there(self, folder, tmp_path_factory, remove, expected):
+        if remove:
+            (folder / remove).rename(tmp_path_factory.mktemp("away") / remove)
+        with pytest.raises(InputError, match=expected) as caught:
+            open_jsrt(folder if remove else folder / "nowhere")
+        assert "\n" not in str(caught.value)
+
+
+class TestPixels:
+    def test_grey_values_are_inverted(self, tmp_path):
+        stored = np.zeros((2048, 2048), np.uint16)
+        stored[0, :4] = 1, 256, 2048, 4095
+        path = tmp_path / "JPCLN001.IMG"
+        path.write_bytes(stored.astype(">u2").tobytes())
+        assert path.read_bytes()[:8] == b"\x00\x01\x01\x00\x08\x00\x0f\xff"
+        pixels, spacing_mm = read_img(path)
+        assert pixels.dtype == np.uint16 and pixels.shape == (2048, 2048) and spacing_mm is None
+        np.testing.assert_array_equal(pixels[0, :5], [4094, 3839, 2047, 0, 4095])
+
+    def test_more_than_12_bits(self, tmp_path):
+        stored = np.full((2048, 2048), 4095, ">u2")
+        stored[7, 7] = 4096
+        path = tmp_path / "JPCLN001.IMG"
+        path.write_bytes(stored.tobytes())
+        with pytest.raises(InputError, match="JPCLN001.IMG: found the value 4096, expected at most 4095"):
+            read_img(path)
+
+    def test_masks_of_half_the_size_are_doubled(self, tmp_path, write_jsrt):
+        right, left = np.zeros((2, 1024, 1024), np.uint8)
+        right[100:130, 200:400:2] = 255
+        left[100:130, 600:801] = 255
+        write_jsrt(tmp_path, "JPCLN001", "fold1", masks=(right, left))
+        source = open_jsrt(tmp_path).checked()
+        pixels, _, masks, values = source.read(source.labelled[0])
+        assert (pixels == 4095).all() and values == [0, 255]
+        for mask, expected in zip(masks, (right, left)):
+            assert mask.dtype == np.uint8
+            # Each pixel of the file is a block of 2 x 2.
+            np.testing.assert_array_equal(mask, np.kron(expected // 255, np.ones((2, 2), np.uint8)))
+
+    @pytest.mark.parametrize("side", [2048, 512, 1])
+    def test_other_whole_parts(self, side):
+        mask = np.zeros((side, side), np.uint8)
+        mask[side // 4 :, side // 2] = 1
+        repeated = repeat_pixels("a.gif", mask, (2048, 2048))
+        np.testing.assert_array_equal(repeated, np.kron(mask, np.ones((2048 // side, 2048 // side), np.uint8)))
+
+    @pytest.mark.parametrize("size", [(1000, 1024), (1024, 2048), (1024, 1023), (4096, 4096)])
+    def test_any_other_size(self, size):
+        with pytest.raises(InputError, match=f"a.gif: found a mask of {size[0]} x {size[1]} pixels"):
+            repeat_pixels("a.gif", np.zeros(size, np.uint8), (2048, 2048))
+
+    def test_mask_of_another_size(self, tmp_path, write_jsrt):
+        masks = np.zeros((1024, 1024), np.uint8), np.zeros((1024, 1000), np.uint8)
+        write_jsrt(tmp_path, "JPCLN001", "fold1", masks=masks)
+        source = open_jsrt(tmp_path)
+        expected = (
+            r"left clavicle/JPCLN001.gif: found a mask of 1024 x 1000 pixels \(rows x columns\), "
+            "expected its radiograph's 2048 x 2048 or that divided by a whole number"
+        )
+        with pytest.raises(InputError, match=expected):
+            source.read(source.labelled[0])
+
+    def test_truncated_mask(self, tmp_path, write_jsrt):
+        mask = np.zeros((1024, 1024), np.uint8)
+        write_jsrt(tmp_path, "JPCLN001", "fold1", masks=(mask, mask))
+        path = gif(tmp_path)
+        path.write_bytes(path.read_bytes()[:-20])
+        source = open_jsrt(tmp_path)
+        with pytest.raises(InputError, match=f"{path}: the image cannot be decoded"):
+            source.read(source.labelled[0])
+
+    def test_mask_with_a_palette_of_256_greys(self, tmp_path, write_jsrt):
+        """As the SCR data base has them; OpenCV writes smaller palettes."""
+        mask = np.zeros((1024, 1024), np.uint8)
+        mask[300:340, 500:900] = 255
+        write_jsrt(tmp_path, "JPCLN001", "fold1", masks=(mask, mask))
+        gif(tmp_path).write_bytes(grey_gif(mask))
+        source = open_jsrt(tmp_path)
+        *_, masks, values = source.read(source.labelled[0])
+        np.testing.assert_array_equal(masks[0], masks[1])
+        assert values == [0, 255]
+
+
+def grey_gif(pixels):
+    """Returns `[H, W]` as a GIF file whose palette is all 256 greys; uncompressed, with codes of 9 bits."""
+    height, width = pixels.shape
+    header = b"GIF87a" + struct.pack("<HHBBB", width, height, 0xF7, 0, 0)
+    palette = np.repeat(np.arange(256, dtype=np.uint8), 3).tobytes()
+    clear, end = 256, 257
+    # Cleared before the decoder's table needs a tenth bit.
+    rows = np.pad(pixels.reshape(-1, 128).astype(np.uint16), ((0, 0), (1, 0)), constant_values=clear)
+    codes = np.append(rows, [end])
+    data = np.packbits(codes[:, None] >> np.arange(9) & 1, bitorder="little").tobytes()
+    blocks = b"".join(bytes([len(data[i : i + 255])]) + data[i : i + 255] for i in range(0, len(data), 255))
+    return header + palette + b"," + struct.pack("<HHHHBB", 0, 0, width, height, 0, 8) + blocks + b"\0;"
+
+
+def test_gifs_written_here_are_what_they_say(tmp_path, write_jsrt):
+    """OpenCV picks a palette of its own when it writes a GIF: 0 and 255 must be in it."""
+    mask = (np.arange(1024 * 1024).reshape(1024, 1024) % 7 > 3).astype(np.uint8) * 255
+    write_jsrt(tmp_path, "JPCLN001", "fold1", masks=(mask, mask))
+    decoded = cv2.imread(str(gif(tmp_path)), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(decoded[:, :, :3], np.repeat(mask[:, :, None], 3, axis=2))
