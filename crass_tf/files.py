@@ -50,11 +50,15 @@ def read_text(path):
     """Returns the UTF-8 text of a file, without a byte order mark; InputError where it cannot be read as such."""
     path = pathlib.Path(path)
     try:
-        return path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{path}: found bytes that are no UTF-8 text, expected text; save it as UTF-8") from None
+        text = "\0"
     except OSError as error:
         raise InputError(f"{path}: cannot be opened ({error.strerror}), expected a text file") from None
+    # UTF-16 of English letters, without its mark, is UTF-8 with zeros in between.
+    if "\0" in text:
+        raise InputError(f"{path}: found bytes that are no UTF-8 text, expected text; save it as UTF-8")
+    return text
 
 
 def write_text(path, text):

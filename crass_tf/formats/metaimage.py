@@ -5,6 +5,8 @@ The header is read here first: what SimpleITK would only call unreadable gets a 
 
 import math
 import pathlib
+import re
+import zlib
 
 import numpy as np
 
@@ -17,6 +19,8 @@ TYPES = {"MET_UCHAR": np.uint8, "MET_CHAR": np.int8, "MET_USHORT": np.uint16, "M
 # A header's text ends long before this; in a `.mha` the pixels follow.
 MAX_HEADER = 65536
 LOCAL = "LOCAL"
+# The line after which the pixels follow in the same file.
+LOCAL_LINE = re.compile(rb"^[ \t]*ElementDataFile[ \t]*=[ \t]*LOCAL[ \t\r]*\n", re.MULTILINE)
 
 
 def is_header(path):
@@ -31,9 +35,9 @@ def read_header(path):
         InputError: where the header is no such header, promises an impossible size, or the pixels are elsewhere.
     """
     fields = _fields(path)
-    size, dtype = _size(path, fields), _dtype(path, fields)
-    _check_data_file(path, fields, size[0] * size[1] * np.dtype(dtype).itemsize)
-    return Header(size, dtype)
+    header = Header(_size(path, fields), _dtype(path, fields))
+    _check_data_file(path, fields, _byte_count(header))
+    return header
 
 
 def read(path):
@@ -41,7 +45,8 @@ def read(path):
 
     A spacing of 1 x 1 mm is what writers fill in when they know nothing, and taken as no measurement.
     """
-    size = read_header(path).size
+    header, fields = read_header(path), _fields(path)
+    _check_compressed(path, fields, _byte_count(header))
     try:
         import SimpleITK as sitk
     except ImportError:
@@ -52,7 +57,7 @@ def read(path):
             pixels = sitk.GetArrayFromImage(sitk.ReadImage(str(path), imageIO="MetaImageIO"))
     except RuntimeError:
         raise InputError(f"{path}: the MetaImage file cannot be decoded; copy it and its raw file again") from None
-    return pixels.reshape(size), _spacing(path, _fields(path))
+    return pixels.reshape(header.size), _spacing(path, fields)
 
 
 def data_files(path):
@@ -80,8 +85,8 @@ def _size(path, fields):
     numbers = _numbers(path, fields, "DimSize", int)
     if len(numbers) not in (2, 3) or numbers[2:] not in ([], [1]) or min(numbers) < 1:
         raise InputError(f"{path}: found DimSize = {fields['DimSize']}, expected one image, WIDTH HEIGHT")
-    if int(fields.get("ElementNumberOfChannels", "1")) != 1:
-        raise InputError(f"{path}: found {fields['ElementNumberOfChannels']} channels, expected grey values")
+    if fields.get("ElementNumberOfChannels", "1") != "1":
+        raise InputError(f"{path}: found {fields['ElementNumberOfChannels']} channels, expected 1, grey values")
     width, height = numbers[:2]
     check_size(path, width, height)
     return height, width
@@ -99,16 +104,48 @@ def _check_data_file(path, fields, expected):
     name = fields["ElementDataFile"]
     if name == LOCAL:
         return
-    if not name or pathlib.PurePath(name).name != name or "\\" in name:
-        raise InputError(f"{path}: found ElementDataFile = {name}, expected the name of one file beside it")
+    if name in ("", "..") or pathlib.PurePath(name).name != name or "\\" in name or "\0" in name:
+        raise InputError(f"{path}: found ElementDataFile = {name!r}, expected the name of one file beside it")
     data_file = pathlib.Path(path).with_name(name)
-    try:
-        found = data_file.stat().st_size
-    except OSError:
-        raise InputError(f"{data_file}: file not found, expected because {pathlib.Path(path).name} names it") from None
-    compressed = fields.get("CompressedData", "False").lower() == "true"
-    if not compressed and fields.get("HeaderSize", "0") == "0" and found != expected:
+    if not data_file.is_file():
+        raise InputError(f"{data_file}: file not found, expected because {pathlib.Path(path).name} names it")
+    found = data_file.stat().st_size
+    if not _is_compressed(fields) and fields.get("HeaderSize", "0") == "0" and found != expected:
         raise InputError(f"{data_file}: found {found} bytes, expected the {expected} that {path} promises")
+
+
+def _check_compressed(path, fields, expected):
+    """Raises InputError unless compressed pixels unpack, by their checksum, to as many bytes as the header promises.
+
+    ITK takes what it can unpack and fills the rest with whatever there is in memory.
+    """
+    if not _is_compressed(fields):
+        return
+    *_, data_file = data_files(path)
+    data = read_bytes(data_file)
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS + 32)
+    try:
+        found = len(unpacker.decompress(data[_data_start(data, fields) :], expected + 1))
+    except zlib.error:
+        found = None
+    if found != expected or not unpacker.eof:
+        promised = f"the {expected} bytes that {path} promises"
+        raise InputError(f"{data_file}: the compressed pixels do not unpack to {promised}; copy the file again")
+
+
+def _data_start(data, fields):
+    """Returns where the pixels begin in the content of the file that holds them."""
+    line = LOCAL_LINE.search(data) if fields["ElementDataFile"] == LOCAL else None
+    return line.end() if line else 0
+
+
+def _is_compressed(fields):
+    return fields.get("CompressedData", "False").lower() == "true"
+
+
+def _byte_count(header):
+    height, width = header.size
+    return height * width * np.dtype(header.dtype).itemsize
 
 
 def _spacing(path, fields):

@@ -70,9 +70,9 @@ class Listing:
             return SpacingRule(fallback_mm=DOCUMENTED_SPACING_MM, fallback_source=source)
         return SpacingRule()
 
-    def note(self, kind, text, stops=True):
+    def note(self, kind, text, stops=True, image_ids=()):
         """Adds a finding."""
-        self.findings.append(Finding(kind, text, stops))
+        self.findings.append(Finding(kind, text, stops, tuple(image_ids)))
 
     def _derived(self):
         """Returns the names of the one published split, which was drawn from all radiographs with masks."""
@@ -97,6 +97,7 @@ class Listing:
                 "in both splits",
                 f"{validation_file}: found {both[0]}{more}, which {train_file} has too, "
                 "expected each radiograph in one of them",
+                image_ids=both,
             )
         return names
 
@@ -109,15 +110,20 @@ class Listing:
         neither = f"in neither {' nor '.join(SPLIT_FILES.values())}"
         self._note_names("in no split", labelled - named, f"left out, {neither}")
         bare = "without a mask; they become the config unlabelled"
-        self._note_names("no mask", set(self.images) - set(self.masks) - named, bare)
+        without = set(self.images) - set(self.masks) - named
+        # Only the first folder is meant to have masks.
+        masked = {name for name in without if self.images[name].parent == self.image_folders[0]}
+        self._note_names("no mask", masked, bare)
+        self._note_names("unlabelled", without - masked, bare)
         for name in sorted(set(self.masks) - set(self.images) - named):
-            self.note("mask without image", f"{self.masks[name][0]}: found a mask of no radiograph; left out", False)
+            text = f"{self.masks[name][0]}: found a mask of no radiograph; left out"
+            self.note("mask without image", text, False, [name])
 
     def _note_names(self, kind, names, text):
         if names:
             shown = ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
             are = "radiographs are" if len(names) > 1 else "radiograph is"
-            self.note(kind, f"{self.folder}: {len(names)} {are} {text}: {shown}", False)
+            self.note(kind, f"{self.folder}: {len(names)} {are} {text}: {shown}", False, sorted(names))
 
     def _example(self, name, split, origin):
         """Returns the example of that name; None, and a finding, where a file is missing."""
@@ -127,7 +133,8 @@ class Listing:
         ):
             if name not in files:
                 path = folder / (name + self.suffix)
-                self.note(kind, f"{path}: file not found, expected because {SPLIT_FILES[split]} names {name}")
+                text = f"{path}: file not found, expected because {SPLIT_FILES[split]} names {name}"
+                self.note(kind, text, image_ids=[name])
                 return None
         return Example(name, self.images[name], self.masks[name])
 
@@ -138,9 +145,10 @@ class Listing:
             for path in example.mask_paths:
                 mask = read_header(path)
                 if mask.size != header.size:
-                    self.note("size mismatch", size_mismatch(path, mask.size, header.size))
+                    text = size_mismatch(path, mask.size, header.size)
+                    self.note("size mismatch", text, image_ids=[example.image_id])
         except InputError as error:
-            self.note("unreadable", str(error))
+            self.note("unreadable", str(error), image_ids=[example.image_id])
             return None
         return header
 
@@ -148,11 +156,27 @@ class Listing:
 def files_by_name(folder, suffixes, note):
     """Returns `{stem: path}` of the files in `folder` with one of the lower-case `suffixes`; notes second ones."""
     files = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in suffixes or not path.is_file():
-            continue
+    for path in image_files(folder.iterdir, suffixes):
         if path.stem in files:
             note("two files", f"{path}: found {files[path.stem].name} beside it, expected one file a name")
         else:
             files[path.stem] = path
     return files
+
+
+def image_files(list_paths, suffixes):
+    """Returns those of `list_paths()`, sorted, that are files with one of the lower-case `suffixes`.
+
+    Hidden files are none: macOS puts a `._NAME.PNG` of its own beside each file on a disk that it does not know well.
+
+    Raises:
+        InputError: where the folder cannot be read.
+    """
+    try:
+        return [
+            path
+            for path in sorted(list_paths())
+            if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
+        ]
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be opened ({error.strerror})") from None

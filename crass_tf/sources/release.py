@@ -4,7 +4,7 @@ import collections
 import re
 
 from crass_tf.formats.metaimage import SUFFIXES
-from crass_tf.sources.listing import Listing, files_by_name
+from crass_tf.sources.listing import Listing, files_by_name, image_files
 
 IMAGE_FOLDERS = ("data_train", "data_test")
 MASK_FOLDER = "mask_mhd"
@@ -35,10 +35,9 @@ def list_release(folder):
 def _masks(listing):
     """Returns `{name: (path, ...)}`: one file for both clavicles, or the right one's and the left one's."""
     found = collections.defaultdict(lambda: collections.defaultdict(list))
-    for path in sorted(listing.mask_folder.rglob("*")):
-        if path.suffix.lower() in SUFFIXES and path.is_file():
-            name, side = _name_and_side(path, listing)
-            found[name][side].append(path)
+    for path in image_files(lambda: listing.mask_folder.rglob("*"), SUFFIXES):
+        name, side = _name_and_side(path, listing)
+        found[name][side].append(path)
     return {name: paths for name, sides in found.items() if (paths := _pair(listing, name, sides))}
 
 
