@@ -13,7 +13,7 @@ try:
 except ImportError:  # Windows: two builds at once are not kept apart there.
     fcntl = None
 
-SOURCES = {"crass12": sources.open_crass12}
+SOURCES = {"crass12": sources.open_crass12, "jsrt_clavicles": sources.open_jsrt}
 # How TFDS begins the names of what it has not finished.
 UNFINISHED = "incomplete."
 
