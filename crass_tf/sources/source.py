@@ -26,11 +26,13 @@ class Finding:
         kind: one word or two for tables and programs, such as `missing mask`.
         text: one line that names the file, what was found and what was expected.
         stops: whether the folder cannot be built because of it.
+        image_ids: the names of the radiographs that are concerned, where the text is about some of many.
     """
 
     kind: str
     text: str
     stops: bool = True
+    image_ids: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
