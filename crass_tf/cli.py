@@ -53,6 +53,13 @@ def build(config, **options):
     build(configs=config, **options)
 
 
+def check(folder, out, dataset):
+    """What is in a data set's folder, and what is wrong with it."""
+    from crass_tf.check import check
+
+    return check(folder, out, dataset)
+
+
 def train(data_dir, out, **options):
     """A training run."""
     from crass_tf.training.running import train
@@ -147,7 +154,7 @@ def _parser():
     parser = _Parser("crass-tf", description=f"Clavicle segmentation in chest radiographs. {NOTICE}")
     parser.add_argument("--version", action="version", version=f"crass-tf {crass_tf.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    for add in (_add_demo, _add_phantom, _add_build, _add_train, _add_evaluate, _add_export, _add_predict):
+    for add in (_add_demo, _add_phantom, _add_check, _add_build, _add_train, _add_evaluate, _add_export, _add_predict):
         add(commands)
     return parser
 
@@ -179,6 +186,17 @@ def _add_phantom(commands):
         "--size", type=int, default=DEFAULT_SIZE, metavar="PIXELS", help="height and width (default: %(default)s)"
     )
     command.add_argument("--workers", type=int, help="processes (default: one for each core)")
+
+
+def _add_check(commands):
+    text = (
+        "reads a data set's folder, prints a table of what is in it and flags what a curator would object to; "
+        "exit code 0: nothing stops or spoils a build, 1: something is flagged that does, 2: no such folder"
+    )
+    command = _add(commands, check, text, False)
+    command.add_argument("folder", metavar="FOLDER", help="what build takes as --manual-dir")
+    command.add_argument("--out", metavar="DIR", help="gets check.html, check.json and the page's pictures")
+    _add_dataset(command, "crass12")
 
 
 def _add_build(commands):

@@ -1,0 +1,71 @@
+"""Radiographs and masks that are there more than once: the same pixels, or nearly the same radiograph."""
+
+import collections
+import itertools
+
+from crass_tf.check.flags import SPOILS, Flag
+from crass_tf.check.similarity import near_pairs
+
+ACROSS = " across splits"
+
+
+def duplicate_flags(looks):
+    """Returns the flags of radiographs and masks that are there twice.
+
+    Args:
+        looks: all `Look`s. Constant radiographs are left out: they are flagged, and all alike.
+    """
+    looks = [look for look in looks if look.grey is not None and len(set(look.grey.range.tolist())) > 1]
+    groups = _groups(looks, lambda look: look.grey.digest)
+    exact = [_flag("duplicate", group, "the same pixels") for group in groups if len(group) > 1]
+    return exact + _near_flags(groups) + _mask_flags([group[0] for group in groups])
+
+
+def _near_flags(groups):
+    """Returns the flags of nearly the same radiographs; of exact duplicates only the first is compared."""
+    flags = []
+    for pair in near_pairs([group[0].grey.thumbnail for group in groups]):
+        first, second = groups[pair.first], groups[pair.second]
+        how = "mirrored, " if pair.mirrored else ""
+        found = f"nearly the same radiograph ({how}correlation in detail {pair.correlation:.2f})"
+        flags.append(_flag("near-duplicate", [first[0], second[0]], found, _splits(first), _splits(second)))
+    return flags
+
+
+def _mask_flags(looks):
+    drawn = [look for look in looks if look.mask is not None and look.mask.pixels]
+    groups = _groups(drawn, lambda look: look.mask.digest)
+    return [
+        _flag("same mask", group, "the same mask for different radiographs", files="mask_paths")
+        for group in groups
+        if len(group) > 1
+    ]
+
+
+def _flag(kind, looks, found, *splits, files="image_path"):
+    """Returns the flag of looks that share something; `splits` are theirs, unless more than they have."""
+    splits = splits or [_splits([look]) for look in looks]
+    across = any(a != b for one, other in itertools.combinations(splits, 2) for a in one for b in other)
+    paths = tuple(str(path) for look in looks for path in _paths(getattr(look, files)))
+    where = "; ".join(f"{look.image_id} {_where(look)}" for look in looks)
+    text = f"{' and '.join(paths)}: found {found} ({where}), expected each once"
+    return Flag(kind + (ACROSS if across else ""), SPOILS, text, tuple(look.image_id for look in looks), paths)
+
+
+def _groups(looks, key):
+    groups = collections.defaultdict(list)
+    for look in looks:
+        groups[key(look)].append(look)
+    return list(groups.values())
+
+
+def _splits(looks):
+    return {split for look in looks for split in look.splits}
+
+
+def _where(look):
+    return f"in {' and '.join(look.splits)}" if look.splits else "in no split"
+
+
+def _paths(value):
+    return value if isinstance(value, tuple) else (value,)
