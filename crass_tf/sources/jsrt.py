@@ -118,7 +118,7 @@ class JsrtListing:
         """Adds a radiograph, after comparing its number of bytes."""
         self._add(self.images, path.stem.lower(), path)
         if (found := path.stat().st_size) != BYTES:
-            self.note("unreadable", _wrong_length(path, found))
+            self.note("unreadable", _wrong_length(path, found), image_ids=[path.stem])
 
     def add_mask(self, path):
         """Adds the mask of a clavicle to its fold, which its folders name."""
@@ -155,20 +155,20 @@ class JsrtListing:
         lost = [path for path in self.elsewhere if path.stem.lower() not in masks]
         text = f"found a mask outside {' and '.join(f'{fold}/{MASKS}' for fold in FOLDS)}"
         self._note_paths("in no fold", lost, f"{text}, expected each in one of them")
-        self._note_paths("in no fold", sorted({*self.elsewhere} - {*lost}), f"{text}; left out", False)
+        self._note_paths("further masks", sorted({*self.elsewhere} - {*lost}), f"{text}; left out", False)
         self._note_bare(sorted(self.images[name].stem for name in self.images.keys() - masks.keys()))
         count = sum(len(examples) for examples in splits.values())
         if count != RADIOGRAPH_COUNT:
             text = f"found {count} radiographs with masks; JSRT/SCR as published has {RADIOGRAPH_COUNT}"
             self.note("count", f"{self.folder}: {text}", False)
 
-    def note(self, kind, text, stops=True):
+    def note(self, kind, text, stops=True, image_ids=()):
         """Adds a finding."""
-        self.findings.append(Finding(kind, text, stops))
+        self.findings.append(Finding(kind, text, stops, tuple(image_ids)))
 
     def _add(self, files, key, path):
         if key in files:
-            self.note("two files", f"{path}: found {files[key]} too, expected one file a name")
+            self.note("two files", f"{path}: found {files[key]} too, expected one file a name", image_ids=[path.stem])
         files.setdefault(key, path)
 
     def _has_sides(self, found):
@@ -176,7 +176,8 @@ class JsrtListing:
             if side not in found:
                 other = _a_mask(found)
                 path = other.parent.with_name(f"{side} clavicle") / other.name
-                self.note("missing mask", f"{path}: file not found, expected because {other} is there")
+                text = f"{path}: file not found, expected because {other} is there"
+                self.note("missing mask", text, image_ids=[path.stem])
         return len(found) == len(SIDES)
 
     def _example(self, name, found):
@@ -186,13 +187,13 @@ class JsrtListing:
     def _note_paths(self, kind, paths, text, stops=True):
         if paths:
             more = f" (and {len(paths) - 1} more, see {', '.join(map(str, paths[1:4]))})" if len(paths) > 1 else ""
-            self.note(kind, f"{paths[0]}: {text}{more}", stops)
+            self.note(kind, f"{paths[0]}: {text}{more}", stops, dict.fromkeys(path.stem for path in paths))
 
     def _note_bare(self, names):
         if names:
             shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
             are = "radiographs are" if len(names) > 1 else "radiograph is"
-            self.note("no mask", f"{self.folder}: {len(names)} {are} without masks; left out: {shown}", False)
+            self.note("no mask", f"{self.folder}: {len(names)} {are} without masks; left out: {shown}", False, names)
 
 
 def _list_files(folder):

@@ -104,6 +104,7 @@ class TestFindings:
         img(folder, "JPCNN002").unlink()
         ((text, _),) = found(folder, "mask without image")
         assert text.endswith(f"in {folder} (and 1 more, see {gif(folder, 'JPCNN002', side='right')})")
+        assert open_jsrt(folder).findings[0].image_ids == ("JPCLN001", "JPCNN002")
 
     @pytest.mark.parametrize("side, other", [("left", "right"), ("right", "left")])
     def test_one_side(self, folder, side, other):
@@ -131,7 +132,7 @@ class TestFindings:
         path = folder / "SCR/observer2/left clavicle/JPCLN001.gif"
         path.parent.mkdir(parents=True)
         path.write_bytes(b"GIF89a")
-        assert found(folder, "in no fold") == [
+        assert found(folder, "further masks") == [
             (f"{path}: found a mask outside fold1/masks and fold2/masks; left out", False)
         ]
         assert len(open_jsrt(folder).checked().labelled) == 3
