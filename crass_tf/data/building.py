@@ -1,7 +1,9 @@
 """Building data sets for TensorFlow Datasets from the folders that their authors publish."""
 
 import contextlib
+import io
 import os
+import pathlib
 import shutil
 
 from crass_tf import sources
@@ -68,7 +70,7 @@ def _builder_maker(dataset, data_dir, spacing_mm):
 
     builder = tfds.builder_cls(dataset)
 
-    def make_builder(name):
+    def make_builder(name, data_dir=data_dir):
         if builder.get_builder_config(name) is None:
             known = ", ".join(builder.builder_configs)
             raise InputError(f"config {name}: not known, expected one of {known} or another HEIGHTxWIDTH")
@@ -80,15 +82,21 @@ def _builder_maker(dataset, data_dir, spacing_mm):
 def _prepare(make_builder, name, manual_dir, fingerprint, overwrite):
     """Returns the builder of a config, prepared now or before, and prints a line on it."""
     builder = make_builder(name)
-    path = builder.data_path
+    path = pathlib.Path(builder.data_path)
     with _alone_in(path.parent):
         _remove_unfinished(path)
         if path.exists() and not overwrite:
             _print_kept(builder, fingerprint)
             return builder
-        with _set_aside(path):
-            builder = make_builder(name)
-            _download_and_prepare(builder, manual_dir)
+        # TFDS writes into a data dir of its own there: what it leaves beside the data set is gone with it.
+        data_dir = path.parent / f"{UNFINISHED}new_{path.name}"
+        try:
+            unfinished = make_builder(name, data_dir)
+            _download_and_prepare(unfinished, manual_dir)
+            _move_into_place(pathlib.Path(unfinished.data_path), path)
+        finally:
+            shutil.rmtree(data_dir, ignore_errors=True)
+    builder = make_builder(name)
     print(builder.summary())
     return builder
 
@@ -98,7 +106,9 @@ def _download_and_prepare(builder, manual_dir):
     import tensorflow_datasets as tfds
 
     try:
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
+        # What TFDS prints names a folder that will be moved.
+        with contextlib.redirect_stdout(io.StringIO()):
+            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
     except Exception as error:
         mistake = error
         while mistake is not None and not isinstance(mistake, InputError):
@@ -118,7 +128,11 @@ def _print_kept(builder, fingerprint):
 
 @contextlib.contextmanager
 def _alone_in(path):
-    """Makes the folder and holds a lock on it, which ends with the process; InputError where another build holds it."""
+    """Makes the folder and holds a lock on it, which ends with the process; InputError where another build holds it.
+
+    Where nothing came into the folders that it had to make, they are gone afterwards.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -131,6 +145,9 @@ def _alone_in(path):
     except BlockingIOError:
         raise InputError(f"{path}: another process is building here; try again when it has ended") from None
     finally:
+        with contextlib.suppress(OSError):
+            for folder in made:
+                folder.rmdir()
         if fcntl:
             os.close(handle)
 
@@ -146,18 +163,16 @@ def _remove_unfinished(path):
         shutil.rmtree(path)
 
 
-@contextlib.contextmanager
-def _set_aside(path):
-    """Moves `path`, where it exists, out of the way; removes it on success and puts it back on any error."""
+def _move_into_place(new, path):
+    """Moves a complete data set to `path`, and removes the one that was there; a killed move is mended by the next."""
+    # `tfds.load` without our code reads in it which config a bare name means.
+    default = pathlib.Path(".config", "metadata.json")
+    (path.parents[1] / default).parent.mkdir(exist_ok=True)
+    (new.parents[1] / default).replace(path.parents[1] / default)
     aside = _aside(path)
     if path.exists():
         path.rename(aside)
-    try:
-        yield
-    except BaseException:
-        if aside.exists():
-            aside.rename(path)
-        raise
+    new.rename(path)
     if aside.exists():
         shutil.rmtree(aside)
 
