@@ -186,7 +186,7 @@ class JsrtListing:
 
     def _note_paths(self, kind, paths, text, stops=True):
         if paths:
-            more = f" (and {len(paths) - 1} more, see {', '.join(map(str, paths[1:4]))})" if len(paths) > 1 else ""
+            more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
             self.note(kind, f"{paths[0]}: {text}{more}", stops, dict.fromkeys(path.stem for path in paths))
 
     def _note_bare(self, names):
