@@ -31,6 +31,7 @@ class Segmenter:
 
     Attributes:
         path: the model's file or folder.
+        networks: its `networks.Network`s, one or two.
         image_size: `(height, width)` of the grid of the whole radiograph.
         strip_size: that of the strip's grid; None without a cascade.
 
@@ -44,7 +45,7 @@ class Segmenter:
 
     def __init__(self, path, networks):
         self.path = path
-        self._networks = networks
+        self.networks = networks
         self.image_size = networks[0].image_size
         self.strip_size = networks[1].image_size if len(networks) > 1 else None
 
@@ -70,23 +71,33 @@ class Segmenter:
             spacing_mm: `(row, column)`; where given it outranks what the radiograph says.
         """
         radiograph = _as_radiograph(radiograph, spacing_mm)
+        size = radiograph.image.shape
         logits = self.logits(model_input(radiograph.image, self.image_size)[None])[0, ..., 0]
         if self.strip_size is None:
-            return Segmentation(radiograph, logits, Letterbox.fit(radiograph.image.shape, self.image_size))
-        strip = locate_strip(logits, radiograph.image.shape, self.strip_size)
+            return Segmentation(radiograph, logits, Letterbox.fit(size, self.image_size))
+        strip = locate_strip(logits, size, self.strip_size)
         if strip is None:
             nothing = np.full(self.strip_size, OUTSIDE_LOGIT, np.float32)
-            return Segmentation(radiograph, nothing, Strip.nowhere(radiograph.image.shape, self.strip_size), logits)
-        outlined = self.strip_logits(strip_input(radiograph.image, strip)[None])[0, ..., 0]
+            return Segmentation(radiograph, nothing, Strip.nowhere(size, self.strip_size), logits)
+        outlined = self.logits(strip_input(radiograph.image, strip)[None], 1)[0, ..., 0]
         return Segmentation(radiograph, outlined, strip, logits)
 
-    def logits(self, batch):
-        """Returns the logits float32 `[B, h, w, 1]` of whole radiographs, float32 `[B, h, w, 1]` from 0 to 255."""
-        return _run(self._networks[0], batch)
+    def inputs(self, radiograph):
+        """Returns what each network takes for a radiograph, `[float32 [h, w, 1], ...]`; as many as it comes to."""
+        segmentation = self.segment(radiograph)
+        image = segmentation.radiograph.image
+        whole = [model_input(image, self.image_size)]
+        found = segmentation.located is not None and segmentation.grid.scale > 0
+        return whole + [strip_input(image, segmentation.grid)] * found
 
-    def strip_logits(self, batch):
-        """Returns the logits of strips in the same way; there is no such network without a cascade."""
-        return _run(self._networks[1], batch)
+    def logits(self, batch, network=0):
+        """Returns the logits float32 `[B, h, w, 1]` of grey values from 0 to 255, float32 `[B, h, w, 1]`.
+
+        Args:
+            batch: letterboxed radiographs; or, for network 1 of a cascade, strips.
+            network: 0, or 1 for a cascade's second network.
+        """
+        return _run(self.networks[network], batch)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,12 +1,14 @@
 """A Keras model as SavedModel and as LiteRT files. TensorFlow is imported when the first function is called."""
 
 import re
+import tempfile
 import warnings
 
 from crass_tf.export.operators import outer_scopes
+from crass_tf.export.serving import whole_cascade
 from crass_tf.files import InputError
 from crass_tf.native import quiet_native
-from crass_tf.networks import SIGNATURE
+from crass_tf.networks import CASCADE, SIGNATURE
 
 INPUT, OUTPUT = "image", "logits"
 CALIBRATION_THREADS = 2
@@ -15,15 +17,19 @@ CALIBRATION_THREADS = 2
 def write_saved_model(model, folder):
     """Writes a SavedModel whose `serving_default` maps `image` float32 `[B, h, w, 1]` to `logits` of that shape.
 
-    Plain TensorFlow loads it: nothing of Keras or of this package is needed.
+    A cascade's does all of it on `serving.SIZE`; its networks alone are the signatures `locate` and `segment`. Plain
+    TensorFlow loads it: nothing of Keras or of this package is needed.
     """
     import tensorflow as tf
 
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
-    serve = _function(model, [None, *model.input_shape[1:]])
+    networks = _networks(model)
+    signatures = {name: _function(network, [None, *network.input_shape[1:]]) for name, network in networks.items()}
+    if len(networks) > 1:
+        signatures[SIGNATURE] = whole_cascade(*networks.values())
     with quiet_native():
-        tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve})
+        tf.saved_model.save(module, str(folder), signatures=signatures)
 
 
 def to_float32(model):
@@ -44,7 +50,8 @@ def to_int8(float32, calibration):
 
     Args:
         float32: the bytes of `to_float32`.
-        calibration: what `crass_tf.segmenter.model_input` gives, float32 `[h, w, 1]`, of typical radiographs.
+        calibration: for each network the inputs that `Segmenter.inputs` gives, float32 `[h, w, 1]`, of typical
+            radiographs: `[[...]]`, or `[[...], [...]]` for a cascade.
     """
     from litert_quantizer import recipe
     from litert_quantizer.algorithm_manager import AlgorithmName
@@ -58,8 +65,9 @@ def to_int8(float32, calibration):
         kept = [(".*", "INPUT"), (".*", "OUTPUT"), *((f"^{re.escape(scope)}", "*") for scope in outer_scopes(float32))]
         for scope, operator in kept:
             quantizer.update_quantization_recipe(scope, operator, algorithm_key=AlgorithmName.NO_QUANTIZE)
-        inputs = [{INPUT: image[None]} for image in calibration]
-        ranges = quantizer.calibrate({SIGNATURE: inputs}, num_threads=CALIBRATION_THREADS)
+        names = (SIGNATURE,) if len(calibration) == 1 else CASCADE
+        inputs = {name: [{INPUT: image[None]} for image in images] for name, images in zip(names, calibration)}
+        ranges = quantizer.calibrate(inputs, num_threads=CALIBRATION_THREADS)
         return bytes(quantizer.quantize(ranges, enable_progress_report=False).quantized_model)
 
 
@@ -71,12 +79,24 @@ def _function(model, shape):
     return tf.function(lambda image: {OUTPUT: model(image, training=False)}, input_signature=[signature])
 
 
+def _networks(model):
+    """Returns `{signature: network}`."""
+    # Keras is heavy, too.
+    from crass_tf.model import parts
+
+    networks = parts(model)
+    return dict(zip((SIGNATURE,) if len(networks) == 1 else CASCADE, networks))
+
+
 def _convert(model, half=False):
     import tensorflow as tf
 
-    with quiet_native():
-        module = _frozen(model)
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([module.serve.get_concrete_function()], module)
+    with quiet_native(), tempfile.TemporaryDirectory() as folder:
+        module = tf.Module()
+        module.functions = {name: _frozen(network) for name, network in _networks(model).items()}
+        # Through a SavedModel: it is the one way to several signatures.
+        tf.saved_model.save(module, folder, signatures=module.functions)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(module.functions))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if half:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -96,17 +116,15 @@ def _converted(converter):
         raise InputError(f"the model cannot be converted to LiteRT's built-in operators ({reason})") from None
 
 
-def _frozen(model):
-    """Returns a `tf.Module` whose function `serve` is the model with its weights as constants and a batch of 1.
+def _frozen(network):
+    """Returns a network as a `tf.function` with its weights as constants and a batch of 1.
 
     With variables left in, LiteRT would keep them as resources, and calibration stops at reading them.
     """
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    shape = [1, *model.input_shape[1:]]
-    constant = convert_variables_to_constants_v2(_function(model, shape).get_concrete_function())
-    module = tf.Module()
+    shape = [1, *network.input_shape[1:]]
+    constant = convert_variables_to_constants_v2(_function(network, shape).get_concrete_function())
     signature = tf.TensorSpec(shape, tf.float32, name=INPUT)
-    module.serve = tf.function(lambda image: {OUTPUT: constant(image)[0]}, input_signature=[signature])
-    return module
+    return tf.function(lambda image: {OUTPUT: constant(image)[0]}, input_signature=[signature])

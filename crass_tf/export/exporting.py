@@ -11,7 +11,8 @@ from crass_tf.export.model_card import model_card
 from crass_tf.export.operators import check_contract, count_operators
 from crass_tf.export.parity import compare, latency_ms
 from crass_tf.files import InputError, write_json, write_text
-from crass_tf.segmenter import Segmenter, model_input
+from crass_tf.radiograph import Radiograph
+from crass_tf.segmenter import Segmenter
 
 FORMS = {
     "saved_model": "saved_model",
@@ -55,15 +56,14 @@ def export(
     """
     model_path, out = pathlib.Path(model_path), pathlib.Path(out)
     reference, model = _load(model_path)
-    images = [model_input(example.image, reference.image_size) for example in calibration]
+    images = _calibration(reference, calibration)
     examples = _not_empty(examples, "compare the forms on")
-    _not_empty(images, "calibrate on")
     _check_out(out)
     with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as name:
         folder = pathlib.Path(name)
         _write_forms(model, folder, images)
         parity = _measure(reference, model, folder, examples, examples_source)
-        parity["inputs"]["calibration"] = {"source": calibration_source, "n": len(images)}
+        parity["inputs"]["calibration"] = {"source": calibration_source, "n": len(images[0])}
         write_json(folder / "parity.json", parity)
         write_text(folder / "model_card.md", model_card(parity, training_data, _checksums(folder)))
         _move(folder, out)
@@ -81,6 +81,14 @@ def _load(path):
     if keras.backend.backend() != "tensorflow":
         raise InputError(f"KERAS_BACKEND: found {keras.backend.backend()}, expected tensorflow: only it can export")
     return reference, keras.saving.load_model(path, compile=False)
+
+
+def _calibration(reference, examples):
+    """Returns, for each network, what it takes for examples; those where a locator finds nothing are left out."""
+    radiographs = [Radiograph(example.image, example.spacing_mm, example.image_id) for example in examples]
+    inputs = [reference.inputs(radiograph) for radiograph in radiographs]
+    found = [each for each in inputs if len(each) == len(reference.networks)]
+    return [list(network) for network in zip(*_not_empty(found, "calibrate on"))]
 
 
 def _not_empty(items, purpose):
@@ -105,7 +113,7 @@ def _check_out(out):
 
 
 def _write_forms(model, folder, images):
-    """Writes every form; `images` float32 `[h, w, 1]` calibrate the int8 one."""
+    """Writes every form; `images` float32 `[h, w, 1]`, a list for each network, calibrate the int8 one."""
     print("export: SavedModel")
     conversion.write_saved_model(model, folder / FORMS["saved_model"])
     print("export: LiteRT float32")
@@ -113,7 +121,7 @@ def _write_forms(model, folder, images):
     _write_lite(folder / FORMS["float32"], float32)
     print("export: LiteRT float16")
     _write_lite(folder / FORMS["float16"], conversion.to_float16(model))
-    print(f"export: LiteRT int8, calibrated on {len(images)} radiographs")
+    print(f"export: LiteRT int8, calibrated on {len(images[0])} radiographs")
     _write_lite(folder / FORMS["int8"], conversion.to_int8(float32, images))
 
 
@@ -127,7 +135,9 @@ def _measure(reference, model, folder, examples, source):
     print(f"export: comparing with Keras on {source}")
     segmenters = {name: Segmenter.load(folder / file) for name, file in FORMS.items()}
     image_ids, agreement = compare(reference, segmenters, examples)
-    shape = {"image_size": list(reference.image_size), "parameters": model.count_params()}
+    sizes = [list(network.image_size) for network in reference.networks]
+    shape = {"image_size": sizes[0], "strip_size": sizes[1] if len(sizes) > 1 else None}
+    shape["parameters"] = model.count_params()
     truth = {"iou_truth": agreement["keras"]["iou_truth"]}
     forms = {name: _facts(segmenter) | agreement[name] for name, segmenter in segmenters.items()}
     for name, facts in forms.items():

@@ -1,6 +1,7 @@
 """What a `.tflite` is made of, and whether it keeps the package's contract."""
 
 import collections
+import itertools
 
 import numpy as np
 
@@ -23,7 +24,10 @@ def outer_scopes(data):
     litert-quantizer calls an operator by the names of its outputs, each with a semicolon behind it.
     """
     model, names = _read(data)
-    graph = model.subgraphs[0]
+    return [scope for graph in model.subgraphs for scope in _outer_scopes(graph, names)]
+
+
+def _outer_scopes(graph, names):
     convolutions = [i for i, op in enumerate(graph.operators) if names[op.opcodeIndex] == "CONV_2D"]
     if not convolutions:
         return []
@@ -39,7 +43,11 @@ def check_contract(name, data):
     if foreign:
         raise InputError(f"{name}: found operators {', '.join(foreign)}, expected those built into LiteRT only")
     interpreter = Interpreter(model_content=data)
-    for tensor in interpreter.get_input_details() + interpreter.get_output_details():
+    runners = [interpreter.get_signature_runner(name) for name in interpreter.get_signature_list()]
+    named = [
+        details.values() for runner in runners for details in (runner.get_input_details(), runner.get_output_details())
+    ]
+    for tensor in itertools.chain(interpreter.get_input_details(), interpreter.get_output_details(), *named):
         shape = [int(size) for size in tensor["shape_signature"]]
         if shape[0] != 1 or min(shape) < 1 or tensor["dtype"] != np.float32:
             found = f"{np.dtype(tensor['dtype']).name} {shape}"

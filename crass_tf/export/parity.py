@@ -23,22 +23,23 @@ def compare(reference, others, examples):
 
     Returns:
         `(image_ids, {name: agreement})`, with the name `keras` for the reference. An agreement holds `mask_iou`
-        (`mean` and `min` IoU with the mask by Keras), `max_logit_difference` (from Keras, on the model grid) and
+        (`mean` and `min` IoU with the mask by Keras), `max_logit_difference` (from Keras, for equal inputs) and
         `iou_truth` (mean IoU with the true masks; None without any).
     """
     image_ids, rows = [], {name: [] for name in ("keras", *others)}
     for example in examples:
         image_ids.append(example.image_id)
         radiograph = Radiograph(example.image, example.spacing_mm, example.image_id)
-        expected = reference.segment(radiograph)
-        rows["keras"].append(_row(expected, expected, example.mask))
-        for name, segmenter in others.items():
-            rows[name].append(_row(segmenter.segment(radiograph), expected, example.mask))
+        inputs, expected = reference.inputs(radiograph), reference.segment(radiograph).mask
+        for name, segmenter in {"keras": reference, **others}.items():
+            found = segmenter.segment(radiograph).mask
+            truth = None if example.mask is None else iou(example.mask, found)
+            rows[name].append((iou(expected, found), _difference(segmenter, reference, inputs), truth))
     return image_ids, {name: _agreement(values) for name, values in rows.items()}
 
 
 def latency_ms(segmenter):
-    """Returns the median time of one inference in milliseconds, `{"1_thread": ..., "2_threads": ...}`.
+    """Returns the median milliseconds of one inference by all networks, `{"1_thread": ..., "2_threads": ...}`.
 
     Keras and SavedModel run on as many threads as TensorFlow takes: `{"tensorflow_threads": ...}`.
     """
@@ -48,9 +49,10 @@ def latency_ms(segmenter):
     return {name: _median_ms(Segmenter.load(segmenter.path, threads)) for threads, name in names.items()}
 
 
-def _row(found, expected, mask_gt):
-    difference = float(np.abs(found.model_logits - expected.model_logits).max())
-    return iou(expected.mask, found.mask), difference, None if mask_gt is None else iou(mask_gt, found.mask)
+def _difference(segmenter, reference, inputs):
+    """Returns the largest difference of two segmenters' logits over the networks' inputs."""
+    pairs = [[s.logits(x[None], number) for s in (segmenter, reference)] for number, x in enumerate(inputs)]
+    return max(float(np.abs(found - expected).max()) for found, expected in pairs)
 
 
 def _agreement(rows):
@@ -65,9 +67,11 @@ def _agreement(rows):
 
 def _median_ms(segmenter):
     # What is in the image changes nothing in the time.
-    batch, times = np.full((1, *segmenter.image_size, 1), 100, np.float32), []
+    batches = [np.full((1, *network.image_size, 1), 100, np.float32) for network in segmenter.networks]
+    times = []
     for _ in range(WARM_UP_RUNS + LATENCY_RUNS):
         start = time.perf_counter()
-        segmenter.logits(batch)
+        for number, batch in enumerate(batches):
+            segmenter.logits(batch, number)
         times.append(time.perf_counter() - start)
     return round(1000 * statistics.median(times[WARM_UP_RUNS:]), 2)
