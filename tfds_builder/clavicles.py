@@ -72,6 +72,8 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     HOMEPAGE = None
     DEFAULT_BUILDER_CONFIG_NAME = NATIVE
+    # What not every folder has: `tfds build` without a config builds all of BUILDER_CONFIGS.
+    CONFIGS_ON_REQUEST = ()
 
     def __init__(self, spacing_mm=None, verbose=True, **kwargs):
         self._spacing_mm, self._verbose = spacing_mm, verbose
@@ -87,7 +89,8 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     @classmethod
     def get_builder_config(cls, name, version=None):
         """Returns the config of that name, or None; sizes beyond those listed are made when asked for."""
-        return super().get_builder_config(name, version) or sized_config(name)
+        on_request = {config.name: config for config in cls.CONFIGS_ON_REQUEST}
+        return super().get_builder_config(name, version) or on_request.get(name) or sized_config(name)
 
     def _info(self):
         config = self.builder_config

@@ -72,7 +72,7 @@ def _builder_maker(dataset, data_dir, spacing_mm):
 
     def make_builder(name, data_dir=data_dir):
         if builder.get_builder_config(name) is None:
-            known = ", ".join(builder.builder_configs)
+            known = ", ".join([*builder.builder_configs, *(config.name for config in builder.CONFIGS_ON_REQUEST)])
             raise InputError(f"config {name}: not known, expected one of {known} or another HEIGHTxWIDTH")
         return builder(config=name, data_dir=data_dir, spacing_mm=spacing_mm, verbose=False)
 

@@ -25,6 +25,8 @@ class Builder(ClavicleBuilder):
         sized_config("512x512"),
         sized_config("1024x1024"),
         NATIVE16_CONFIG,
-        Config(name="unlabelled", description="The radiographs without masks, stored pixels.", labelled=False),
     ]
+    CONFIGS_ON_REQUEST = (
+        Config(name="unlabelled", description="The radiographs without masks, stored pixels.", labelled=False),
+    )
     open_source = staticmethod(open_crass12)
