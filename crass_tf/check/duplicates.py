@@ -18,13 +18,15 @@ def duplicate_flags(looks):
     looks = [look for look in looks if look.grey is not None and len(set(look.grey.range.tolist())) > 1]
     groups = _groups(looks, lambda look: look.grey.digest)
     exact = [_flag("duplicate", group, "the same pixels") for group in groups if len(group) > 1]
-    return exact + _near_flags(groups) + _mask_flags([group[0] for group in groups])
+    # Of exact duplicates only the first is compared further.
+    pairs = near_pairs([group[0].grey.thumbnail for group in groups])
+    return exact + _near_flags(groups, pairs) + _mask_flags([group[0] for group in groups], pairs)
 
 
-def _near_flags(groups):
-    """Returns the flags of nearly the same radiographs; of exact duplicates only the first is compared."""
+def _near_flags(groups, pairs):
+    """Returns the flags of nearly the same radiographs."""
     flags = []
-    for pair in near_pairs([group[0].grey.thumbnail for group in groups]):
+    for pair in pairs:
         first, second = groups[pair.first], groups[pair.second]
         how = "mirrored, " if pair.mirrored else ""
         found = f"nearly the same radiograph ({how}correlation in detail {pair.correlation:.2f})"
@@ -32,13 +34,14 @@ def _near_flags(groups):
     return flags
 
 
-def _mask_flags(looks):
+def _mask_flags(looks, pairs):
+    """Returns the flags of masks that different radiographs share; those nearly the same may."""
     drawn = [look for look in looks if look.mask is not None and look.mask.pixels]
-    groups = _groups(drawn, lambda look: look.mask.digest)
+    near = {frozenset((looks[pair.first].image_id, looks[pair.second].image_id)) for pair in pairs}
     return [
         _flag("same mask", group, "the same mask for different radiographs", files="mask_paths")
-        for group in groups
-        if len(group) > 1
+        for group in _groups(drawn, lambda look: look.mask.digest)
+        if any(frozenset((a.image_id, b.image_id)) not in near for a, b in itertools.combinations(group, 2))
     ]
 
 
