@@ -128,12 +128,12 @@ def _component_flags(look):
     flags = []
     if len(large) != CLAVICLES:
         kind = "one clavicle" if len(large) < CLAVICLES else "more than two clavicles"
-        found = f"found {len(large)} of {_list([f'{c.pixels} pixels' for c in large])}"
-        flags.append(_flag(kind, look, files, f"{found}, expected {CLAVICLES} connected parts"))
+        word = "part" if len(large) == 1 else "parts"
+        found = f"found {len(large)} connected {word} of {_list([str(c.pixels) for c in large])} pixels"
+        flags.append(_flag(kind, look, files, f"{found}, expected {CLAVICLES}"))
     if specks:
         places = [f"{c.pixels} pixels at row {c.centre[0]}, column {c.centre[1]}" for c in specks]
-        found = f"found {len(specks)} beside the clavicles: {_list(places)}"
-        flags.append(_flag("specks", look, files, f"{found}; expected none"))
+        flags.append(_flag("specks", look, files, f"found {_list(places)} beside the clavicles, expected none"))
     end, height = max(c.end for c in large), look.grey.size[0]
     if end > height / 2:
         found = f"found clavicle pixels down to row {end - 1} of {height}, expected them in the upper half"

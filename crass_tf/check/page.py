@@ -161,7 +161,7 @@ svg .title { font-weight: 600; fill: var(--ink); } .bar { fill: #a9c4e2; }
 section { margin: 18px 0; padding: 12px 16px 8px; border: 1px solid var(--line); border-left: 4px solid var(--k);
   border-radius: 6px; }
 .flags { display: grid; grid-template-columns: 1fr 1fr; gap: 10px 24px; margin: 6px 0; }
-.flag { display: flex; flex-wrap: wrap; gap: 6px 14px; } .wide { grid-column: 1 / -1; }
+.flag { display: flex; flex-wrap: wrap; gap: 6px 14px; } .wide, .flag:only-child { grid-column: 1 / -1; }
 .text { flex: 1 1 280px; overflow-wrap: anywhere; } .text p { margin: 0; }
 .flag figure { width: 190px; } .flag img { display: block; width: 100%; outline: 1px solid var(--line); }
 figcaption { font-size: 13px; color: var(--soft); overflow-wrap: anywhere; } figcaption b { color: var(--ink); }

@@ -5,11 +5,13 @@ import numpy as np
 
 from crass_tf.files import InputError
 from crass_tf.geometry import split_sides
-from crass_tf.overlay import overlay
+from crass_tf.overlay import SIDE_COLOURS, draw_mask
 from crass_tf.parallel import ordered_map
 
 WIDTH = 300
 JPEG_QUALITY = 85
+# The page shows pictures at two thirds of their size.
+THICKNESS = 2
 
 
 def write_pictures(folder, source, looks, scale, names):
@@ -36,11 +38,13 @@ def draw(source, look, scale):
     except InputError:
         pixels, masks = source.read_image(look.image_path)[0], []
     size = (WIDTH, max(1, round(pixels.shape[0] * WIDTH / pixels.shape[1])))
-    small = cv2.resize(scale.to_grey8(pixels), size, interpolation=cv2.INTER_AREA)
-    mask = np.maximum.reduce(masks) if masks else np.zeros_like(pixels, np.uint8)
-    # The sides first: shrinking a mask may join or lose its parts.
-    labels = cv2.resize(split_sides(mask), size, interpolation=cv2.INTER_NEAREST_EXACT)
-    return overlay(small, labels)
+    canvas = cv2.cvtColor(cv2.resize(scale.to_grey8(pixels), size, interpolation=cv2.INTER_AREA), cv2.COLOR_GRAY2BGR)
+    if masks:
+        # The sides first: shrinking a mask may join or lose its parts.
+        labels = cv2.resize(split_sides(np.maximum.reduce(masks)), size, interpolation=cv2.INTER_NEAREST_EXACT)
+        for side, colour in SIDE_COLOURS.items():
+            draw_mask(canvas, labels == side, colour, THICKNESS)
+    return canvas
 
 
 def _encode(picture):

@@ -128,7 +128,7 @@ def _values(values, most=4):
 
 def _count_text(counts, most=3):
     shown = [f"{value} ({count})" for value, count in list(counts.items())[:most]]
-    shown += [f"{len(counts) - most} others"] * (len(counts) > most)
+    shown += [f"{len(counts) - most} more"] * (len(counts) > most)
     return "; ".join(shown) or NOTHING
 
 

@@ -8,6 +8,7 @@ import urllib.parse
 import cv2
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from crass_tf import cli
 from crass_tf.check import check
@@ -204,6 +205,44 @@ def test_json_has_the_table(folder, tmp_path):
     areas = [int((cv2.imread(str(path), 0) > 0).sum()) for path in (folder / "CRASS12/mask").iterdir()]
     assert table["clavicle_pixels"] == {"min": min(areas), "median": np.median(areas), "max": max(areas)}
     assert table["clavicle_share"] == pytest.approx(sum(areas) / (26 * 128 * 128))
+
+
+def write_release(folder, out):
+    """Writes phantoms as the original release: 12 bits in 16, the last two without masks in a folder of their own."""
+    for image_folder, numbers in {"data_train": range(8), "data_test": range(8, 10)}.items():
+        for image_id in map(name, numbers):
+            pixels = cv2.imread(str(image_path(folder, image_id)), 0).astype(np.uint16) * 16
+            write_mhd(out / "CRASS12" / image_folder / f"{image_id}.mhd", pixels)
+            if image_folder == "data_train":
+                write_mhd(
+                    out / "CRASS12" / "mask_mhd" / f"{image_id}.mhd", cv2.imread(str(mask_path(folder, image_id)), 0)
+                )
+
+
+def write_mhd(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = sitk.GetImageFromArray(pixels)
+    image.SetSpacing((2.5, 2.5))
+    sitk.WriteImage(image, str(path))
+
+
+def test_original_release(phantoms, tmp_path):
+    write_release(phantoms, tmp_path / "manual")
+    out = tmp_path / "out"
+    assert check(tmp_path / "manual", out, progress=False) == 0
+    assert found(out) == [("derived split", ()), ("unlabelled", (name(8), name(9)))]
+    table = json.loads((out / "check.json").read_text())["table"]
+    assert table["bits"] == {"16": 10} and table["unlabelled"] == 2
+    brightest = max(int(cv2.imread(str(image_path(phantoms, name(i))), 0).max()) for i in range(10))
+    # 12 bits: a stored 16 g becomes 16 g * 255 / 4095, which is just below g.
+    assert table["grey"]["max"] == 16 * brightest and table["grey_median"]["max"] <= brightest
+    change_mhd(tmp_path / "manual/CRASS12/data_test" / f"{name(8)}.mhd", lambda p: 4080 - p)
+    assert check(tmp_path / "manual", out, progress=False) == 1
+    assert ("inverted", (name(8),)) in found(out)
+
+
+def change_mhd(path, function):
+    write_mhd(path, function(sitk.GetArrayFromImage(sitk.ReadImage(str(path)))))
 
 
 class Links(html.parser.HTMLParser):
