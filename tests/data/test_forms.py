@@ -1,0 +1,166 @@
+"""One data set in every form that it may come in: the same examples, byte for byte."""
+
+import cv2
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import tensorflow_datasets as tfds
+
+from crass_tf.data.building import build
+from crass_tf.files import InputError
+from crass_tf.formats.png import write_png
+from crass_tf.phantom.rendering import render
+
+NAMES = ("a", "b", "c", "d", "e")
+# Whole pixels per metre, which is what PNG files hold; not 1 mm, which MetaImage files say where they know nothing.
+SPACING_MM = (0.5, 0.25)
+CONFIGS = ["64x96", "native16"]
+# What 8-bit grey values become before they are written.
+DEPTHS = {"8-bit": lambda grey: grey, "12-bit": lambda grey: grey.astype(np.uint16) * 16 + grey // 16}
+
+
+@pytest.fixture(scope="module")
+def radiographs():
+    """`{name: (grey values [64, 64], mask of the right clavicle, mask of the left one)}`."""
+    phantoms = {name: render(0, number, 64) for number, name in enumerate(NAMES)}
+    columns = np.arange(64)
+    return {
+        name: (p.image, p.mask * (columns < 32).astype(np.uint8), p.mask * (columns >= 32).astype(np.uint8))
+        for name, p in phantoms.items()
+    }
+
+
+def write_published(folder, radiographs, deepen):
+    for name, (image, right, left) in radiographs.items():
+        write_png(folder / f"CRASS12/image/{name}.PNG", deepen(image), SPACING_MM)
+        write_png(folder / f"CRASS12/mask/{name}.PNG", (right | left) * 255)
+
+
+def write_release(folder, radiographs, deepen, sides=False, compressed=False, suffix=".mhd"):
+    for name, (image, right, left) in radiographs.items():
+        write_mhd(folder / f"CRASS12/data_train/{name}{suffix}", deepen(image), compressed)
+        masks = {f"{name}_right": right, f"{name}_left": left} if sides else {name: right | left}
+        for stem, mask in masks.items():
+            write_mhd(folder / f"CRASS12/mask_mhd/{stem}{suffix}", mask, compressed)
+
+
+def write_mhd(path, pixels, compressed=False):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = sitk.GetImageFromArray(pixels)
+    image.SetSpacing(SPACING_MM[::-1])
+    sitk.WriteImage(image, str(path), useCompression=compressed)
+
+
+def stored(builder):
+    """Returns `{(split, image_id): {feature: bytes}}`, images as the PNG files that they are stored as."""
+    images = [name for name in ("image", "segmentation_mask") if name in builder.info.features]
+    decoders = {name: tfds.decode.SkipDecoding() for name in images}
+    return {
+        (split, example["image_id"].decode()): {name: np.array(value).tobytes() for name, value in example.items()}
+        for split in builder.info.splits
+        for example in tfds.as_numpy(builder.as_dataset(split=split, decoders=decoders))
+    }
+
+
+@pytest.fixture(scope="module", params=DEPTHS.values(), ids=DEPTHS)
+def published(request, radiographs, tmp_path_factory):
+    """What one depth's published folder builds to, for each config; and the function to that depth."""
+    folder = tmp_path_factory.mktemp("published")
+    write_published(folder, radiographs, request.param)
+    return [stored(builder) for builder in build(folder, folder / "data", CONFIGS)], request.param
+
+
+FORMS = {
+    "one-mask": {},
+    "a-mask-a-side": dict(sides=True),
+    "compressed": dict(compressed=True),
+    "compressed-a-mask-a-side": dict(compressed=True, sides=True),
+    "one-file": dict(suffix=".mha"),
+    "one-file-compressed": dict(suffix=".mha", compressed=True),
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_release_builds_what_the_published_folder_does(published, radiographs, tmp_path, form):
+    expected, deepen = published
+    write_release(tmp_path, radiographs, deepen, **form)
+    found = [stored(builder) for builder in build(tmp_path, tmp_path / "data", CONFIGS)]
+    # A fifth of five is one: RandomState(0).permutation(5) begins with 2, the third name.
+    assert sorted(found[0]) == [("train", "a"), ("train", "b"), ("train", "d"), ("train", "e"), ("validation", "c")]
+    assert found == expected
+
+
+def test_grey_values_of_the_published_folder(published, radiographs):
+    (native, boxed, native16), deepen = published
+    for (split, name), example in native.items():
+        image, right, left = radiographs[name]
+        # 16 v + v // 16 of 4095 is v of 255.
+        np.testing.assert_array_equal(decode(example["image"]), image)
+        np.testing.assert_array_equal(decode(example["segmentation_mask"]), right | left)
+        np.testing.assert_array_equal(decode(native16[split, name]["image"]), deepen(image).astype(np.uint16))
+        # 64 x 64 into 64 x 96: sixteen columns of padding on each side.
+        np.testing.assert_array_equal(decode(boxed[split, name]["image"]), np.pad(image, ((0, 0), (16, 16))))
+        assert np.frombuffer(example["spacing_mm"], np.float32).tolist() == list(SPACING_MM)
+
+
+def decode(data):
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def loaded(builder, split):
+    return {e["image_id"].decode(): e["image"][..., 0] for e in tfds.as_numpy(builder.as_dataset(split=split))}
+
+
+def test_signed_values_get_one_offset(tmp_path):
+    """-1000 needs 2048 more, the smallest half of a bit depth's range that is enough; for all radiographs alike."""
+    ramp = np.linspace(0, 1, 64 * 80).reshape(64, 80)
+    for number, (low, high) in enumerate([(-1000, 900), (0, 1500), (10, 20)]):
+        pixels = np.round(low + ramp * (high - low)).astype(np.int16)
+        write_mhd(tmp_path / f"CRASS12/data_train/{number}.mhd", pixels)
+        write_mhd(tmp_path / f"CRASS12/mask_mhd/{number}.mhd", (ramp > 0.9).astype(np.uint8))
+    native, native16 = build(tmp_path, tmp_path / "data", ["native16"])
+    assert native16.info.metadata["grey_scale"] == {"offset": 2048, "bits": 12}
+    deep = {name: pixels for split in ("train", "validation") for name, pixels in loaded(native16, split).items()}
+    assert {name: (int(pixels.min()), int(pixels.max())) for name, pixels in deep.items()} == {
+        "0": (1048, 2948),
+        "1": (2048, 3548),
+        "2": (2058, 2068),
+    }
+    # 2948 / 4095 * 255 = 183.57, 3548 / 4095 * 255 = 220.94, 2068 / 4095 * 255 = 128.77.
+    grey = {name: pixels for split in ("train", "validation") for name, pixels in loaded(native, split).items()}
+    assert {name: pixels.max() for name, pixels in grey.items()} == {"0": 184, "1": 221, "2": 129}
+
+
+def test_16_bits_are_stored_as_they_are(manual_dir, tmp_path):
+    deep = np.arange(64 * 80).reshape(64, 80).astype(np.uint16) * 12
+    write_png(manual_dir / "CRASS12/image/0001.PNG", deep)
+    native16 = build(manual_dir, tmp_path / "data", ["native16"])[1]
+    images = loaded(native16, "train")
+    np.testing.assert_array_equal(images["0001"], deep)
+    # Radiographs of 8 bits keep their values, too.
+    assert images["0002"].dtype == np.uint16 and images["0002"].max() < 256
+
+
+class TestUnlabelled:
+    @pytest.fixture
+    def release(self, radiographs, tmp_path):
+        deepen = DEPTHS["12-bit"]
+        write_release(tmp_path, radiographs, deepen)
+        for name, (image, *_) in radiographs.items():
+            write_mhd(tmp_path / f"CRASS12/data_test/test_{name}.mhd", deepen(image))
+        return tmp_path
+
+    def test_split_and_features(self, release, radiographs):
+        native, unlabelled = build(release, release / "data", ["unlabelled"])
+        assert list(unlabelled.info.splits) == ["test"] and list(native.info.splits) == ["train", "validation"]
+        assert set(unlabelled.info.features) == {"image", "image_id", "spacing_mm"}
+        images = loaded(unlabelled, "test")
+        assert sorted(images) == [f"test_{name}" for name in NAMES]
+        for name, (image, *_) in radiographs.items():
+            np.testing.assert_array_equal(images[f"test_{name}"], image)
+
+    def test_none_there(self, manual_dir, tmp_path):
+        with pytest.raises(InputError, match=r"CRASS12: found no radiograph for the config unlabelled"):
+            build(manual_dir, tmp_path / "data", ["unlabelled"])
+        # What was asked for before is there, and nothing of what failed.
+        assert [path.name for path in (tmp_path / "data/crass12").iterdir() if path.name != ".config"] == ["native"]
