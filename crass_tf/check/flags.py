@@ -93,7 +93,7 @@ def is_inverted(grey, scale):
     """Returns whether both lungs are brighter than the mediastinum; a single one may be, by disease."""
     span = np.ptp(scale.to_grey8(grey.percentiles).astype(int))
     *lungs, mediastinum = scale.to_grey8(grey.fields).astype(int)
-    return min(lungs) - mediastinum > INVERTED_BY * span
+    return bool(min(lungs) - mediastinum > INVERTED_BY * span)
 
 
 def mask_flags(look):

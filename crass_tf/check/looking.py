@@ -9,6 +9,7 @@ import numpy as np
 
 from crass_tf.files import InputError
 from crass_tf.geometry import LEFT, RIGHT, split_sides
+from crass_tf.radiograph import read_mask
 
 THUMBNAIL = 128
 # Grey values are judged within this margin: collimators, black bars and markers lie at the rim.
@@ -97,8 +98,8 @@ def look(source, example, splits):
         pixels, spacing_mm, masks, values = source.read(example)
         errors = ()
     except InputError as error:
-        pixels, spacing_mm, masks, values = *_image_alone(source, example), [], []
-        errors = (str(error),)
+        (pixels, spacing_mm), errors = _read_alone(source, example, error)
+        masks, values = [], []
     grey = None if pixels is None else look_at_grey(pixels, spacing_mm)
     mask = look_at_masks(masks, values) if masks else None
     return Look(example.image_id, example.image_path, example.mask_paths, splits, grey, mask, errors)
@@ -155,12 +156,23 @@ def field(pixels, place):
     ]
 
 
-def _image_alone(source, example):
-    """Returns `(pixels, spacing_mm)` where only the mask is at fault, else `(None, None)`."""
+def _read_alone(source, example, error):
+    """Returns `((pixels, spacing_mm), errors)`: the radiograph, if it can be read, and what is wrong with each file."""
+    image, *masks = [
+        _try(read, path)
+        for read, path in ((source.read_image, example.image_path), *((read_mask, path) for path in example.mask_paths))
+    ]
+    errors = tuple(str(found) for found in (image, *masks) if isinstance(found, InputError))
+    # Where each can be read, they do not fit together.
+    return (None, None) if isinstance(image, InputError) else image, errors or (str(error),)
+
+
+def _try(read, path):
+    """Returns what a function of a path returns or the InputError that it raises."""
     try:
-        return source.read_image(example.image_path)
-    except InputError:
-        return None, None
+        return read(path)
+    except InputError as error:
+        return error
 
 
 def _components(mask):

@@ -136,6 +136,7 @@ def plant_files(folder):
     """Plants files that are broken, missing or one too many; returns the expected `(kind, image_ids)`."""
     truncate(image_path(folder, name(18)))
     truncate(mask_path(folder, name(19)))
+    truncate(mask_path(folder, name(20)))
     image_path(folder, name(20)).write_text("no image, only text")
     write_png(mask_path(folder, name(21)), np.zeros((SIZE, SIZE - 1), np.uint8))
     image_path(folder, name(22)).unlink()
@@ -147,7 +148,7 @@ def plant_files(folder):
     shutil.copy(image_path(folder, name(0)), image_path(folder, name(0)).with_suffix(".png"))
     (folder / "CRASS12" / "spacing.json").write_text("[]")
     return [
-        *(("unreadable", (name(number),)) for number in (18, 19, 20)),
+        *(("unreadable", (name(number),)) for number in (18, 19, 20, 20)),
         ("size mismatch", (name(21),)),
         ("missing image", (name(22),)),
         ("missing mask", (name(23),)),
@@ -312,4 +313,4 @@ class TestCommandLine:
         for path in [*(folder / "CRASS12/image").iterdir(), *(folder / "CRASS12/mask").iterdir()]:
             truncate(path)
         assert cli.main(["check", str(folder), "--out", str(tmp_path / "out")]) == 1
-        assert len(flags_of(tmp_path / "out")) == COUNT + 1
+        assert len(flags_of(tmp_path / "out")) == 2 * COUNT + 1
