@@ -189,11 +189,8 @@ def _add_phantom(commands):
 
 
 def _add_check(commands):
-    text = (
-        "reads a data set's folder, prints a table of what is in it and flags what a curator would object to; "
-        "exit code 0: nothing stops or spoils a build, 1: something is flagged that does, 2: no such folder"
-    )
-    command = _add(commands, check, text, False)
+    command = _add(commands, check, "reads a data set's folder, prints what is in it and flags what is wrong", False)
+    command.epilog = "Exit code 0: nothing stops or spoils a build; 1: something flagged does; 2: no such folder."
     command.add_argument("folder", metavar="FOLDER", help="what build takes as --manual-dir")
     command.add_argument("--out", metavar="DIR", help="gets check.html, check.json and the page's pictures")
     _add_dataset(command, "crass12")
@@ -237,6 +234,9 @@ def _add_train(commands):
         type=fold,
         metavar="N/K",
         help="cut the split into K folds by the radiographs' names; watch the Nth and train on the others",
+    )
+    command.add_argument(
+        "--preset", help="unet: one network on the whole radiograph (default); cascade: two, slower and more accurate"
     )
     command.add_argument("--init", metavar="MODEL", help="a .keras model to start from")
     command.add_argument("--resume", action="store_true", help="go on after the last completed epoch of RUN")
