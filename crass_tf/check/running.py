@@ -10,7 +10,7 @@ from crass_tf.check.looking import look
 from crass_tf.check.table import PUBLISHED, make_table, table_rows, table_text
 from crass_tf.data.building import opener
 from crass_tf.data.loading import DEFAULT_DATASET
-from crass_tf.files import write_json
+from crass_tf.files import InputError, write_json
 from crass_tf.parallel import ordered_map
 from crass_tf.radiograph import GreyScale
 
@@ -30,8 +30,10 @@ def check(folder, out=None, dataset=DEFAULT_DATASET, progress=True):
         The exit code: 0, or 1 where something stops or spoils a build.
 
     Raises:
-        InputError: where there is no such folder, or the name of the data set is not known.
+        InputError: where there is no such folder, the name of the data set is not known, or `out` is a file.
     """
+    if out is not None and pathlib.Path(out).exists() and not pathlib.Path(out).is_dir():
+        raise InputError(f"{out}: found a file, expected a folder to write to")
     source = opener(dataset)(folder)
     looks = look_at_all(source, progress)
     scale = grey_scale(source, looks)

@@ -309,6 +309,23 @@ class TestCommandLine:
         (line,) = capsys.readouterr().err.splitlines()
         assert "nowhere: folder not found" in line and not (tmp_path / "out").exists()
 
+    def test_out_is_a_file(self, folder, tmp_path, capsys):
+        (tmp_path / "out").write_text("mine")
+        assert cli.main(["check", str(folder), "--out", str(tmp_path / "out")]) == 2
+        assert capsys.readouterr().err.startswith("crass-tf: error: ") and (tmp_path / "out").read_text() == "mine"
+
+    def test_no_radiograph_at_all(self, tmp_path):
+        for kind in ("image", "mask"):
+            (tmp_path / "CRASS12" / kind).mkdir(parents=True)
+        assert cli.main(["check", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+        assert found(tmp_path / "out") == [("no examples", ())]
+
+    def test_help_says_what_the_exit_codes_mean(self, capsys):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(["check", "--help"])
+        printed = " ".join(capsys.readouterr().out.split())
+        assert stop.value.code == 0 and "1: something flagged does" in printed and "not a medical device" in printed
+
     def test_nothing_readable_at_all(self, folder, tmp_path, capsys):
         for path in [*(folder / "CRASS12/image").iterdir(), *(folder / "CRASS12/mask").iterdir()]:
             truncate(path)
