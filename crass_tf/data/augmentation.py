@@ -45,17 +45,25 @@ class Augmentation:
     bars: float = 0.05
 
 
-def augment(image, mask, settings, rng):
-    """Returns a randomly changed `(image, mask)`, both uint8 `[H, W]`; the mask holds 0 and 1."""
-    image, mask = transform(image, mask, settings, rng)
+def augment(image, mask, settings, rng, size=None):
+    """Returns a randomly changed `(image, mask)`, both uint8 `[H, W]`; the mask holds 0 and 1.
+
+    Args:
+        image: uint8 `[H, W]`.
+        mask: uint8 `[H, W]` of 0 and 1.
+        settings: an `Augmentation`.
+        rng: the `numpy.random.Generator`.
+        size: `(height, width)` of the result, about the same centre; None is the image's.
+    """
+    image, mask = transform(image, mask, settings, rng, size)
     image = collimate(image, settings, rng)
     return change_exposure(image, settings, rng), mask
 
 
-def transform(image, mask, settings, rng):
+def transform(image, mask, settings, rng, size=None):
     """Mirrors, rotates, scales, stretches and shifts image and mask alike; what comes from outside is black."""
-    height, width = image.shape
-    matrix = _affine((height, width), settings, rng)
+    height, width = size = size or image.shape
+    matrix = _affine(image.shape, size, settings, rng)
     image = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=0)
     covered = cv2.warpAffine(mask * np.uint8(255), matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=0)
     return image, (covered > 127).astype(np.uint8)
@@ -83,8 +91,8 @@ def change_exposure(image, settings, rng):
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
 
 
-def _affine(size, settings, rng):
-    """Returns the 2 x 3 matrix that maps an image onto its augmented self, about its centre."""
+def _affine(native, size, settings, rng):
+    """Returns the 2 x 3 matrix that maps an image onto its augmented self, centre upon centre."""
     height, width = size
     angle = np.deg2rad(rng.uniform(-1, 1) * settings.rotation_deg)
     scale = _factor(settings.scale, rng)
@@ -93,8 +101,8 @@ def _affine(size, settings, rng):
     shift = rng.uniform(-1, 1, 2) * settings.shift * (width, height)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     linear = rotation @ np.diag([mirror * scale * stretch, scale / stretch])
-    centre = np.array([width - 1, height - 1]) / 2
-    return np.column_stack([linear, centre + shift - linear @ centre])
+    centre, native_centre = (np.array([w - 1, h - 1]) / 2 for h, w in (size, native))
+    return np.column_stack([linear, centre + shift - linear @ native_centre])
 
 
 def _tone_curve(settings, rng):

@@ -7,8 +7,9 @@ import time
 import keras
 
 from crass_tf.data.pipeline import array_batches
+from crass_tf.data.views import STRIP
 from crass_tf.files import InputError, atomic_file
-from crass_tf.model import DEFAULT_FILTERS, IoU, dice_cross_entropy, unet
+from crass_tf.model import DEFAULT_FILTERS, IoU, dice_cross_entropy, parts, unet
 from crass_tf.training.averaging import WeightAverage
 from crass_tf.training.checkpoints import Checkpoints, completed_epochs
 from crass_tf.training.settings import FILE_NAME, MODEL_NAME, Settings
@@ -77,14 +78,16 @@ def fit_arrays(images, masks, run, settings, *, validation=None, **kwargs):
     """Trains as `fit` does, from uint8 arrays `[N, H, W, 1]`: no TensorFlow is needed on the JAX backend.
 
     Args:
-        images: grey values from 0 to 255.
+        images: grey values from 0 to 255: whole radiographs of `settings.image_size`, or what `View.prepare` makes of
+            them for a strip.
         masks: 0 and 1.
         run: the run's folder.
-        settings: `Settings`; `image_size` has to be the arrays'.
-        validation: a pair of such arrays, or None.
+        settings: `Settings`.
+        validation: a pair of arrays as `View.fit` makes them, or None.
         **kwargs: as `fit`.
     """
-    if images.shape != masks.shape or tuple(images.shape[1:]) != (*settings.image_size, 1):
+    large_enough = all(side >= wanted for side, wanted in zip(images.shape[1:], settings.image_size))
+    if images.shape != masks.shape or images.ndim != 4 or images.shape[3] != 1 or not large_enough:
         raise InputError(
             f"found images {images.shape} and masks {masks.shape}, expected [N, {settings.image_size[0]}, "
             f"{settings.image_size[1]}, 1] twice"
@@ -98,6 +101,7 @@ def fit_arrays(images, masks, run, settings, *, validation=None, **kwargs):
             seed=settings.seed,
             augmentation=settings.augmentation,
             initial_epoch=epoch,
+            image_size=settings.image_size,
         )
 
     if validation is not None:
@@ -114,7 +118,7 @@ def build(settings, init=None):
     finally:
         keras.config.set_dtype_policy(policy)
     if init is not None:
-        _take_weights(model, init)
+        _take_weights(model, init, settings.view)
     return model
 
 
@@ -184,12 +188,13 @@ def _claim(run, settings, resume):
         raise InputError(f"{run}: found a run already; go on with --resume, or name another folder")
 
 
-def _take_weights(model, init):
+def _take_weights(model, init, view):
+    """Gives the model the weights of a `.keras` file; of a cascade, those of the network with the same view."""
     if not pathlib.Path(init).is_file():
         raise InputError(f"{init}: file not found, expected a .keras model to start from")
     try:
-        weights = keras.saving.load_model(init, compile=False).get_weights()
-        model.set_weights(weights)
+        networks = parts(keras.saving.load_model(init, compile=False))
+        model.set_weights(networks[-1 if view == STRIP else 0].get_weights())
     except (ValueError, TypeError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{init}: expected a .keras model of the same filters to start from ({reason})") from None

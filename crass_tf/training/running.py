@@ -1,24 +1,30 @@
 """`crass-tf train`: from a prepared TFDS data set to `RUN/model.keras`."""
 
+import csv
 import dataclasses
 import importlib.util
+import io
 import pathlib
 
 from crass_tf.data.folds import held_out
 from crass_tf.data.loading import default_splits, split_ids
-from crass_tf.data.pipeline import supervised, training_dataset, validation_dataset
-from crass_tf.files import InputError
+from crass_tf.data.pipeline import config_size, supervised, training_dataset, validation_dataset
+from crass_tf.files import InputError, atomic_file, read_text, write_text
+from crass_tf.model import cascade
+from crass_tf.networks import CASCADE
+from crass_tf.training.checkpoints import HISTORY, completed_epochs
 from crass_tf.training.fitting import LOGS, default_precision, fit
-from crass_tf.training.settings import Settings
+from crass_tf.training.presets import DEFAULT_PRESET, PRESETS
+from crass_tf.training.settings import FILE_NAME, MODEL_NAME
 
 
 def train(
     run,
     data_dir=None,
     *,
+    preset=DEFAULT_PRESET,
     init=None,
     resume=False,
-    image_size=None,
     precision=None,
     split=None,
     validation_split=None,
@@ -28,31 +34,53 @@ def train(
     """Trains on one split, watches another or one of the first one's folds, and returns the trained `keras.Model`.
 
     Args:
-        run: the run's folder; see `fitting.fit` for what it gets, and TensorBoard logs in `RUN/logs`.
+        run: the run's folder; see `fitting.fit` for what it gets, and TensorBoard logs in `RUN/logs`. For a cascade
+            `RUN/locate` and `RUN/segment` get that, and RUN the cascade made of them.
         data_dir: where the data set was prepared; None is TFDS' default.
+        preset: one of `presets.PRESETS`: what the settings are where nothing else is said.
         init: a `.keras` model to start from.
         resume: go on after the last completed epoch of this run.
-        image_size: `(height, width)` of the network's grid; None is the config's, or 512 x 512 for `native`.
         precision: a Keras dtype policy; None chooses by the device.
         split: what to train on, a split's name or a TFDS expression such as `train+validation`; None is `train`, or
             what `default_splits` gives for a data set without it.
         validation_split: what to watch; None is `validation`, or what `default_splits` gives.
         fold: `2/5` holds the second of the split's five folds out of training and watches it.
-        **changes: other fields of `Settings` that differ from the defaults.
+        **changes: other fields of `Settings` that differ from the preset's; of a cascade they hold for both networks.
+            `image_size`, None or left out, is the preset's; for `unet` it is that of the data set's config, if any.
 
     Raises:
         InputError: where the data set or a split is missing, or the run's folder is in use.
     """
-    settings = dataclasses.replace(Settings(), precision=precision or default_precision(), **changes)
-    settings = with_splits(settings, data_dir, split, validation_split, fold)
-    pairs, watched, config_size = _load(settings, data_dir)
-    settings = dataclasses.replace(settings, image_size=tuple(image_size or config_size or settings.image_size))
-    validation = validation_dataset(watched, settings.image_size, batch_size=settings.batch_size)
+    run = pathlib.Path(run)
+    if changes.get("image_size", ...) is None:
+        del changes["image_size"]
+    networks = [dataclasses.replace(settings, **changes) for settings in presets(preset, changes)]
+    networks = [dataclasses.replace(s, precision=precision or default_precision()) for s in networks]
+    networks = [with_splits(settings, data_dir, split, validation_split, fold) for settings in networks]
+    if len(networks) == 1:
+        sized = _with_config_size(networks[0], data_dir, "image_size" in changes)
+        return train_network(run, data_dir, sized, init=init, resume=resume)
+    return _train_cascade(run, data_dir, networks, init, resume)
+
+
+def presets(name, changes=()):
+    """Returns the `Settings` of a preset's networks; InputError for a name that is none, or a size for a cascade."""
+    if name not in PRESETS:
+        raise InputError(f"preset: found {name!r}, expected one of {', '.join(PRESETS)}")
+    if len(PRESETS[name]) > 1 and "image_size" in changes:
+        raise InputError(f"image_size: found one for preset {name!r}, whose networks have a size each; leave it out")
+    return PRESETS[name]
+
+
+def train_network(run, data_dir, settings, *, init=None, resume=False):
+    """Trains one network with complete settings; arguments as in `train`."""
+    pairs, watched = _load(settings, data_dir)
+    validation = validation_dataset(watched, settings.seen(), batch_size=settings.batch_size)
 
     def batches_from(epoch):
         return training_dataset(
             pairs,
-            settings.image_size,
+            settings.seen(),
             batch_size=settings.batch_size,
             epochs=settings.epochs,
             seed=settings.seed,
@@ -63,6 +91,41 @@ def train(
     steps = int(pairs.cardinality()) // settings.batch_size
     callbacks = tensorboard(pathlib.Path(run) / LOGS, validation)
     return fit(batches_from, validation, steps, run, settings, init=init, resume=resume, callbacks=callbacks)
+
+
+def _train_cascade(run, data_dir, networks, init, resume):
+    """Trains a cascade's networks in `RUN/locate` and `RUN/segment`; what was finished before is only read again."""
+    begun = [bool(completed_epochs(run / name)) or (run / name / FILE_NAME).exists() for name in CASCADE]
+    if resume and not any(begun):
+        raise InputError(f"{run}: found no run to resume; train without --resume first")
+    models = [
+        train_network(run / name, data_dir, settings, init=init, resume=resume and was_begun)
+        for name, settings, was_begun in zip(CASCADE, networks, begun)
+    ]
+    model = cascade(*models)
+    with atomic_file(run / MODEL_NAME) as temporary:
+        model.save(temporary)
+    _write_history(run)
+    # Last: where it is, the run is whole.
+    networks[-1].save(run)
+    return model
+
+
+def _write_history(run):
+    """Writes `RUN/history.csv`: the networks' histories, one after the other."""
+    tables = {name: list(csv.DictReader(read_text(run / name / HISTORY).splitlines())) for name in CASCADE}
+    rows = [{"network": name} | row for name, table in tables.items() for row in table]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(run / HISTORY, text.getvalue())
+
+
+def _with_config_size(settings, data_dir, is_given):
+    """Returns settings with the image size of the data set's config, where it has one and none is given."""
+    size = config_size(settings.dataset, settings.config, data_dir)
+    return settings if is_given or size is None else dataclasses.replace(settings, image_size=size)
 
 
 def with_splits(settings, data_dir=None, split=None, validation_split=None, fold=None):
@@ -97,18 +160,16 @@ def tensorboard(folder, validation):
 
 
 def _load(settings, data_dir):
-    """Returns `(training, validation, image_size or None)`, the first two as `supervised` gives them."""
+    """Returns `(training, validation)`, both as `supervised` gives them."""
     place = settings.dataset, settings.config
     names = split_ids(settings.dataset, settings.split, data_dir, settings.config)
     if settings.fold is None:
         watched = split_ids(settings.dataset, settings.validation_split, data_dir, settings.config)
         _say_shared(settings, set(names) & set(watched))
-        pairs, image_size = supervised(*place, settings.split, data_dir)
-        return pairs, supervised(*place, settings.validation_split, data_dir)[0], image_size
+        return [supervised(*place, split, data_dir) for split in (settings.split, settings.validation_split)]
     rest = sorted(set(names) - set(settings.held_out))
     print(f"fold {settings.fold} of {settings.split}: {len(settings.held_out)} held out, {len(rest)} to train on")
-    pairs, image_size = supervised(*place, settings.split, data_dir, rest)
-    return pairs, supervised(*place, settings.split, data_dir, settings.held_out)[0], image_size
+    return [supervised(*place, settings.split, data_dir, chosen) for chosen in (rest, settings.held_out)]
 
 
 def _say_shared(settings, shared):

@@ -7,6 +7,7 @@ import pathlib
 from crass_tf.data.augmentation import Augmentation
 from crass_tf.data.folds import parse_fold
 from crass_tf.data.loading import DEFAULT_CONFIG, DEFAULT_DATASET
+from crass_tf.data.views import WHOLE, View
 from crass_tf.files import InputError, write_json
 
 # In a run's folder.
@@ -25,6 +26,7 @@ class Settings:
         validation_split: the split that is watched, for the record; None where a fold is.
         fold: `2/5` where the second of five folds of `split` is watched and not trained on; None without folds.
         held_out: sorted names of that fold's radiographs; None without folds.
+        view: what the network sees, `whole` radiographs or the `strip` around the clavicles.
         image_size: `(height, width)` of the network's grid.
         filters: channels at strides 2 to 32; None takes the network's own.
         epochs: passes over the training radiographs.
@@ -45,6 +47,7 @@ class Settings:
     validation_split: str | None = "validation"
     fold: str | None = None
     held_out: tuple[str, ...] | None = None
+    view: str = WHOLE
     image_size: tuple[int, int] = (512, 512)
     filters: tuple[int, ...] | None = None
     epochs: int = 120
@@ -66,10 +69,15 @@ class Settings:
             raise InputError(f"seed: found {self.seed}, expected 0 or more")
         if not 0 <= self.warmup < 1 or not 0 <= self.ema_momentum < 1:
             raise InputError(f"found warmup {self.warmup}, ema_momentum {self.ema_momentum}, expected 0 to below 1")
+        self.seen()
         if self.fold is not None:
             parse_fold(self.fold)
         if bool(self.fold) != bool(self.held_out) or (self.fold and self.validation_split):
             raise InputError("found only part of a fold's settings, expected fold, held_out and no validation_split")
+
+    def seen(self):
+        """Returns the `View` of the network."""
+        return View(self.image_size, self.view)
 
     def save(self, run):
         """Writes `RUN/settings.json`."""

@@ -6,7 +6,15 @@ import pytest
 import tensorflow as tf
 
 from crass_tf.data.augmentation import Augmentation
-from crass_tf.data.pipeline import array_batches, augment_at, supervised, training_dataset, validation_dataset
+from crass_tf.data.pipeline import (
+    array_batches,
+    augment_at,
+    config_size,
+    supervised,
+    training_dataset,
+    validation_dataset,
+)
+from crass_tf.data.views import View
 from crass_tf.files import InputError
 from crass_tf.geometry import Letterbox
 
@@ -27,7 +35,7 @@ def from_tf(augmentation=None, initial_epoch=0, seed=SEED):
     """All batches from an epoch on, as a list of epochs of `(images, masks)` arrays."""
     dataset = training_dataset(
         tf.data.Dataset.from_tensor_slices(drawn()),
-        SIZE,
+        View(SIZE),
         batch_size=BATCH,
         epochs=EPOCHS,
         seed=seed,
@@ -127,7 +135,12 @@ def test_augmentation_differs_by_seed_epoch_and_position():
 
 def test_tf_batches_have_static_shapes_for_xla():
     dataset = training_dataset(
-        tf.data.Dataset.from_tensor_slices(drawn()), SIZE, batch_size=3, epochs=1, seed=0, augmentation=Augmentation()
+        tf.data.Dataset.from_tensor_slices(drawn()),
+        View(SIZE),
+        batch_size=3,
+        epochs=1,
+        seed=0,
+        augmentation=Augmentation(),
     )
     image, mask = dataset.element_spec
     assert (image.shape, image.dtype) == ((3, 32, 48, 1), tf.float32)
@@ -150,7 +163,7 @@ def as_dataset(pairs):
 
 
 def test_validation_is_complete_in_order_and_letterboxed():
-    dataset = validation_dataset(as_dataset(mixed_sizes()), SIZE, batch_size=2)
+    dataset = validation_dataset(as_dataset(mixed_sizes()), View(SIZE), batch_size=2)
     batches = list(dataset.as_numpy_iterator())
     assert [len(images) for images, _ in batches] == [2, 1]
     images, masks = (np.concatenate(parts) for parts in zip(*batches))
@@ -175,7 +188,7 @@ def test_training_letterboxes_too_and_decodes_once():
     spec = tf.TensorSpec((None, None, 1), tf.uint8)
     dataset = tf.data.Dataset.from_generator(read, output_signature=(spec, spec))
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(3))
-    batches = training_dataset(dataset, SIZE, batch_size=1, epochs=4, seed=0, augmentation=None)
+    batches = training_dataset(dataset, View(SIZE), batch_size=1, epochs=4, seed=0, augmentation=None)
     found = {batch[0].tobytes() for batch in batches.as_numpy_iterator()}
     expected = {
         Letterbox.fit(image.shape[:2], SIZE).image_to_model(image[..., 0]).astype(np.float32).tobytes()
@@ -200,17 +213,17 @@ def test_fit_sees_each_epochs_batches():
 
 
 def test_supervised_pairs_of_a_prepared_split(prepared):
-    pairs, image_size = supervised("crass12", "32x64", "train", prepared)
-    assert image_size == (32, 64) and int(pairs.cardinality()) == 6
+    pairs = supervised("crass12", "32x64", "train", prepared)
+    assert config_size("crass12", "32x64", prepared) == (32, 64) and int(pairs.cardinality()) == 6
     image, mask = next(pairs.as_numpy_iterator())
     assert image.shape == mask.shape == (32, 64, 1) and set(np.unique(mask)) == {0, 1}
-    pairs, image_size = supervised("crass12", "native", "validation", prepared)
-    assert image_size is None and int(pairs.cardinality()) == 2
+    assert config_size("crass12", "native", prepared) is None
+    assert int(supervised("crass12", "native", "validation", prepared).cardinality()) == 2
 
 
 def test_supervised_pairs_of_chosen_radiographs(two_folds):
-    pairs, image_size = supervised("two_folds", "native", "fold1+fold2", two_folds, ["c", "h", "a"])
-    assert image_size is None and int(pairs.cardinality()) == 3
+    pairs = supervised("two_folds", "native", "fold1+fold2", two_folds, ["c", "h", "a"])
+    assert int(pairs.cardinality()) == 3
     # Their grounds are 15, 40 and 5.
     assert sorted(int(image[0, 0, 0]) for image, _ in pairs.as_numpy_iterator()) == [5, 15, 40]
     for image, mask in pairs.as_numpy_iterator():

@@ -1,0 +1,38 @@
+"""Settings that were found good, by name; `benchmarks/accuracy.md` shows what each of them gave."""
+
+from crass_tf.data.augmentation import Augmentation
+from crass_tf.data.loading import NATIVE_CONFIG
+from crass_tf.data.views import STRIP
+from crass_tf.training.settings import Settings
+
+# A locator has to find clavicles of any size, anywhere; where they end to the pixel is not its task.
+LOCATE = Settings(
+    config=NATIVE_CONFIG,
+    image_size=(256, 256),
+    filters=(8, 16, 32, 48, 64),
+    epochs=150,
+    augmentation=Augmentation(
+        rotation_deg=12,
+        scale=1.5,
+        stretch=1.08,
+        shift=0.12,
+        gamma=2.0,
+        contrast=1.5,
+        brightness=25,
+        invert=0.15,
+        blur=0.3,
+        noise=10,
+        shading=40,
+        bars=0.2,
+    ),
+)
+# What the locator missed a strip by: scale 2 %, position 5 pixels, tilt 1 degree (standard deviations).
+SEGMENT = Settings(
+    config=NATIVE_CONFIG,
+    view=STRIP,
+    image_size=(256, 640),
+    epochs=120,
+    augmentation=Augmentation(rotation_deg=6, scale=1.1, shift=0.05),
+)
+DEFAULT_PRESET = "unet"
+PRESETS = {DEFAULT_PRESET: (Settings(),), "cascade": (LOCATE, SEGMENT)}
