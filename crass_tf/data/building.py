@@ -1,6 +1,7 @@
 """Building data sets for TensorFlow Datasets from the folders that their authors publish."""
 
 import contextlib
+import errno
 import io
 import os
 import pathlib
@@ -18,6 +19,8 @@ except ImportError:  # Windows: two builds at once are not kept apart there.
 SOURCES = {"crass12": sources.open_crass12, "jsrt_clavicles": sources.open_jsrt}
 # How TFDS begins the names of what it has not finished.
 UNFINISHED = "incomplete."
+# What a full or write-protected disk says.
+CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 def build(manual_dir, data_dir=None, configs=(), spacing_mm=None, overwrite=False, dataset=DEFAULT_DATASET):
@@ -92,7 +95,7 @@ def _prepare(make_builder, name, manual_dir, fingerprint, overwrite):
         data_dir = path.parent / f"{UNFINISHED}new_{path.name}"
         try:
             unfinished = make_builder(name, data_dir)
-            _download_and_prepare(unfinished, manual_dir)
+            _download_and_prepare(unfinished, manual_dir, path)
             _move_into_place(pathlib.Path(unfinished.data_path), path)
         finally:
             shutil.rmtree(data_dir, ignore_errors=True)
@@ -101,8 +104,8 @@ def _prepare(make_builder, name, manual_dir, fingerprint, overwrite):
     return builder
 
 
-def _download_and_prepare(builder, manual_dir):
-    """Runs TFDS; gives the user's mistakes back as they were before TFDS wrapped them."""
+def _download_and_prepare(builder, manual_dir, path):
+    """Runs TFDS for a data set at `path`; gives users' mistakes back as they were before TFDS wrapped them."""
     import tensorflow_datasets as tfds
 
     try:
@@ -110,12 +113,25 @@ def _download_and_prepare(builder, manual_dir):
         with contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
     except Exception as error:
-        mistake = error
-        while mistake is not None and not isinstance(mistake, InputError):
-            mistake = mistake.__cause__ or mistake.__context__
+        mistake = _mistake(error, path)
         if mistake is None:
             raise
         raise mistake from None
+
+
+def _mistake(error, path):
+    """Returns as InputError what a user can mend among an error and its causes; None where there is nothing of it."""
+    import tensorflow as tf
+
+    while error is not None:
+        if isinstance(error, InputError):
+            return error
+        if isinstance(error, tf.errors.OpError):
+            return InputError(f"{path}: cannot be written ({error.message.rpartition('; ')[2]})")
+        if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
+            return InputError(f"{path}: cannot be written ({error.strerror})")
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _print_kept(builder, fingerprint):

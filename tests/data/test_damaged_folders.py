@@ -557,6 +557,18 @@ def test_folder_cannot_be_read(manual_dir, crass12, tmp_path, monkeypatch, name)
     assert f"{crass12 / name}: cannot be opened (Permission denied)" in message(manual_dir, tmp_path / "data")
 
 
+def test_disk_is_full(manual_dir, tmp_path):
+    """Simulated by a limit on the size of files, which stops writing at the same places."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, hard))
+    try:
+        line = message(manual_dir, tmp_path / "data")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert line == f"{tmp_path}/data/crass12/native/1.1.0: cannot be written (File too large)"
+
+
 def test_command_line(manual_dir, crass12, tmp_path):
     """A flaw that shows only while examples are made: one line, exit code 2, no stack trace, nothing left."""
     cut(crass12 / "image/0003.PNG", -40)
