@@ -20,6 +20,7 @@ class Augmentation:
         scale: largest magnification; its inverse is the smallest.
         stretch: largest change of the aspect ratio, as a factor.
         shift: largest shift of each axis.
+        elastic: standard deviation of a smooth random displacement, which bends what is straight.
         gamma: largest exponent; its inverse is the smallest.
         contrast: largest factor around mid-grey; its inverse is the smallest.
         brightness: largest offset, in grey values.
@@ -28,6 +29,8 @@ class Augmentation:
         noise: largest standard deviation of the noise, in grey values.
         shading: largest change of grey values from one side to the other, as of uneven exposure.
         bars: probability of black or white collimation borders.
+        faint: probability of squeezing the grey values into a tenth of their range or less, as of a film that was
+            digitised too bright: a few steps of grey are left.
     """
 
     flip: float = 0.5
@@ -35,6 +38,7 @@ class Augmentation:
     scale: float = 1.18
     stretch: float = 1.06
     shift: float = 0.06
+    elastic: float = 0.0
     gamma: float = 1.5
     contrast: float = 1.3
     brightness: float = 15.0
@@ -43,6 +47,7 @@ class Augmentation:
     noise: float = 5.0
     shading: float = 20.0
     bars: float = 0.05
+    faint: float = 0.0
 
 
 def augment(image, mask, settings, rng, size=None):
@@ -64,8 +69,11 @@ def transform(image, mask, settings, rng, size=None):
     """Mirrors, rotates, scales, stretches and shifts image and mask alike; what comes from outside is black."""
     height, width = size = size or image.shape
     matrix = _affine(image.shape, size, settings, rng)
-    image = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=0)
-    covered = cv2.warpAffine(mask * np.uint8(255), matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=0)
+    if settings.elastic:
+        places = _elastic_places(matrix, size, settings, rng)
+        image, covered = (cv2.remap(each, *places, cv2.INTER_LINEAR) for each in (image, mask * np.uint8(255)))
+    else:
+        image, covered = (cv2.warpAffine(each, matrix, (width, height)) for each in (image, mask * np.uint8(255)))
     return image, (covered > 127).astype(np.uint8)
 
 
@@ -88,6 +96,9 @@ def change_exposure(image, settings, rng):
     values = values + _shading(image.shape, settings, rng)
     sigma = rng.uniform(0, settings.noise)
     values += sigma * rng.standard_normal(image.shape, dtype=np.float32)
+    if settings.faint and rng.random() < settings.faint:
+        part = np.float32(np.exp(rng.uniform(np.log(0.02), np.log(0.1))))
+        values = np.clip(values, 0, 255) * part + np.float32(rng.uniform(0, 255) * (1 - part))
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
 
 
@@ -103,6 +114,19 @@ def _affine(native, size, settings, rng):
     linear = rotation @ np.diag([mirror * scale * stretch, scale / stretch])
     centre, native_centre = (np.array([w - 1, h - 1]) / 2 for h, w in (size, native))
     return np.column_stack([linear, centre + shift - linear @ native_centre])
+
+
+def _elastic_places(matrix, size, settings, rng):
+    """Returns where each pixel of the result comes from, as `cv2.remap` takes it: `matrix` after a smooth bend."""
+    height, width = size
+    # A knot for each quarter of the shorter side, drawn anew for every image.
+    knots = [max(2, round(4 * side / min(size))) for side in size]
+    bend = rng.standard_normal((*knots, 2), dtype=np.float32) * np.float32(settings.elastic * min(size))
+    bend = cv2.resize(bend, (width, height), interpolation=cv2.INTER_CUBIC)
+    x = np.arange(width, dtype=np.float32)[None] + bend[..., 0]
+    y = np.arange(height, dtype=np.float32)[:, None] + bend[..., 1]
+    (a, b, c), (d, e, f) = cv2.invertAffineTransform(matrix).astype(np.float32)
+    return a * x + b * y + c, d * x + e * y + f
 
 
 def _tone_curve(settings, rng):

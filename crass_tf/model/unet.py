@@ -67,7 +67,8 @@ def standardise(image):
     mean = keras.ops.mean(x, axis=(1, 2, 3), keepdims=True)
     centred = x - mean
     variance = keras.ops.mean(keras.ops.square(centred), axis=(1, 2, 3), keepdims=True)
-    return centred / keras.ops.sqrt(variance + 1e-4)
+    # A film digitised too bright leaves seven steps of grey: the constant has to stay below one step's variance.
+    return centred / keras.ops.sqrt(variance + 1e-6)
 
 
 def convolution(x, filters, seeds, kernel=3, strides=1, activation=True, *, name):

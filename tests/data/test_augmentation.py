@@ -150,6 +150,40 @@ def test_shift_is_a_fraction_of_each_side():
     assert abs(np.corrcoef(shifts.T)[0, 1]) < 0.9
 
 
+def test_elastic_bends_image_and_mask_alike():
+    mask = clavicles()
+    image = mask * np.uint8(200)
+    for seed in SEEDS:
+        bent, bent_mask = transform(image, mask, only(elastic=0.03), np.random.default_rng(seed))
+        np.testing.assert_array_equal(bent > 100, bent_mask > 0)
+        # A standard deviation of 0.03 x 128 = 4 pixels moves a bar of 20 pixels, and does not lose it.
+        assert 0.3 < iou(mask, bent_mask) < 0.97
+
+
+def test_elastic_comes_after_the_other_changes():
+    mask = clavicles()
+    settings = only(elastic=1e-9, rotation_deg=20, scale=1.2, shift=0.1)
+    for seed in SEEDS:
+        changed = transform(mask, mask, dataclasses.replace(settings, elastic=0), np.random.default_rng(seed))[1]
+        assert iou(changed, transform(mask, mask, settings, np.random.default_rng(seed))[1]) > 0.99
+
+
+def test_faint_leaves_a_tenth_of_the_range_at_most():
+    faint = exposures(ramp(), faint=1)
+    spans = [int(image.max()) - int(image.min()) for image in faint]
+    assert max(spans) <= 26 and min(spans) >= 4
+    assert max(image.max() for image in faint) > 128 > min(image.min() for image in faint)
+    for image in faint:
+        assert (np.diff(image.ravel().astype(int)) >= 0).all()
+
+
+def test_the_result_may_be_smaller_about_the_same_centre():
+    mask = clavicles()
+    image, smaller = transform(mask, mask, IDENTITY, np.random.default_rng(0), (100, 140))
+    np.testing.assert_array_equal(smaller, mask[14:114, 10:150])
+    np.testing.assert_array_equal(image, smaller)
+
+
 def test_what_comes_from_outside_is_black():
     for seed in SEEDS:
         image, mask = transform(grey(200), grey(1), only(shift=0.2), np.random.default_rng(seed))

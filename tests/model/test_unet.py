@@ -49,10 +49,10 @@ def test_mixed_precision_gives_float32_logits(policy):
 
 
 def test_standardise_by_hand():
-    # 0 and 255 are 0 and 1: mean 1/2, variance 1/4, so -+ 1/2 / sqrt(0.2501). The second picture, of one grey, is 0.
+    # 0 and 255 are 0 and 1: mean 1/2, variance 1/4, so -+ 1/2 / sqrt(0.250001). The second picture, of one grey, is 0.
     images = np.array([[0, 255], [77, 77]], np.float32)[:, :, None, None]
     found = keras.ops.convert_to_numpy(standardise(images))[:, :, 0, 0]
-    np.testing.assert_allclose(found, [[-0.5 / 0.2501**0.5, 0.5 / 0.2501**0.5], [0, 0]], atol=1e-6)
+    np.testing.assert_allclose(found, [[-0.5 / 0.250001**0.5, 0.5 / 0.250001**0.5], [0, 0]], atol=1e-6)
 
 
 @pytest.mark.parametrize("scale, offset", [(1.4, -20), (0.7, 60), (1, 70)])
