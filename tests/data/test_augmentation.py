@@ -155,7 +155,8 @@ def test_elastic_bends_image_and_mask_alike():
     image = mask * np.uint8(200)
     for seed in SEEDS:
         bent, bent_mask = transform(image, mask, only(elastic=0.03), np.random.default_rng(seed))
-        np.testing.assert_array_equal(bent > 100, bent_mask > 0)
+        # Half covered: rounding decides.
+        assert ((bent > 100) != (bent_mask > 0)).sum() <= 3
         # A standard deviation of 0.03 x 128 = 4 pixels moves a bar of 20 pixels, and does not lose it.
         assert 0.3 < iou(mask, bent_mask) < 0.97
 
