@@ -9,6 +9,8 @@ import dataclasses
 import cv2
 import numpy as np
 
+from crass_tf.data.negatives import negative
+
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
@@ -31,6 +33,7 @@ class Augmentation:
         bars: probability of black or white collimation borders.
         faint: probability of squeezing the grey values into a tenth of their range or less, as of a film that was
             digitised too bright: a few steps of grey are left.
+        negatives: probability of another picture instead, one that is no chest radiograph, with an empty mask.
     """
 
     flip: float = 0.5
@@ -48,6 +51,7 @@ class Augmentation:
     shading: float = 20.0
     bars: float = 0.05
     faint: float = 0.0
+    negatives: float = 0.0
 
 
 def augment(image, mask, settings, rng, size=None):
@@ -60,6 +64,9 @@ def augment(image, mask, settings, rng, size=None):
         rng: the `numpy.random.Generator`.
         size: `(height, width)` of the result, about the same centre; None is the image's.
     """
+    if settings.negatives and rng.random() < settings.negatives:
+        image = negative(size or image.shape, rng)
+        return change_exposure(image, settings, rng), np.zeros_like(image)
     image, mask = transform(image, mask, settings, rng, size)
     image = collimate(image, settings, rng)
     return change_exposure(image, settings, rng), mask

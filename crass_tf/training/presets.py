@@ -24,6 +24,8 @@ LOCATE = Settings(
         noise=10,
         shading=40,
         bars=0.2,
+        faint=0.08,
+        negatives=0.12,
     ),
 )
 # What the locator missed a strip by: scale 2 %, position 5 pixels, tilt 1 degree (standard deviations).
