@@ -81,15 +81,15 @@ def result(segmentation, image, model):
 
     `bounding_box` is `[x, y, width, height]`, `centroid` `[x, y]`; both are null for a side that was not found.
     """
-    clavicles = {
-        name: quality | _place(segmentation.labels == SIDES[name]) for name, quality in segmentation.quality.items()
-    }
+    quality = dict(segmentation.quality)
+    clavicles = {name: quality.pop(name) | _place(segmentation.labels == label) for name, label in SIDES.items()}
     return _header(image, model) | {
         "status": "segmented",
         "native_size": list(segmentation.mask.shape),
         "spacing_mm": None if segmentation.spacing_mm is None else list(segmentation.spacing_mm),
         "sides": "patient",
         "clavicles": clavicles,
+        "quality": quality,
     }
 
 
@@ -120,6 +120,9 @@ def _run_job(segmenter, job, outputs, spacing_mm):
         segmentation = segmenter.segment(job.source, spacing_mm)
     except InputError as error:
         _refuse(job, error, segmenter.path)
+        return False
+    if segmentation.refusal:
+        _refuse(job, f"{job.source}: {segmentation.refusal}", segmenter.path)
         return False
     _write(job, segmentation, outputs, segmenter.path)
     return True

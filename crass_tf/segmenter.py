@@ -9,12 +9,13 @@ import pathlib
 import cv2
 import numpy as np
 
+from crass_tf import quality
 from crass_tf.files import InputError
-from crass_tf.geometry import LEFT, OUTSIDE_LOGIT, RIGHT, Letterbox, Strip, split_sides
+from crass_tf.geometry import OUTSIDE_LOGIT, Letterbox, Strip, split_sides
 from crass_tf.networks import open_model
+from crass_tf.quality import SIDES
 from crass_tf.radiograph import Radiograph, from_array, read_radiograph
 
-SIDES = {"right": RIGHT, "left": LEFT}
 SHIPPED_FOLDER = "clavicle_unet"
 SHIPPED_FILES = ("model_int8.tflite", "model_float16.tflite")
 # Components of the locator's mask below this part of the largest one are no clavicle.
@@ -123,8 +124,22 @@ class Segmentation:
 
     @functools.cached_property
     def mask(self):
-        """uint8 `[H, W]`: 1 clavicle, 0 background."""
-        return (self._logits > 0).astype(np.uint8)
+        """uint8 `[H, W]`: 1 clavicle, 0 background; 0 everywhere where there is a `refusal`."""
+        return self._found if self.refusal is None else np.zeros_like(self._found)
+
+    @functools.cached_property
+    def refusal(self):
+        """Why a cascade takes this for no frontal chest radiograph, in one line; None where it does not.
+
+        A single network finds something in everything, and refuses nothing.
+        """
+        if self.located is None:
+            return None
+        if not self._found.any():
+            return "found no clavicles, expected a frontal chest radiograph"
+        if quality.agreement(self.located, self._found) < quality.AGREEMENT:
+            return "found shapes that only one of two networks takes for clavicles, expected a frontal chest radiograph"
+        return None
 
     @functools.cached_property
     def labels(self):
@@ -134,8 +149,7 @@ class Segmentation:
     @functools.cached_property
     def probability(self):
         """float32 `[H, W]` from 0 to 1; above 0.5 where `mask` is 1."""
-        # exp of a large negative logit's magnitude would overflow; tanh does not.
-        return 0.5 * (1 + np.tanh(0.5 * self._logits))
+        return _sigmoid(self._logits)
 
     @functools.cached_property
     def contours(self):
@@ -147,20 +161,30 @@ class Segmentation:
 
     @functools.cached_property
     def quality(self):
-        """What was found by side: `{"right": {"found", "area_pixels", "area_mm2"}, "left": {...}}`.
+        """How far the result can be trusted.
 
-        `area_mm2` is None where the spacing is unknown.
+        `{"right": {"found", "area_pixels", "area_mm2"}, "left": {...}, "checks": {"both_found", "area", "position",
+        "symmetry"}, "border_confidence", "agreement", "score"}`. `area_mm2` is None where the spacing is unknown,
+        `agreement` of a cascade's networks without one. `score`, from 0 to 1, ranks results by their IoU with the
+        truth; it is no estimate of it.
         """
-        return {name: self._side_quality(side) for name, side in SIDES.items()}
+        checks = quality.checks(self.labels)
+        agreement = None if self.located is None else quality.agreement(self.located, self.mask)
+        probability = _sigmoid(self.model_logits)
+        return quality.sides(self.labels, self.spacing_mm) | {
+            "checks": checks,
+            "border_confidence": quality.border_confidence(probability),
+            "agreement": agreement,
+            "score": 0.0 if self.refusal else quality.score(quality.expected_iou(probability), agreement, checks),
+        }
+
+    @functools.cached_property
+    def _found(self):
+        return (self._logits > 0).astype(np.uint8)
 
     @functools.cached_property
     def _logits(self):
         return self.grid.to_native(self.model_logits)
-
-    def _side_quality(self, side):
-        pixels = int(np.count_nonzero(self.labels == side))
-        area_mm2 = None if self.spacing_mm is None else pixels * self.spacing_mm[0] * self.spacing_mm[1]
-        return {"found": pixels > 0, "area_pixels": pixels, "area_mm2": area_mm2}
 
 
 def model_input(image, image_size):
@@ -229,6 +253,11 @@ def _as_radiograph(radiograph, spacing_mm):
     if isinstance(radiograph, Radiograph):
         return radiograph if spacing_mm is None else dataclasses.replace(radiograph, spacing_mm=spacing_mm)
     return from_array(radiograph, spacing_mm)
+
+
+def _sigmoid(logits):
+    # exp of a large negative logit's magnitude would overflow; tanh does not.
+    return 0.5 * (1 + np.tanh(0.5 * logits))
 
 
 def _outlines(mask):

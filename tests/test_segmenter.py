@@ -115,7 +115,8 @@ def test_results_of_a_drawn_mask():
 def test_nothing_found_is_said():
     segmentation = segmentation_of(np.zeros((8, 8), np.uint8))
     nothing = {"found": False, "area_pixels": 0, "area_mm2": None}
-    assert segmentation.quality == {"right": nothing, "left": nothing}
+    assert segmentation.quality["right"] == segmentation.quality["left"] == nothing
+    assert segmentation.quality["score"] == 0 and segmentation.refusal is None
     assert segmentation.contours == {"right": [], "left": []}
     assert not segmentation.mask.any() and not segmentation.labels.any()
 
@@ -203,3 +204,25 @@ def test_without_a_shipped_model_the_next_step_is_named(monkeypatch):
     monkeypatch.setattr(segmenting, "SHIPPED_FOLDER", "no_such_model")
     with pytest.raises(InputError, match="give the path of one"):
         crass_tf.Segmenter.load()
+
+
+def located(agrees):
+    """A cascade's Segmentation of two bars whose locator found them, or found something else."""
+    image = bars()
+    logits = np.where(image > 128, np.float32(8), np.float32(-8))
+    coarse = logits if agrees else logits[::-1]
+    return Segmentation(Radiograph(image), logits, Letterbox.fit(image.shape, logits.shape), coarse)
+
+
+def test_a_cascade_whose_networks_agree_gives_its_mask():
+    segmentation = located(agrees=True)
+    assert segmentation.refusal is None
+    np.testing.assert_array_equal(segmentation.mask, bars() > 128)
+    assert segmentation.quality["agreement"] == 1 and segmentation.quality["score"] > 0.5
+
+
+def test_what_only_one_network_sees_is_refused_and_gives_no_mask():
+    segmentation = located(agrees=False)
+    assert "only one of two networks" in segmentation.refusal
+    assert not segmentation.mask.any() and not segmentation.labels.any()
+    assert segmentation.quality["score"] == 0

@@ -1,0 +1,91 @@
+"""How far a segmentation can be trusted: what was found, whether it is plausible, and one score that ranks results."""
+
+import cv2
+import numpy as np
+
+from crass_tf.geometry import LEFT, RIGHT, Letterbox
+
+SIDES = {"right": RIGHT, "left": LEFT}
+# Each plausible range holds every mask of the 100 training radiographs of JSRT/SCR with a margin of a quarter or more.
+# Of both clavicles' width, end to end, in the radiograph's; a tenth is a radiograph that is mostly frame.
+WIDTH_SHARE = (0.12, 1.0)
+# Of one clavicle's area in the square of both clavicles' width.
+AREA_SHARE = (0.012, 0.09)
+# Of the larger clavicle's area in the smaller one's.
+SYMMETRY = 2.0
+# Of the clavicles' centre, from the top, in the radiograph's height.
+HEIGHT_SHARE = (0.0, 0.6)
+# IoU of what a locator and an outliner found, below which one of them saw no clavicles.
+AGREEMENT = 0.25
+# Width in model pixels of the band along the outline in which the network has to be sure.
+BORDER = 5
+
+
+def sides(labels, spacing_mm):
+    """Returns what was found by side: `{"right": {"found", "area_pixels", "area_mm2"}, "left": {...}}`."""
+    return {name: _side(np.count_nonzero(labels == label), spacing_mm) for name, label in SIDES.items()}
+
+
+def checks(labels):
+    """Returns which properties of the found clavicles are plausible, `{name: bool}`.
+
+    Args:
+        labels: uint8 `[H, W]`, 0 background, 1 right clavicle, 2 left clavicle.
+    """
+    areas = [int(np.count_nonzero(labels == label)) for label in SIDES.values()]
+    if not any(areas):
+        return {"both_found": False, "area": False, "position": False, "symmetry": False}
+    rows, columns = np.flatnonzero(labels.any(axis=1)), np.flatnonzero(labels.any(axis=0))
+    width = columns[-1] - columns[0] + 1
+    shares = [area / width**2 for area in areas if area]
+    return {
+        "both_found": all(areas),
+        "area": all(_within(share, AREA_SHARE) for share in shares),
+        "position": _within((rows[0] + rows[-1]) / 2 / labels.shape[0], HEIGHT_SHARE)
+        and _within(width / labels.shape[1], WIDTH_SHARE),
+        "symmetry": all(areas) and max(areas) <= SYMMETRY * min(areas),
+    }
+
+
+def expected_iou(probability):
+    """Returns the IoU with the truth that probabilities `[h, w]` promise, were they calibrated; 0 for an empty mask.
+
+    The expected intersection with the mask above one half, over the expected union.
+    """
+    inside = probability > 0.5
+    return float(probability[inside].sum() / max(np.count_nonzero(inside) + probability[~inside].sum(), 1.0))
+
+
+def border_confidence(probability):
+    """Returns how sure probabilities `[h, w]` are along the outline: 0 where all is one half, 1 where all is 0 or 1."""
+    mask = (probability > 0.5).astype(np.uint8)
+    band = cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((BORDER, BORDER), np.uint8)) > 0
+    return float(np.abs(2 * probability[band] - 1).mean()) if band.any() else 0.0
+
+
+def score(expected, agreement, checks):
+    """Returns one figure from 0 to 1 that ranks results by their IoU with the truth.
+
+    Args:
+        expected: what `expected_iou` returned.
+        agreement: what `agreement` returned, or None.
+        checks: what `checks` returned; each that fails costs a fifth.
+    """
+    agreed = 1.0 if agreement is None else min(1.0, 0.4 + 0.8 * agreement)
+    return expected * agreed * 0.8 ** sum(not passed for passed in checks.values())
+
+
+def agreement(located, mask):
+    """Returns the IoU of what a locator found, logits `[h, w]`, with a native mask on the locator's grid."""
+    fine = Letterbox.fit(mask.shape, located.shape).mask_to_model(mask) > 0
+    coarse = located > 0
+    return float(np.count_nonzero(fine & coarse) / max(np.count_nonzero(fine | coarse), 1))
+
+
+def _side(pixels, spacing_mm):
+    area_mm2 = None if spacing_mm is None else pixels * spacing_mm[0] * spacing_mm[1]
+    return {"found": pixels > 0, "area_pixels": pixels, "area_mm2": area_mm2}
+
+
+def _within(value, limits):
+    return bool(limits[0] <= value <= limits[1])
