@@ -23,7 +23,7 @@ BORDER = 5
 
 def sides(labels, spacing_mm):
     """Returns what was found by side: `{"right": {"found", "area_pixels", "area_mm2"}, "left": {...}}`."""
-    return {name: _side(np.count_nonzero(labels == label), spacing_mm) for name, label in SIDES.items()}
+    return {name: _side(int(np.count_nonzero(labels == label)), spacing_mm) for name, label in SIDES.items()}
 
 
 def checks(labels):

@@ -70,6 +70,8 @@ def test_json_of_one_radiograph(model, tmp_path):
         "bounding_box": [40, 10, 16, 10],
         "centroid": [47.5, 14.5],
     }
+    quality = content.pop("quality")
+    assert set(quality) == {"checks", "border_confidence", "agreement", "score"} and 0 < quality["score"] <= 1
     assert content == {
         "image": image.as_posix(),
         "model": model.as_posix(),
