@@ -3,8 +3,73 @@
 import importlib.metadata
 
 from crass_tf import __version__
+from crass_tf.geometry import STRIP_FILL
+from crass_tf.quality import AGREEMENT
+from crass_tf.segmenter import SMALLEST_PART
 
 PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "litert-quantizer", "numpy", "opencv-python")
+
+SINGLE = """\
+## Input and output
+One tensor in, one out; the same in every form. Signature `serving_default`.
+
+| tensor | dtype | shape | meaning |
+|---|---|---|---|
+| `image` | float32 | [B, {height}, {width}, 1] | grey values from 0 to 255, dense tissue bright |
+| `logits` | float32 | [B, {height}, {width}, 1] | above 0: clavicle; its sigmoid: probability |
+
+The batch B is free in the SavedModel and 1 in every `.tflite`; the int8 file takes and gives float32 too.
+Intensity normalisation is inside the network. Around it:
+
+{grey}
+{letterbox}
+3. The logits without the padding are resized bilinearly to H x W; the mask is where they are above 0.
+4. Components whose centroid lies in the left of the image are the patient's right clavicle.
+
+`crass_tf.Segmenter.load(path).segment(radiograph)` does all of this.
+"""
+
+CASCADE = """\
+## Input and output
+Two networks: one finds the clavicles in the whole radiograph, one outlines them in a strip around them. The `.tflite`
+files have a signature for each, `locate` and `segment`; the `.keras` file has the inputs `image` and `strip` and two
+outputs. The SavedModel has both signatures too, and `serving_default`, which does all of it for a radiograph that was
+letterboxed to 1024 x 1024.
+
+| signature | tensor | dtype | shape | meaning |
+|---|---|---|---|---|
+| `locate` | `image` | float32 | [B, {height}, {width}, 1] | the whole radiograph, grey values 0 to 255, tissue bright |
+| `locate` | `logits` | float32 | [B, {height}, {width}, 1] | above 0: clavicle |
+| `segment` | `image` | float32 | [B, {strip_height}, {strip_width}, 1] | the strip, grey values from 0 to 255 |
+| `segment` | `logits` | float32 | [B, {strip_height}, {strip_width}, 1] | above 0: clavicle; its sigmoid: probability |
+
+The batch B is free in the SavedModel and 1 in every `.tflite`; the int8 file takes and gives float32 too.
+Intensity normalisation is inside the networks. Around them:
+
+{grey}
+{letterbox}
+3. The pixels above 0, without components of less than {smallest_part:.0%} of the largest one, are mapped back to the
+   radiograph. The line from their mean in the left half of their range to that in the right half gives the tilt. Along
+   it, their 1st and 99th percentiles give the clavicles' width, across it their height. Where all lie on one side of
+   the radiograph, their mirror image is added.
+4. The strip is level with that line, centred on the middle of both ranges, and scaled so that the width takes
+   {fill:.0%} of its columns; the radiograph is reduced by area averaging first where it shrinks, then sampled
+   bilinearly, black outside.
+5. The strip's logits are sampled bilinearly at each pixel of the radiograph; the mask is where they are above 0, and
+   background outside the strip.
+6. Nothing is returned where the locator finds nothing, or where its mask and the result have an IoU below {agreement}.
+7. Components whose centroid lies in the left of the image are the patient's right clavicle.
+
+`crass_tf.Segmenter.load(path).segment(radiograph)` does all of this.
+"""
+
+GREY = """\
+1. 16-bit values are divided by the full scale of the smallest of 8, 10, 12, 14, 16 bits that holds the largest value,
+   times 255. Colours become luminance."""
+
+LETTERBOX = """\
+2. Letterbox: with s = min({height} / H, {width} / W), the radiograph is resized to (round(H s), round(W s)), by area
+   averaging where it shrinks, bilinearly where it grows, centred (offsets rounded down), padded with 0."""
 
 CARD = """\
 # Clavicle segmentation in chest radiographs
@@ -12,25 +77,7 @@ CARD = """\
 A network that marks both clavicles in a posterior-anterior chest radiograph, exported by crass-tf {version}.
 **Research software, not a medical device: not for diagnosis or treatment.**
 
-## Input and output
-One tensor in, one out; the same in every form. Signature `serving_default`.
-
-| tensor | dtype | shape | meaning |
-|---|---|---|---|
-| `image` | float32 | [{batch}, {height}, {width}, 1] | grey values from 0 to 255, dense tissue bright |
-| `logits` | float32 | [{batch}, {height}, {width}, 1] | above 0: clavicle; its sigmoid: probability |
-
-The batch B is free in the SavedModel and 1 in every `.tflite`; the int8 file takes and gives float32 too.
-Intensity normalisation is inside the network. Around it:
-
-1. 16-bit values are divided by the full scale of the smallest of 8, 10, 12, 14, 16 bits that holds the largest value,
-   times 255. Colours become luminance.
-2. Letterbox: with s = min({height} / H, {width} / W), the radiograph is resized to (round(H s), round(W s)), by area
-   averaging where it shrinks, bilinearly where it grows, centred (row and column offset rounded down), padded with 0.
-3. The logits without the padding are resized bilinearly to H x W; the mask is where they are above 0.
-4. Components whose centroid lies in the left of the image are the patient's right clavicle.
-
-`crass_tf.Segmenter.load(path).segment(radiograph)` does all of this.
+{interface}
 
 ## Forms
 Compared with Keras ({parameters} parameters) on {n} radiographs ({source}) at native size. int8 was calibrated on
@@ -71,14 +118,11 @@ def model_card(parity, training_data, checksums):
         training_data: what the model was trained on and on what terms.
         checksums: `{file: SHA-256}`.
     """
-    height, width = parity["reference"]["image_size"]
     inputs = parity["inputs"]
     rows = [_row("Keras", parity["reference"]), *(_row(name, form) for name, form in parity["forms"].items())]
     return CARD.format(
         version=__version__,
-        batch="B",
-        height=height,
-        width=width,
+        interface=_interface(parity["reference"]),
         parameters=parity["reference"]["parameters"],
         n=inputs["n"],
         source=inputs["source"],
@@ -89,6 +133,26 @@ def model_card(parity, training_data, checksums):
         versions="\n".join(f"- {package} {importlib.metadata.version(package)}" for package in PACKAGES),
         checksums="\n".join(f"- `{file}` {checksum}" for file, checksum in checksums.items()),
     )
+
+
+def _interface(reference):
+    """Returns what goes in, what comes out, and what lies around it."""
+    height, width = reference["image_size"]
+    letterbox = LETTERBOX.format(height=height, width=width)
+    if reference["strip_size"] is None:
+        return SINGLE.format(height=height, width=width, grey=GREY, letterbox=letterbox).rstrip()
+    strip_height, strip_width = reference["strip_size"]
+    return CASCADE.format(
+        height=height,
+        width=width,
+        strip_height=strip_height,
+        strip_width=strip_width,
+        grey=GREY,
+        letterbox=letterbox,
+        smallest_part=SMALLEST_PART,
+        fill=STRIP_FILL,
+        agreement=AGREEMENT,
+    ).rstrip()
 
 
 def _row(name, figures):

@@ -112,3 +112,10 @@ def test_parity_is_of_both_networks(exported):
         assert form["max_logit_difference"] < 0.5
     # Two networks of three 1 x 1 convolutions each.
     assert parity["forms"]["float32"]["operators"]["CONV_2D"] == 6
+
+
+def test_the_card_tells_how_the_strip_is_laid(exported):
+    card = (exported[0] / "model_card.md").read_text()
+    for part in ("| `locate` | `image` | float32 | [B, 32, 32, 1]", "[B, 64, 160, 1]", "takes 82%", "below 0.25"):
+        assert part in card
+    assert "{" not in card.replace("{height}", "")
