@@ -34,7 +34,20 @@ SEGMENT = Settings(
     view=STRIP,
     image_size=(256, 640),
     epochs=120,
-    augmentation=Augmentation(rotation_deg=6, scale=1.1, shift=0.05),
+    augmentation=Augmentation(
+        rotation_deg=6,
+        scale=1.1,
+        shift=0.05,
+        elastic=0.01,
+        gamma=2.0,
+        contrast=1.4,
+        brightness=20,
+        invert=0.15,
+        blur=0.3,
+        noise=8,
+        shading=30,
+        faint=0.06,
+    ),
 )
 DEFAULT_PRESET = "unet"
 PRESETS = {DEFAULT_PRESET: (Settings(),), "cascade": (LOCATE, SEGMENT)}
