@@ -279,6 +279,12 @@ def _add_evaluate(commands):
         help="default: the fold that RUN held out, else validation, or the last by name",
     )
     command.add_argument("--out", required=True, metavar="DIR", help="gets metrics.json, per_image.csv, report.html")
+    command.add_argument(
+        "--perturb",
+        action="store_true",
+        help="measure one model under rotations, scales, exposures, bars ... too: prints a table of what each costs in "
+        "IoU; DIR gets perturbations.json, perturbations.csv, perturbations.html",
+    )
     _add_threads(command)
 
 

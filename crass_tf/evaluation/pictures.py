@@ -14,6 +14,8 @@ JPEG_QUALITY = 88
 MARGIN = 0.07
 # Outlines are lost in a whole radiograph shown small; a tint is not.
 TINT = 0.35
+# Rows above a small picture for its line of text.
+CAPTION = 24
 
 
 def write_pictures(folder, name, image, labels, mask_gt):
@@ -27,10 +29,27 @@ def write_pictures(folder, name, image, labels, mask_gt):
         mask_gt: true mask, uint8 `[H, W]`.
     """
     whole = _resize(image, labels, mask_gt, min(1.0, WHOLE_SIZE / max(image.shape)))
-    _write_jpeg(folder / "whole" / f"{name}.jpg", _tint(overlay(*whole), whole[1]))
+    write_jpeg(folder / "whole" / f"{name}.jpg", _tint(overlay(*whole), whole[1]))
     box = close_up(mask_gt if mask_gt.any() else labels)
     part = _resize(image[box], labels[box], mask_gt[box], CLOSE_UP_WIDTH / image[box].shape[1])
-    _write_jpeg(folder / "clavicles" / f"{name}.jpg", overlay(*part))
+    write_jpeg(folder / "clavicles" / f"{name}.jpg", overlay(*part))
+
+
+def tile(image, labels, mask_gt, caption, width):
+    """Returns a small picture, uint8 `[h, width, 3]`: all of a radiograph with outlines, below a line of text.
+
+    Arguments as in `write_pictures`.
+    """
+    small = _resize(image, labels, mask_gt, width / image.shape[1])
+    picture = cv2.copyMakeBorder(overlay(*small), CAPTION, 0, 0, 0, cv2.BORDER_CONSTANT)
+    return cv2.putText(picture, caption, (6, CAPTION - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255,) * 3, 1, cv2.LINE_AA)
+
+
+def write_jpeg(path, picture):
+    """Writes uint8 `[H, W, 3]` (blue, green, red) as JPEG; makes the file's folder."""
+    _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(encoded.tobytes())
 
 
 def close_up(mask):
@@ -80,9 +99,3 @@ def _tint(picture, labels):
         inside = labels == side
         picture[inside] = (1 - TINT) * picture[inside] + TINT * np.array(colour)
     return picture
-
-
-def _write_jpeg(path, picture):
-    _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(encoded.tobytes())

@@ -68,15 +68,16 @@ def known_spacing(spacing_mm):
 
 
 def write_records(path, records):
-    """Writes records as CSV, one row an image; what is undefined becomes an empty cell, floats keep every digit.
+    """Writes records as CSV, one row an image. The columns are `COLUMNS`, and for pooled records `RUN_COLUMNS`."""
+    write_rows(path, COLUMNS + RUN_COLUMNS if any("fold" in record for record in records) else COLUMNS, records)
 
-    The columns are `COLUMNS`, and for pooled records `RUN_COLUMNS`.
-    """
+
+def write_rows(path, columns, rows):
+    """Writes dicts as CSV; what is undefined becomes an empty cell, floats keep every digit."""
     table = io.StringIO()
-    columns = COLUMNS + RUN_COLUMNS if any("fold" in record for record in records) else COLUMNS
     writer = csv.DictWriter(table, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(records)
+    writer.writerows(rows)
     write_text(path, table.getvalue())
 
 

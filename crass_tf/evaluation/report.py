@@ -39,7 +39,7 @@ def write_report(path, metrics, records, names):
     ranked = rank(records)
     worst, median, best = pick(ranked, SHOWN)
     page = string.Template(PAGE).substitute(
-        style=_style(),
+        style=style(),
         script=SCRIPT,
         facts=_facts(metrics, records),
         tiles=_tiles(metrics),
@@ -93,8 +93,8 @@ def _tiles(metrics):
 def _tile(statistics, name):
     mean, unit = statistics["mean"], "" if statistics["mean"] is None else UNITS[name]
     return (
-        f'<div class="tile"><span>{TITLES[name]}</span><b>{_number(mean, name)}<small>{unit}</small></b>'
-        f"<span>{_interval(statistics, name)}</span></div>"
+        f'<div class="tile"><span>{TITLES[name]}</span><b>{number(mean, name)}<small>{unit}</small></b>'
+        f"<span>{interval(statistics, name)}</span></div>"
     )
 
 
@@ -120,10 +120,10 @@ def _summary_cells(statistics, name):
         why = "unknown spacing, or a mask is empty in every image" if UNITS[name] else "in no image"
         return f'<td colspan="4" class="unknown">{why}</td><td class="n">{statistics["undefined"]}</td>'
     cells = [
-        f"{_number(statistics['mean'], name)} ± {_number(statistics['std'], name)}",
-        _interval(statistics, name),
-        _number(statistics["median"], name),
-        _number(statistics[WORST[name]], name),
+        f"{number(statistics['mean'], name)} ± {number(statistics['std'], name)}",
+        interval(statistics, name),
+        number(statistics["median"], name),
+        number(statistics[WORST[name]], name),
         str(statistics["undefined"] or NOTHING),
     ]
     return "".join(f'<td class="n">{cell}</td>' for cell in cells)
@@ -145,10 +145,10 @@ def _run_row(run):
     iou = run["iou"]
     cells = [
         str(run["n"]),
-        f"{_number(iou['mean'], 'iou')} ± {_number(iou['std'], 'iou')}",
-        _interval(iou, "iou"),
-        _number(iou["median"], "iou"),
-        _number(iou["min"], "iou"),
+        f"{number(iou['mean'], 'iou')} ± {number(iou['std'], 'iou')}",
+        interval(iou, "iou"),
+        number(iou["median"], "iou"),
+        number(iou["min"], "iou"),
     ]
     figures = "".join(f'<td class="n">{cell}</td>' for cell in cells)
     return f'<tr><td class="n">{html.escape(run["fold"])}</td><td>{html.escape(run["model"])}</td>{figures}</tr>'
@@ -172,8 +172,8 @@ def _cards(title, records, names):
 
 def _card(record, name):
     image_id = html.escape(record["image_id"])
-    figures = ", ".join(f"{SHORT[m]} {_number(record[m], m)}{UNITS[m]}" for m in METRICS if record[m] is not None)
-    sides = ", ".join(f"{side} {_number(record[f'{side}_iou'], 'iou')}" for side in ("right", "left"))
+    figures = ", ".join(f"{SHORT[m]} {number(record[m], m)}{UNITS[m]}" for m in METRICS if record[m] is not None)
+    sides = ", ".join(f"{side} {number(record[f'{side}_iou'], 'iou')}" for side in ("right", "left"))
     close, whole = picture_path("clavicles", name), picture_path("whole", name)
     return (
         f'<figure class="card"><a href="{close}"><img src="{close}" alt="Clavicles of {image_id}" loading="lazy"></a>'
@@ -201,7 +201,7 @@ def _image_table(ranked, names):
 def _image_row(record, columns, name):
     image_id = html.escape(record["image_id"])
     metrics = [column.removeprefix("right_").removeprefix("left_") for column in columns]
-    cells = "".join(f'<td class="n">{_number(record[c], m)}</td>' for c, m in zip(columns, metrics))
+    cells = "".join(f'<td class="n">{number(record[c], m)}</td>' for c, m in zip(columns, metrics))
     return (
         f'<tr id="{_anchor(record["image_id"])}"><td>{image_id}</td>{cells}<td class="n"><a href="'
         f'{picture_path("clavicles", name)}">clavicles</a> <a href="{picture_path("whole", name)}">whole</a></td></tr>'
@@ -218,13 +218,15 @@ def _two_class(metrics):
     return f"mIoU {metrics['two_class']['miou']:.4f}, mDice {metrics['two_class']['mdice']:.4f}"
 
 
-def _number(value, name):
+def number(value, name):
+    """Returns a metric's value as text, with the digits that it deserves."""
     return NOTHING if value is None else f"{value:.{DIGITS[name]}f}"
 
 
-def _interval(statistics, name):
+def interval(statistics, name):
+    """Returns the confidence interval of a metric's mean as text."""
     low, high = statistics["ci95"]
-    return "unknown" if low is None else f"{_number(low, name)} to {_number(high, name)}"
+    return "unknown" if low is None else f"{number(low, name)} to {number(high, name)}"
 
 
 def _in_mm(name):
@@ -235,7 +237,8 @@ def _anchor(image_id):
     return "image-" + urllib.parse.quote(image_id, safe="")
 
 
-def _style():
+def style():
+    """Returns the style sheet of our pages, which knows the colours of outlines."""
     colours = {"truth": TRUTH_COLOUR, "right": RIGHT_COLOUR, "left": LEFT_COLOUR}
     variables = "".join(f"--{k}: rgb({', '.join(map(str, np.flip(v)))});" for k, v in colours.items())
     return f":root {{ {variables} }}{STYLE}"

@@ -4,6 +4,8 @@ import dataclasses
 import pathlib
 
 from crass_tf.data.loading import DEFAULT_DATASET, default_splits, examples
+from crass_tf.evaluation.robustness import measure_robustness
+from crass_tf.evaluation.robustness_page import table_text
 from crass_tf.evaluation.scoring import Run, evaluate, evaluate_runs
 from crass_tf.files import InputError
 from crass_tf.segmenter import Segmenter
@@ -23,7 +25,7 @@ class Trained:
         return self.settings and self.settings.fold
 
 
-def evaluate_models(models, out, data_dir=None, dataset=None, split=None, threads=None):
+def evaluate_models(models, out, data_dir=None, dataset=None, split=None, threads=None, perturb=False):
     """Scores a model on a split or on the fold that its run held out; several runs' models on theirs, pooled.
 
     Args:
@@ -33,6 +35,7 @@ def evaluate_models(models, out, data_dir=None, dataset=None, split=None, thread
         dataset: its name; None is the one that the run was trained on, or crass12.
         split: what to score one model on; None is the fold that its run held out, or the data set's validation split.
         threads: of a `.tflite` model.
+        perturb: whether to measure one model's robustness, too; see `robustness.measure_robustness`. Prints a table.
 
     Returns:
         The content of `metrics.json`.
@@ -43,14 +46,19 @@ def evaluate_models(models, out, data_dir=None, dataset=None, split=None, thread
     """
     found = [find_model(model) for model in models]
     if len(found) > 1:
+        if perturb:
+            raise InputError(f"perturb: found {len(found)} models, expected one")
         check_poolable(found, split)
     dataset = dataset or common_dataset(found)
-    if split is None and found[0].fold:
-        return _evaluate_held_out(found, out, data_dir, dataset, threads)
-    split = default_splits(dataset, data_dir=data_dir)[1] if split is None else split
-    given = examples(dataset, split, data_dir)
+    if len(found) > 1:
+        return _evaluate_pooled(found, out, data_dir, dataset, threads)
+    given, split = _given(found[0], dataset, split, data_dir)
     segmenter = Segmenter.load(found[0].path, threads)
-    return evaluate(segmenter, given, out, model=str(segmenter.path), dataset=dataset, split=split, total=len(given))
+    about = {"model": str(segmenter.path), "dataset": dataset, "split": split}
+    metrics = evaluate(segmenter, given, out, **about)
+    if perturb:
+        print(table_text(measure_robustness(segmenter, given, out, **about)))
+    return metrics
 
 
 def find_model(path):
@@ -100,18 +108,22 @@ def describe_folds(found):
     return "; ".join(f"fold {', '.join(folds)} of {split}" for split, folds in numbers.items())
 
 
-def _evaluate_held_out(found, out, data_dir, dataset, threads):
+def _given(model, dataset, split, data_dir):
+    """Returns one model's examples and the name of what they are."""
+    if split is None and model.fold:
+        return _held_out(model, dataset, data_dir), describe_folds([model])
+    split = default_splits(dataset, data_dir=data_dir)[1] if split is None else split
+    return examples(dataset, split, data_dir), split
+
+
+def _evaluate_pooled(found, out, data_dir, dataset, threads):
     # All of them first: what one of them lacks is to be known before hours of work.
     given = [_held_out(model, dataset, data_dir) for model in found]
-    source = describe_folds(found)
-    if len(found) == 1:
-        segmenter = Segmenter.load(found[0].path, threads)
-        return evaluate(segmenter, given[0], out, model=str(segmenter.path), dataset=dataset, split=source)
     runs = [
         Run(str(model.path), model.fold, lambda model=model: Segmenter.load(model.path, threads), images)
         for model, images in zip(found, given)
     ]
-    return evaluate_runs(runs, out, dataset=dataset, split=source)
+    return evaluate_runs(runs, out, dataset=dataset, split=describe_folds(found))
 
 
 def _held_out(model, dataset, data_dir):

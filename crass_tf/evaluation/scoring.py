@@ -9,6 +9,7 @@ from tqdm import tqdm
 from crass_tf.evaluation.pictures import picture_name, write_pictures
 from crass_tf.evaluation.records import make_record, write_records
 from crass_tf.evaluation.report import write_report
+from crass_tf.evaluation.robustness import remove_results
 from crass_tf.evaluation.summary import summarise
 from crass_tf.files import InputError, atomic_folder, write_json
 from crass_tf.radiograph import Radiograph
@@ -94,6 +95,8 @@ def _write(out, about, score):
     records.sort(key=lambda record: record["image_id"])
     write_records(out / "per_image.csv", records)
     write_report(out / "report.html", metrics, records, names)
+    # They may be of another model.
+    remove_results(out)
     write_json(out / "metrics.json", metrics)
     return metrics
 
