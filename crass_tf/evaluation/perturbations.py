@@ -141,13 +141,13 @@ def bars(example, rng, sides=0.0, ends=0.0):
 
 
 def collimate(example, rng, field, degrees):
-    """Blackens what lies outside a turned rectangle, a part of the image's size; a larger one where it is needed."""
+    """Blackens what lies outside a rectangle, turned counter-clockwise, a part of the image's size; more if needed."""
     centre, turn = _centre(example.image.shape), _turn(degrees)
     half = field * (centre + 0.5)
     if example.mask.any():
-        reach = np.abs(turn @ (_pixels(example.mask) - centre[:, None])).max(axis=1)
+        reach = np.abs(turn.T @ (_pixels(example.mask) - centre[:, None])).max(axis=1)
         half = np.maximum(half, reach + _margin(example.mask.shape))
-    corners = centre + (half * [(-1, -1), (1, -1), (1, 1), (-1, 1)]) @ turn
+    corners = centre + (half * [(-1, -1), (1, -1), (1, 1), (-1, 1)]) @ turn.T
     inside = cv2.fillConvexPoly(np.zeros_like(example.image), np.rint(corners).astype(np.int32), 1)
     return dataclasses.replace(example, image=example.image * inside)
 

@@ -147,6 +147,10 @@ def test_split_for_several_models(refused, runs):
     assert refused(*runs, split="fold1") == "split: found 'fold1' and 2 models, expected one model, or no split"
 
 
+def test_perturbations_of_several_models(refused, runs):
+    assert refused(*runs, perturb=True) == "perturb: found 2 models, expected one"
+
+
 def test_runs_on_several_data_sets(tmp_path, refused, runs):
     other = make_run(tmp_path / "other", WHOLE, "1/2", "de", dataset="crass12")
     assert refused(runs[0], other).startswith("found runs on several data sets, crass12 and two_folds; expected one")
