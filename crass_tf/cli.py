@@ -68,6 +68,13 @@ def train(data_dir, out, **options):
     print(f"wrote {out}/model.keras")
 
 
+def recipe(**options):
+    """From a folder to the artifact."""
+    from crass_tf.recipe import recipe
+
+    recipe(**options)
+
+
 def evaluate(model, **options):
     """Scores of a model on a split, or of several on the folds that they held out."""
     from crass_tf.evaluation.running import evaluate_models
@@ -154,7 +161,17 @@ def _parser():
     parser = _Parser("crass-tf", description=f"Clavicle segmentation in chest radiographs. {NOTICE}")
     parser.add_argument("--version", action="version", version=f"crass-tf {crass_tf.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    for add in (_add_demo, _add_phantom, _add_check, _add_build, _add_train, _add_evaluate, _add_export, _add_predict):
+    for add in (
+        _add_demo,
+        _add_phantom,
+        _add_check,
+        _add_build,
+        _add_train,
+        _add_recipe,
+        _add_evaluate,
+        _add_export,
+        _add_predict,
+    ):
         add(commands)
     return parser
 
@@ -236,7 +253,10 @@ def _add_train(commands):
         help="cut the split into K folds by the radiographs' names; watch the Nth and train on the others",
     )
     command.add_argument(
-        "--preset", help="unet: one network on the whole radiograph (default); cascade: two, slower and more accurate"
+        "--preset",
+        metavar="NAME",
+        help="unet: one network on the whole radiograph (default); cascade: two, more accurate; "
+        "cascade-phantoms, cascade-tuned: the steps of crass-tf recipe",
     )
     command.add_argument("--init", metavar="MODEL", help="a .keras model to start from")
     command.add_argument("--resume", action="store_true", help="go on after the last completed epoch of RUN")
@@ -250,12 +270,25 @@ def _add_train(commands):
         choices=("float32", "mixed_float16", "mixed_bfloat16"),
         help="default: float32 on a CPU, mixed_bfloat16 on a GPU",
     )
+    _add_xla(command)
+
+
+def _add_recipe(commands):
+    command = _add(
+        commands, recipe, "makes the shipped model's like from a folder: phantoms, training, evaluation, export"
+    )
+    command.add_argument("--manual-dir", required=True, metavar="DIR", help="the folder that holds CRASS12/")
+    command.add_argument("--out", required=True, metavar="DIR", help="gets everything; run again to go on")
+    _add_dataset(command, "crass12")
+    command.add_argument("--init", metavar="MODEL", help="a cascade to tune instead of one trained on phantoms first")
+    command.add_argument("--phantoms", type=int, metavar="N", help="number of phantoms (default: 600)")
+    command.add_argument("--seed", type=int, default=0, help="of tuning (default: %(default)s)")
+    _add_xla(command)
     command.add_argument(
-        "--xla",
-        dest="jit_compile",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="compile the training step with XLA (default: yes)",
+        "--training-data",
+        default="not stated",
+        metavar="TEXT",
+        help="what the model was trained on and on what terms, for the model card",
     )
 
 
@@ -329,6 +362,16 @@ def _add_data_dir(command):
 
 def _add_dataset(command, default=None):
     command.add_argument("--dataset", default=default, metavar="NAME", help="default: crass12")
+
+
+def _add_xla(command):
+    command.add_argument(
+        "--xla",
+        dest="jit_compile",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="compile the training step with XLA (default: yes)",
+    )
 
 
 def _add_threads(command):

@@ -1,5 +1,7 @@
 """Settings that were found good, by name; `benchmarks/accuracy.md` shows what each of them gave."""
 
+import dataclasses
+
 from crass_tf.data.augmentation import Augmentation
 from crass_tf.data.loading import NATIVE_CONFIG
 from crass_tf.data.views import STRIP
@@ -49,5 +51,15 @@ SEGMENT = Settings(
         faint=0.06,
     ),
 )
+# Phantoms are many and much alike: a few passes teach what they can teach.
+PHANTOM_EPOCHS = 24
+# From there on, what is left to learn is how real clavicles and their outlines differ.
+TUNED = {"epochs": 50, "learning_rate": 1.5e-3}
+
 DEFAULT_PRESET = "unet"
-PRESETS = {DEFAULT_PRESET: (Settings(),), "cascade": (LOCATE, SEGMENT)}
+PRESETS = {
+    DEFAULT_PRESET: (Settings(),),
+    "cascade": (LOCATE, SEGMENT),
+    "cascade-phantoms": tuple(dataclasses.replace(s, epochs=PHANTOM_EPOCHS) for s in (LOCATE, SEGMENT)),
+    "cascade-tuned": tuple(dataclasses.replace(s, **TUNED) for s in (LOCATE, SEGMENT)),
+}
