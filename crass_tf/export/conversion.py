@@ -1,8 +1,10 @@
 """A Keras model as SavedModel and as LiteRT files. TensorFlow is imported when the first function is called."""
 
+import io
 import re
 import tempfile
 import warnings
+import zipfile
 
 from crass_tf.export.operators import outer_scopes
 from crass_tf.export.serving import whole_cascade
@@ -30,6 +32,38 @@ def write_saved_model(model, folder):
         signatures[SIGNATURE] = whole_cascade(*networks.values())
     with quiet_native():
         tf.saved_model.save(module, str(folder), signatures=signatures)
+
+
+def write_compact_keras(source, path):
+    """Writes a `.keras` file again in less than half the bytes: kernels in float16, everything compressed.
+
+    Keras opens it as any other, with float32 variables.
+    """
+    import h5py
+
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith(".h5"):
+                compact = io.BytesIO()
+                with h5py.File(io.BytesIO(content)) as stored, h5py.File(compact, "w", libver="latest") as smaller:
+                    _copy_compact(stored, smaller)
+                content = compact.getvalue()
+            new.writestr(name, content)
+
+
+def _copy_compact(stored, smaller):
+    """Copies an HDF5 group; what has two dimensions or more becomes float16."""
+    import h5py
+
+    for name, item in stored.items():
+        if isinstance(item, h5py.Group):
+            _copy_compact(item, smaller.create_group(name))
+        elif item.ndim > 1:
+            smaller.create_dataset(name, data=item[()].astype("float16"), compression="gzip", shuffle=True)
+        else:
+            smaller.create_dataset(name, data=item[()])
+        smaller[name].attrs.update(item.attrs)
 
 
 def to_float32(model):

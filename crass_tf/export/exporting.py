@@ -15,6 +15,7 @@ from crass_tf.radiograph import Radiograph
 from crass_tf.segmenter import Segmenter
 
 FORMS = {
+    "keras_float16": "model_float16.keras",
     "saved_model": "saved_model",
     "float32": "model_float32.tflite",
     "float16": "model_float16.tflite",
@@ -61,6 +62,7 @@ def export(
     _check_out(out)
     with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as name:
         folder = pathlib.Path(name)
+        conversion.write_compact_keras(model_path, folder / FORMS["keras_float16"])
         _write_forms(model, folder, images)
         parity = _measure(reference, model, folder, examples, examples_source)
         parity["inputs"]["calibration"] = {"source": calibration_source, "n": len(images[0])}

@@ -69,6 +69,7 @@ def test_the_net_has_learned_something(exported):
 @pytest.mark.parametrize(
     "form, least_iou, most_difference",
     [
+        ("model_float16.keras", 0.99, 0.2),
         ("saved_model", 0.999, 1e-4),
         ("model_float32.tflite", 0.999, 2e-2),
         ("model_float16.tflite", 0.99, 0.2),
@@ -85,6 +86,17 @@ def test_every_form_agrees_with_keras(exported, form, least_iou, most_difference
         assert iou(expected.mask, found.mask) >= least_iou
         if most_difference is not None:
             np.testing.assert_allclose(found.model_logits, expected.model_logits, atol=most_difference)
+
+
+def test_the_compact_keras_file_is_half_as_large_and_opens_alone(exported):
+    out, path, _ = exported
+    compact = out / "model_float16.keras"
+    assert compact.stat().st_size < 0.6 * path.stat().st_size
+    model, original = keras.saving.load_model(compact), keras.saving.load_model(path)
+    for found, expected in zip(model.get_weights(), original.get_weights()):
+        assert found.dtype == np.float32
+        # Half precision has 11 significant bits.
+        np.testing.assert_allclose(found, expected, rtol=2**-11, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", LITE)
@@ -130,14 +142,15 @@ def test_parity_json(exported):
     assert parity["inputs"]["image_ids"] == [f"drawn{index}" for index in range(200, 206)]
     assert parity["inputs"]["source"] == "phantoms"
     assert parity["inputs"]["calibration"] == {"source": "phantoms", "n": 16}
-    assert list(parity["forms"]) == ["saved_model", "float32", "float16", "int8"]
-    for name, form in parity["forms"].items():
+    assert list(parity["forms"]) == ["keras_float16", "saved_model", "float32", "float16", "int8"]
+    for form in parity["forms"].values():
         assert 0.95 < form["mask_iou"]["min"] <= form["mask_iou"]["mean"] <= 1
         assert form["iou_truth"] == pytest.approx(parity["reference"]["iou_truth"], abs=0.02)
         assert form["max_logit_difference"] >= 0
-        threads = ["tensorflow_threads"] if name == "saved_model" else ["1_thread", "2_threads"]
+        lite = form["file"] in LITE
+        threads = ["1_thread", "2_threads"] if lite else ["tensorflow_threads"]
         assert list(form["latency_ms"]) == threads and min(form["latency_ms"].values()) > 0
-        if name != "saved_model":
+        if lite:
             assert form["bytes"] == (out / form["file"]).stat().st_size
             assert form["operators"] == count_operators((out / form["file"]).read_bytes())
 
