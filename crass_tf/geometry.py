@@ -167,14 +167,15 @@ def _tilt(x, y):
     return float(tilt) if abs(tilt) <= np.deg2rad(MAX_TILT_DEG) else 0.0
 
 
-def split_sides(mask):
+def split_sides(mask, mirrored=False):
     """Splits a mask into the patient's sides by the centroids of its components.
 
-    Image left is the patient's right. The midline is halfway between the two largest components where these lie
+    Image left is the patient's right, unless the image is mirrored. The midline is halfway between the two largest components where these lie
     apart by at least an eighth of the image's width, else the image's centre line: a radiograph need not be centred.
 
     Args:
         mask: uint8 `[H, W]`, foreground above 0.
+        mirrored: whether image left is the patient's left.
 
     Returns:
         uint8 `[H, W]`: 0 background, 1 (`RIGHT`) right clavicle, 2 (`LEFT`) left clavicle.
@@ -185,6 +186,7 @@ def split_sides(mask):
     largest = 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")[:2]
     if len(largest) == 2 and np.ptp(centroids[largest, 0]) >= width / 8:
         midline = centroids[largest, 0].mean()
-    side = np.where(centroids[:, 0] <= midline, RIGHT, LEFT).astype(np.uint8)
+    image_left, image_right = (LEFT, RIGHT) if mirrored else (RIGHT, LEFT)
+    side = np.where(centroids[:, 0] <= midline, image_left, image_right).astype(np.uint8)
     side[0] = 0
     return side[components]

@@ -9,13 +9,17 @@ import sys
 import numpy as np
 
 from crass_tf.files import InputError, write_json
+from crass_tf.formats import dicom, metaimage
+from crass_tf.formats.content import read_bytes
 from crass_tf.formats.png import write_png
+from crass_tf.native import quiet_native
 from crass_tf.overlay import overlay
+from crass_tf.radiograph import read_radiograph
 from crass_tf.segmenter import SIDES, Segmenter
 
 PICTURES = ("mask", "labels", "overlay")
 OUTPUTS = (*PICTURES, "json")
-SUFFIXES = (".png", ".jpg", ".jpeg")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", *dicom.SUFFIXES, *metaimage.SUFFIXES)
 NOTE = "Research software, not a medical device: not for diagnosis or treatment."
 
 
@@ -88,6 +92,7 @@ def result(segmentation, image, model):
         "native_size": list(segmentation.mask.shape),
         "spacing_mm": None if segmentation.spacing_mm is None else list(segmentation.spacing_mm),
         "sides": "patient",
+        "notes": list(segmentation.radiograph.notes),
         "clavicles": clavicles,
         "quality": quality,
     }
@@ -117,7 +122,7 @@ def _place(mask):
 def _run_job(segmenter, job, outputs, spacing_mm):
     """Segments and writes one radiograph; returns whether it succeeded."""
     try:
-        segmentation = segmenter.segment(job.source, spacing_mm)
+        segmentation = segmenter.segment(_read(job.source, spacing_mm))
     except InputError as error:
         _refuse(job, error, segmenter.path)
         return False
@@ -126,6 +131,12 @@ def _run_job(segmenter, job, outputs, spacing_mm):
         return False
     _write(job, segmentation, outputs, segmenter.path)
     return True
+
+
+def _read(path, spacing_mm):
+    """Returns the Radiograph of a file; what decoders would print of damaged ones is in its one line."""
+    with quiet_native():
+        return read_radiograph(path, spacing_mm)
 
 
 def _write(job, segmentation, outputs, model):
@@ -145,8 +156,10 @@ def _refuse(job, error, model):
     """Leaves a JSON with the reason as the only result of a radiograph, and says so on standard error."""
     for output in PICTURES:
         job.target(output).unlink(missing_ok=True)
-    write_json(job.target("json"), refusal(error, job.source, model))
-    _say(str(error))
+    # A file's name may have several lines.
+    reason = " ".join(str(error).splitlines())
+    write_json(job.target("json"), refusal(reason, job.source, model))
+    _say(reason)
 
 
 def _is_refusal(path):
@@ -167,35 +180,61 @@ def _check_outputs(outputs):
 def _jobs(path, out):
     """Returns the jobs of one path that a user named."""
     if path.is_file():
-        return [Job(path, out / path.stem)]
+        return [Job(path, out / _stem(path.name))]
     if not path.is_dir():
         raise InputError(f"{path}: no such file or folder")
-    if path.resolve() == out.resolve():
+    if _real(path) == _real(out):
         raise InputError(f"{out}: the results would lie among the radiographs; give another folder as --out")
     found = _radiographs(path, out)
     if not found:
         raise InputError(
             f"{path}: found no radiographs in this folder, expected files that end in {' '.join(SUFFIXES)}"
         )
-    return [Job(file, out / file.relative_to(path).with_suffix("")) for file in found]
+    return [Job(file, out / file.parent.relative_to(path) / _stem(file.name)) for file in found]
 
 
 def _radiographs(folder, out):
     """Returns the radiographs below a folder, sorted; hidden files and `out` are passed over."""
-    out, found = out.resolve(), []
+    out, found = _real(out), []
     for parent, folders, names in os.walk(folder):
         here = pathlib.Path(parent)
-        folders[:] = [name for name in folders if not name.startswith(".") and (here / name).resolve() != out]
-        found += [here / name for name in names if not name.startswith(".") and name.lower().endswith(SUFFIXES)]
+        folders[:] = [name for name in folders if not name.startswith(".") and _real(here / name) != out]
+        found += [here / name for name in names if not name.startswith(".") and _is_radiograph(here / name)]
     return sorted(found)
+
+
+def _is_radiograph(path):
+    """Returns whether a file in a folder is taken for a radiograph: by its suffix, or as DICOM by its first bytes.
+
+    DICOM files are often named by number, `IM0001` or `1.2.840.113619`; only those are opened to find out.
+    """
+    if path.name.lower().endswith(SUFFIXES):
+        return True
+    if path.suffix and not path.suffix[1:].isdigit():
+        return False
+    try:
+        return dicom.is_dicom(read_bytes(path, dicom.HEAD))
+    except InputError:
+        return False
+
+
+def _stem(name):
+    """Returns a file's name without its suffix; what follows the last point of a DICOM number is none."""
+    stem, _, suffix = name.rpartition(".")
+    return name if not stem or suffix.isdigit() else stem
+
+
+def _real(path):
+    """Returns the path without links; unlike `Path.resolve` it takes a link that leads to itself as it is."""
+    return pathlib.Path(os.path.realpath(path))
 
 
 def _check_collisions(jobs):
     """Raises InputError where two radiographs would write the same file, or one would overwrite another."""
-    sources = {job.source.resolve() for job in jobs}
+    sources = {_real(job.source) for job in jobs}
     writers = {}
     for job in jobs:
-        for target in (job.target(output).resolve() for output in OUTPUTS):
+        for target in (_real(job.target(output)) for output in OUTPUTS):
             if target in sources:
                 raise InputError(f"{job.source}: its result would overwrite the radiograph {target}; change --out")
             if target in writers:

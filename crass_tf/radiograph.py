@@ -20,11 +20,15 @@ class Radiograph:
         image: uint8 `[H, W]`, grey values from 0 to 255, dense tissue bright.
         spacing_mm: pixel spacing `(row, column)` in millimetres, or None where unknown.
         source: where the pixels came from, for messages and reports.
+        mirrored: whether image left is the patient's left, the other way round than radiographs are shown.
+        notes: what reading did to the pixels, or what has to be known of the spacing, one line each.
     """
 
     image: np.ndarray
     spacing_mm: tuple[float, float] | None = None
     source: str = "array"
+    mirrored: bool = False
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.image.dtype != np.uint8 or self.image.ndim != 2:
@@ -107,13 +111,14 @@ def to_grey(pixels):
     return pixels
 
 
-def from_array(pixels, spacing_mm=None, source="array"):
+def from_array(pixels, spacing_mm=None, source="array", scale=None):
     """Returns the `Radiograph` of an array of grey values.
 
     Args:
         pixels: uint8 or uint16 as in `to_grey8`, or floats from 0 to 255, `[H, W]` or `[H, W, 1]`.
         spacing_mm: `(row, column)` or None.
         source: a name for messages.
+        scale: the `GreyScale` of the values; None takes the one that holds them.
     """
     pixels = np.asarray(pixels)
     if np.issubdtype(pixels.dtype, np.floating) and pixels.size:
@@ -121,14 +126,14 @@ def from_array(pixels, spacing_mm=None, source="array"):
             raise InputError(f"{source}: found float grey values outside 0 to 255, expected 0 to 255")
         pixels = np.round(pixels).astype(np.uint8)
     try:
-        image = to_grey8(pixels)
+        image = to_grey8(pixels, scale)
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
     return Radiograph(image, spacing_mm, source)
 
 
 def read_radiograph(path, spacing_mm=None):
-    """Reads a PNG, JPEG or MetaImage file as a `Radiograph`.
+    """Reads a PNG, JPEG, TIFF, GIF, DICOM or MetaImage file as a `Radiograph`; the content decides which it is.
 
     Args:
         path: the file.
@@ -137,12 +142,14 @@ def read_radiograph(path, spacing_mm=None):
     Raises:
         InputError: where the file is missing, empty, truncated, damaged or no such image; the message names it.
     """
-    pixels, header_spacing_mm = formats.decode(path)
-    return from_array(pixels, spacing_mm or header_spacing_mm, str(path))
+    found = formats.decode(path)
+    scale = None if found.bits is None else GreyScale(0, found.bits)
+    radiograph = from_array(found.pixels, spacing_mm or found.spacing_mm, str(path), scale)
+    return dataclasses.replace(radiograph, mirrored=found.mirrored, notes=found.notes)
 
 
 def read_grey(path):
-    """Reads the stored grey values of a PNG, JPEG, GIF or MetaImage file.
+    """Reads the stored grey values of a file of any format that `read_radiograph` reads.
 
     Returns:
         `(pixels, spacing_mm)`: uint8, uint16, int8 or int16 `[H, W]`, and `(row, column)` by the header or None.
@@ -150,15 +157,15 @@ def read_grey(path):
     Raises:
         InputError: as `read_radiograph`.
     """
-    pixels, spacing_mm = formats.decode(path)
+    found = formats.decode(path)
     try:
-        return to_grey(pixels), spacing_mm
+        return to_grey(found.pixels), found.spacing_mm
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
 def read_mask(path):
-    """Reads a mask from a PNG, GIF or MetaImage file: any value above 0 is foreground.
+    """Reads a mask from a PNG, GIF, TIFF or MetaImage file: any value above 0 is foreground.
 
     Returns:
         `(mask, values)`: uint8 `[H, W]` of 0 and 1, and the sorted list of values that the file held.
@@ -166,7 +173,7 @@ def read_mask(path):
     Raises:
         InputError: as `read_radiograph`.
     """
-    pixels, _ = formats.decode(path)
+    pixels = formats.decode(path).pixels
     if pixels.ndim == 3:
         pixels = pixels[:, :, :3].max(axis=2)
     return (pixels > 0).astype(np.uint8), [int(value) for value in _values(pixels)]

@@ -144,7 +144,7 @@ class Segmentation:
     @functools.cached_property
     def labels(self):
         """uint8 `[H, W]`: 0 background, 1 the patient's right clavicle, 2 the left one."""
-        return split_sides(self.mask)
+        return split_sides(self.mask, self.radiograph.mirrored)
 
     @functools.cached_property
     def probability(self):

@@ -80,6 +80,7 @@ def test_json_of_one_radiograph(model, tmp_path):
         "native_size": [64, 64],
         "spacing_mm": [0.5, 0.2],
         "sides": "patient",
+        "notes": [],
         "clavicles": {"right": right, "left": left},
     }
 
@@ -184,7 +185,8 @@ LIGHT = """
 import sys
 from crass_tf.prediction import predict
 assert predict([sys.argv[1]], sys.argv[2], sys.argv[3]) == 0
-heavy = {"tensorflow", "keras", "tensorflow_datasets", "jax", "tqdm"} & {name.split(".")[0] for name in sys.modules}
+heavy = {"tensorflow", "keras", "tensorflow_datasets", "jax", "tqdm", "pydicom", "SimpleITK"}
+heavy &= {name.split(".")[0] for name in sys.modules}
 assert not heavy, heavy
 """
 

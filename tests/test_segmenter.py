@@ -130,7 +130,7 @@ def test_extreme_logits_give_probabilities_without_warnings():
 
 def test_what_is_not_asked_for_is_not_computed(monkeypatch):
     calls = []
-    monkeypatch.setattr(segmenting, "split_sides", lambda mask: calls.append(1) or mask)
+    monkeypatch.setattr(segmenting, "split_sides", lambda mask, mirrored: calls.append(1) or mask)
     segmentation = segmentation_of(np.ones((4, 4), np.uint8))
     assert segmentation.mask.all() and not calls
     assert segmentation.labels is segmentation.labels and len(calls) == 1

@@ -1,12 +1,20 @@
-"""What all formats share: opening a file, what a header says, and how many pixels are too many."""
+"""What all formats share: opening a file, what a header says, what comes out, and how much is too much."""
 
 import dataclasses
 import pathlib
+import stat
+
+import numpy as np
 
 from crass_tf.files import InputError
 
-# Decoding is refused beyond this: the largest detectors have about 30 million pixels.
-MAX_PIXELS = 200_000_000
+# Decoding is refused beyond this: the largest detectors have about 30 million pixels, and a model's result for twice
+# as many has to fit into 1.5 GiB, too.
+MAX_PIXELS = 64_000_000
+# OpenCV warps no longer side.
+MAX_SIDE = 32_766
+# No file of so many pixels is larger, unless most of it is something else.
+MAX_BYTES = 400_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,16 +25,37 @@ class Header:
     dtype: type
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Decoded:
+    """What a file holds.
+
+    Attributes:
+        pixels: stored grey values `[H, W]`, or `[H, W, channels]` (blue, green, red, alpha).
+        spacing_mm: `(row, column)` in millimetres, or None where the file has no measurement.
+        bits: bit depth of the grey values where the file states it, else None.
+        mirrored: whether the file says that image left is the patient's left.
+        notes: what was done to the pixels, or has to be known of the spacing, one line each.
+    """
+
+    pixels: np.ndarray
+    spacing_mm: tuple[float, float] | None = None
+    bits: int | None = None
+    mirrored: bool = False
+    notes: tuple[str, ...] = ()
+
+
 def read_bytes(path, count=-1):
     """Returns the content of a file that has to be there and must not be empty, or its first `count` bytes."""
     path = pathlib.Path(path)
     try:
+        _check_file(path, path.stat(), count)
         with path.open("rb") as file:
             data = file.read(count)
     except FileNotFoundError:
         raise InputError(f"{path}: file not found") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be opened ({error.strerror})") from None
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be opened ({reason})") from None
     if not data:
         raise InputError(f"{path}: found an empty file of 0 bytes, expected an image")
     return data
@@ -34,5 +63,15 @@ def read_bytes(path, count=-1):
 
 def check_size(path, width, height):
     """Raises InputError where a header claims no pixels, or more than are decoded."""
-    if not 0 < width * height <= MAX_PIXELS:
-        raise InputError(f"{path}: the header claims {width} x {height} pixels, expected at most {MAX_PIXELS} in all")
+    if not 0 < width * height <= MAX_PIXELS or max(width, height) > MAX_SIDE:
+        expected = f"at most {MAX_PIXELS} in all and {MAX_SIDE} a side"
+        raise InputError(f"{path}: the header claims {width} x {height} pixels, expected {expected}")
+
+
+def _check_file(path, status, count):
+    """Raises InputError for what would never end, a pipe or a device, or not fit into memory."""
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or device"
+        raise InputError(f"{path}: cannot be opened, found {kind}, expected a file")
+    if count < 0 and status.st_size > MAX_BYTES:
+        raise InputError(f"{path}: found a file of {status.st_size} bytes, expected at most {MAX_BYTES}")

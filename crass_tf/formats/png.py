@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 
 from crass_tf.files import InputError, atomic_file
+from crass_tf.formats import orientation
 from crass_tf.formats.content import Header, check_size, read_bytes
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Bytes in the parts that are read here.
-LENGTHS = {b"IHDR": 13, b"pHYs": 9}
+LENGTHS = {b"IHDR": 13, b"pHYs": 9, b"acTL": 8}
 # 72 and 96 dots per inch are what image editors write when they know nothing; they are no measurement.
 SCREEN_PIXELS_PER_METRE = (2834, 2835, 3779, 3780)
 
@@ -29,11 +30,11 @@ def read_header(path):
 
 
 def check(path, data):
-    """Raises InputError unless every chunk is whole; returns the spacing of the pHYs chunk, or None.
+    """Raises InputError unless every chunk is whole; returns the spacing, or None, and the EXIF orientation, 1 to 8.
 
     OpenCV fills what is missing from a truncated file with grey and says nothing, hence the check.
     """
-    position, spacing_mm, kind = len(SIGNATURE), None, b""
+    position, spacing_mm, turned, kind = len(SIGNATURE), None, 1, b""
     while kind != b"IEND":
         if position + 12 > len(data):
             raise InputError(f"{path}: the PNG file is truncated after {len(data)} bytes; copy the file again")
@@ -49,7 +50,11 @@ def check(path, data):
             check_size(path, *struct.unpack(">II", body[:8]))
         if kind == b"pHYs":
             spacing_mm = _physical_spacing(body)
-    return spacing_mm
+        if kind == b"eXIf":
+            turned = orientation.of_exif(body)
+        if kind == b"acTL" and (pictures := struct.unpack(">I", body[:4])[0]) != 1:
+            raise InputError(f"{path}: found an animation of {pictures} pictures in the PNG file, expected 1 picture")
+    return spacing_mm, turned
 
 
 def write_png(path, image, spacing_mm=None):

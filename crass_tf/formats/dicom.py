@@ -1,0 +1,238 @@
+"""DICOM files through pydicom: which are frontal projection radiographs, their pixels, spacing and orientation."""
+
+import io
+import math
+import pathlib
+import re
+import struct
+import warnings
+import zlib
+
+from crass_tf.files import InputError
+from crass_tf.formats import dicom_grey, jpeg
+from crass_tf.formats.content import MAX_BYTES, Decoded, check_size, read_bytes
+
+MARK = slice(128, 132), b"DICM"
+HEAD = 132
+SUFFIXES = (".dcm", ".dicom")
+DEFLATED = b"1.2.840.10008.1.2.1.99"
+JPEG_2000 = b"\xff\x4f\xff\x51"
+EXPECTED = "a projection radiograph: CR, DX or secondary capture"
+# Other and secondary capture are what converters and film scanners write.
+MODALITIES = ("CR", "DX", "DR", "RG", "OT", "SC")
+STORAGE = "1.2.840.10008.5.1.4.1.1."
+CLASSES = tuple(STORAGE + end for end in ("1", "1.1", "7", "7.1", "7.2", "7.3", "7.4"))
+FOR_PROCESSING = STORAGE + "1.1.1"
+# DICOM's terms for views that are not frontal: laterals, obliques, and those of a patient who lies on one side.
+OTHER_VIEWS = ("LL", "RL", "LLD", "RLD", "LLO", "RLO", "LAO", "RAO", "LPO", "RPO", "LAT", "LATERAL", "OBLIQUE")
+# DICOM's terms for parts of the body that show no clavicles.
+OTHER_PARTS = re.compile(
+    "ABDOMEN|ANKLE|ARM|BREAST|CALCANEUS|CALF|COCCYX|CSPINE|ELBOW|EXTREMITY|FEMUR|FINGER|FOOT|FOREARM|HAND|HEAD|HIP|JAW|"
+    "KNEE|LEG|LSPINE|LUMBARSPINE|MANDIBLE|MAXILLA|ORBIT|PATELLA|PELVIS|SKULL|SSPINE|TOE|TEETH|THIGH|THUMB|TIBIA|WRIST"
+)
+# Distances between pixels, the most trustworthy first, and what has to be known of the others.
+SPACINGS = {
+    "PixelSpacing": None,
+    "ImagerPixelSpacing": "spacing from ImagerPixelSpacing: at the detector, not corrected for magnification",
+    "NominalScannedPixelSpacing": "spacing from NominalScannedPixelSpacing: of the film scanner",
+}
+
+
+def is_dicom(head):
+    """Returns whether a file that begins with `head`, at least `HEAD` bytes of it, is a DICOM file by its mark."""
+    place, mark = MARK
+    return head[place] == mark
+
+
+def is_named_so(path):
+    """Returns whether a file's suffix is one of DICOM's; old files have no mark."""
+    return pathlib.Path(path).suffix.lower() in SUFFIXES
+
+
+def read(path):
+    """Returns the `content.Decoded` of a frontal projection radiograph.
+
+    Raises:
+        InputError: where pydicom is missing, the file is damaged, or holds anything else; the message says what.
+    """
+    try:
+        import pydicom  # noqa: F401
+    except ImportError:
+        raise InputError(f"{path}: DICOM files need pydicom; install it with: pip install crass-tf[dicom]") from None
+    data = read_bytes(path)
+    try:
+        # What pydicom would warn of is either refused here or does not matter.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _read(path, data)
+    except InputError:
+        raise
+    # On damaged files pydicom and its decoders raise whatever the damage leads to.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{path}: the DICOM file cannot be read ({reason})") from None
+
+
+def _read(path, data):
+    import pydicom
+
+    _check_deflated(path, data)
+    dataset = pydicom.dcmread(io.BytesIO(data), force=not is_dicom(data))
+    if not any(name in dataset for name in ("SOPClassUID", "Modality", "Rows")):
+        raise InputError(f"{path}: found no DICOM data set (it starts with {data[:8]!r}), expected one")
+    _check_kind(path, dataset)
+    _check_view(path, dataset)
+    mirrored = _mirrored(path, dataset)
+    spacing_mm, spacing_notes = _spacing(path, dataset)
+    _check_pixels(path, dataset)
+    pixels, bits, notes = dicom_grey.grey(path, dataset)
+    return Decoded(pixels, spacing_mm, bits, mirrored, (*notes, *spacing_notes))
+
+
+def _check_deflated(path, data):
+    """Raises InputError where a deflated data set is larger than what is read; pydicom would unpack all of it."""
+    if DEFLATED not in data[:2048]:
+        return
+    start = 144 + struct.unpack_from("<I", data, 140)[0]
+    if len(zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:], MAX_BYTES + 1)) > MAX_BYTES:
+        raise InputError(f"{path}: found more than {MAX_BYTES} bytes in the deflated DICOM file, expected fewer")
+
+
+def _check_kind(path, dataset):
+    """Raises InputError for anything but one projection radiograph as it is shown."""
+    kind, modality = dataset.get("SOPClassUID"), _text(dataset, "Modality")
+    intent = _text(dataset, "PresentationIntentType")
+    if kind == FOR_PROCESSING or intent == "FOR PROCESSING":
+        raise InputError(f"{path}: found a detector's raw values (FOR PROCESSING), expected them FOR PRESENTATION")
+    if kind and kind not in CLASSES:
+        raise InputError(f"{path}: found {kind.name}, expected {EXPECTED}")
+    if modality and modality not in MODALITIES:
+        raise InputError(f"{path}: found modality {modality}, expected {EXPECTED}")
+    frames = _integer(path, dataset, "NumberOfFrames", 1)
+    if frames != 1:
+        raise InputError(f"{path}: found {frames} frames in the DICOM file, expected 1")
+
+
+def _check_view(path, dataset):
+    """Raises InputError where the header clearly says that this is no frontal view of the chest."""
+    part, view = _text(dataset, "BodyPartExamined"), _text(dataset, "ViewPosition")
+    if OTHER_PARTS.fullmatch(part):
+        raise InputError(f"{path}: found BodyPartExamined = {part}, expected CHEST")
+    if set(view.replace("_", " ").split()) & set(OTHER_VIEWS):
+        raise InputError(f"{path}: found ViewPosition = {view}, expected a frontal view, PA or AP")
+    for item in dataset.get("ViewCodeSequence") or []:
+        meaning = _text(item, "CodeMeaning")
+        if "LATERAL" in meaning or "OBLIQUE" in meaning:
+            raise InputError(f"{path}: found the view {meaning.lower()!r}, expected a frontal one, PA or AP")
+
+
+def _mirrored(path, dataset):
+    """Returns whether image left is the patient's left; InputError for views other than frontal and upright."""
+    right, down = ([*(dataset.get("PatientOrientation") or []), "", ""])[:2]
+    if str(right)[:1] not in ("L", "R", "") or str(down)[:1] not in ("F", ""):
+        raise InputError(
+            rf"{path}: found PatientOrientation = {right}\{down}, expected L\F or R\F, frontal and upright"
+        )
+    return str(right)[:1] == "R"
+
+
+def _spacing(path, dataset):
+    """Returns `((row, column) in millimetres or None, notes)`.
+
+    A spacing of 1 x 1 mm is what converters fill in when they know nothing, and taken as no measurement.
+    """
+    for name, note in SPACINGS.items():
+        if dataset.get_item(name) is None or not (found := _stored(dataset, name)):
+            continue
+        try:
+            row_mm, column_mm = map(float, found)
+        except (TypeError, ValueError):
+            row_mm = column_mm = math.nan
+        if not all(math.isfinite(length) and length > 0 for length in (row_mm, column_mm)):
+            shown = "\\".join(map(str, found)) if isinstance(found, list) else found
+            raise InputError(f"{path}: found {name} = {shown!r}, expected two lengths above 0 in millimetres")
+        if (row_mm, column_mm) != (1, 1):
+            return (row_mm, column_mm), (note,) if note else ()
+    return None, ()
+
+
+def _stored(dataset, name):
+    """Returns the words of an element as they stand in the file, since pydicom raises at what is no number."""
+    value = getattr(dataset.get_item(name), "value", None)
+    if isinstance(value, bytes):
+        value = value.decode("latin-1").strip(" \0").split("\\")
+    return value if isinstance(value, str) or not value else list(value)
+
+
+def _check_pixels(path, dataset):
+    """Raises InputError where there are no pixels, or not those that the header promises."""
+    if "PixelData" not in dataset or not dataset.PixelData:
+        raise InputError(f"{path}: found a DICOM file without pixels, expected {EXPECTED}")
+    height, width = (_integer(path, dataset, name) for name in ("Rows", "Columns"))
+    check_size(path, width, height)
+    dicom_grey.check(path, dataset)
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    if syntax is not None and syntax.is_compressed:
+        _check_frame(path, dataset, (height, width))
+        return
+    if syntax is None:
+        _guess_syntax(dataset)
+    expected = height * width * dataset.SamplesPerPixel * dataset.BitsAllocated // 8
+    if dataset.PhotometricInterpretation == "YBR_FULL_422":
+        expected = expected * 2 // 3
+    found = len(dataset.PixelData)
+    if found not in (expected, expected + expected % 2):
+        raise InputError(f"{path}: found {found} bytes of pixels, expected {expected} for {width} x {height}")
+
+
+def _check_frame(path, dataset, size):
+    """Raises InputError where no decoder for a compressed image is installed, or the image is of another size."""
+    from pydicom.encaps import generate_frames
+    from pydicom.pixels import get_decoder
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not get_decoder(syntax).is_available:
+        raise InputError(f"{path}: {syntax.name} needs a decoder; install it with: pip install crass-tf[dicom]")
+    frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    found = _frame_size(frame)
+    if found is not None and found != size:
+        raise InputError(
+            f"{path}: found pixels of {found[1]} x {found[0]}, expected {size[1]} x {size[0]} by the header"
+        )
+
+
+def _frame_size(frame):
+    """Returns the `(height, width)` that compressed pixels of JPEG, JPEG-LS or JPEG 2000 claim, else None."""
+    if frame.startswith(jpeg.SIGNATURES):
+        return jpeg.frame_size(frame)
+    if frame.startswith(JPEG_2000):
+        right, bottom, left, top = struct.unpack_from(">IIII", frame, 8)
+        return bottom - top, right - left
+    return None
+
+
+def _guess_syntax(dataset):
+    """Gives a data set without a header the transfer syntax as which pydicom could read it."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    implicit, little = dataset.original_encoding
+    explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+
+
+def _integer(path, dataset, name, default=None):
+    """Returns a whole number above 0 of the header; InputError where there is another or none."""
+    found = dataset.get(name)
+    found = default if found in (None, "") else found
+    try:
+        number = int(found)
+    except (TypeError, ValueError):
+        number = 0
+    if number < 1:
+        raise InputError(f"{path}: found {name} = {found}, expected a whole number above 0")
+    return number
+
+
+def _text(dataset, name):
+    """Returns an element's text in capitals, without space around it; "" where it is missing."""
+    return str(dataset.get(name) or "").strip().upper()

@@ -1,0 +1,60 @@
+"""The directories of tags that TIFF files and EXIF blocks consist of; classic and BigTIFF, either byte order."""
+
+import struct
+
+ORDERS = {b"II": "<", b"MM": ">"}
+# Struct characters by the type of a tag's values; a rational is two numbers.
+TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 6: "b", 7: "B", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d"}
+BIG_TYPES = {13: "I", 16: "Q", 17: "q", 18: "Q"}
+# Struct characters of the number of tags, of a tag without its value, and of an offset.
+CLASSIC, BIG = ("H", "HHI", "I"), ("Q", "HHQ", "Q")
+MAX_DIRECTORIES = 64
+
+
+def read(data):
+    """Yields each directory as `{tag: values}`.
+
+    Args:
+        data: bytes that begin with the byte order.
+
+    Raises:
+        ValueError, struct.error: where something lies outside `data`, or the chain of directories has a loop.
+    """
+    order = ORDERS.get(data[:2])
+    version = struct.unpack_from(f"{order}H", data, 2)[0] if order else None
+    if version not in (42, 43):
+        raise ValueError("no TIFF header")
+    layout = BIG if version == 43 else CLASSIC
+    (offset,) = struct.unpack_from(order + layout[2], data, 8 if version == 43 else 4)
+    for _ in range(MAX_DIRECTORIES):
+        tags, offset = _directory(data, offset, order, layout)
+        yield tags
+        if not offset:
+            return
+    raise ValueError(f"more than {MAX_DIRECTORIES} directories")
+
+
+def _directory(data, position, order, layout):
+    """Returns the tags of the directory at `position`, and where the next one lies (0: there is none)."""
+    (count,) = struct.unpack_from(order + layout[0], data, position)
+    position += struct.calcsize(order + layout[0])
+    head, size = struct.calcsize(order + layout[1]), struct.calcsize(order + layout[2])
+    tags = {}
+    for _ in range(count):
+        tag, kind, length = struct.unpack_from(order + layout[1], data, position)
+        inline = position + head
+        tags[tag] = _values(data, inline, size, kind, length, order, layout)
+        position = inline + size
+    return tags, struct.unpack_from(order + layout[2], data, position)[0]
+
+
+def _values(data, inline, size, kind, length, order, layout):
+    """Returns a tag's values, which stand where the tag is if they have room there, else at an offset."""
+    form = TYPES.get(kind) or BIG_TYPES.get(kind)
+    if form is None:
+        return ()
+    total = struct.calcsize(order + form) * length
+    position = inline if total <= size else struct.unpack_from(order + layout[2], data, inline)[0]
+    if position + total > len(data):
+        raise ValueError("a tag's values lie behind the end")
+    return struct.unpack_from(f"{order}{length}{form}" if len(form) == 1 else order + form * length, data, position)

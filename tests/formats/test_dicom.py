@@ -1,0 +1,316 @@
+"""A DICOM file gives the grey values a viewer shows, of frontal projection radiographs only."""
+
+import warnings
+
+import cv2
+import numpy as np
+import pydicom
+import pytest
+from pydicom.pixels import apply_voi_lut
+from pydicom.uid import (
+    ComputedRadiographyImageStorage,
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    DigitalXRayImageStorageForProcessing,
+    EncapsulatedPDFStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+    UltrasoundImageStorage,
+)
+
+from crass_tf.files import InputError
+from crass_tf.formats.dicom_grey import window
+from crass_tf.formats.png import write_png
+from crass_tf.radiograph import read_radiograph
+
+SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
+
+
+def ramp(dtype=np.uint8, step=1):
+    """Values 0, 1 ... 95 times `step`, `[12, 8]`."""
+    return (np.arange(96, dtype=np.int64) * step).astype(dtype).reshape(12, 8)
+
+
+def dicom(pixels, syntax=ExplicitVRLittleEndian, compress=None, **tags):
+    """A computed radiograph; `tags` replace its elements, or remove them where None."""
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.preamble = bytes(128)
+    bits = 8 * pixels.dtype.itemsize
+    elements = {
+        "SOPClassUID": ComputedRadiographyImageStorage,
+        "SOPInstanceUID": "1.2.3",
+        "Modality": "CR",
+        "SamplesPerPixel": 3 if pixels.ndim == 3 else 1,
+        "PhotometricInterpretation": "RGB" if pixels.ndim == 3 else "MONOCHROME2",
+        "Rows": pixels.shape[0],
+        "Columns": pixels.shape[1],
+        "BitsAllocated": bits,
+        "BitsStored": bits,
+        "PixelRepresentation": int(np.issubdtype(pixels.dtype, np.signedinteger)),
+    }
+    if pixels.ndim == 3:
+        elements["PlanarConfiguration"] = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, value in (elements | tags).items():
+            if value is not None:
+                setattr(dataset, name, value)
+        dataset.HighBit = tags.get("HighBit", dataset.get("BitsStored", bits) - 1)
+        if "PixelData" not in tags:
+            dataset.PixelData = pixels.astype(pixels.dtype.newbyteorder("><"[syntax.is_little_endian])).tobytes()
+            dataset["PixelData"].VR = "OB" if bits == 8 and not syntax.is_implicit_VR else "OW"
+        if compress:
+            dataset.compress(compress, generate_instance_uid=False)
+    return dataset
+
+
+def save(path, dataset):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset.save_as(path)
+    return path
+
+
+def read(tmp_path, pixels, **options):
+    return read_radiograph(save(tmp_path / "image.dcm", dicom(pixels, **options)))
+
+
+def lut(entries, first, bits):
+    item = pydicom.Dataset()
+    item.LUTDescriptor = [len(entries), first, bits]
+    item.LUTData = np.asarray(entries, "<u2").tobytes()
+    item["LUTData"].VR = "OW"
+    return [item]
+
+
+# Grey values.
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_8_bits_are_the_pngs_values(tmp_path, syntax):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 31), dtype=np.uint8)
+    write_png(tmp_path / "image.png", pixels)
+    image = read_radiograph(tmp_path / "image.png").image
+    np.testing.assert_array_equal(read(tmp_path, pixels, syntax=syntax).image, image)
+    inverted = read(tmp_path, 255 - pixels, syntax=syntax, PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_array_equal(inverted.image, image)
+    in_words = read(tmp_path, pixels.astype(np.uint16), syntax=syntax, BitsStored=8)
+    np.testing.assert_array_equal(in_words.image, image)
+
+
+@pytest.mark.parametrize("compress", [RLELossless, JPEG2000Lossless, JPEGLSLossless])
+@pytest.mark.parametrize("dtype, bits", [(np.uint8, 8), (np.uint16, 12)])
+def test_compressed_pixels_are_the_same(tmp_path, compress, dtype, bits):
+    pixels = np.random.default_rng(0).integers(0, 2**bits, (80, 64)).astype(dtype)
+    plain = read(tmp_path, pixels, BitsStored=bits)
+    np.testing.assert_array_equal(read(tmp_path, pixels, BitsStored=bits, compress=compress).image, plain.image)
+
+
+def test_bits_stored_are_the_grey_scale(tmp_path):
+    # 12 bits, full scale 4095: 40 * 30 * 255 / 4095 = 74.7; not by the largest value, 95 * 30 = 2850.
+    assert read(tmp_path, ramp(np.uint16, 30), BitsStored=12).image[5, 0] == 75
+    # The same from 16 bits: 1200 * 255 / 65535 = 4.67.
+    assert read(tmp_path, ramp(np.uint16, 30)).image[5, 0] == 5
+    # Bits above those stored hold old files' overlays.
+    marked = ramp(np.uint16, 30) | 0x8000
+    np.testing.assert_array_equal(
+        read(tmp_path, marked, BitsStored=12).image, read(tmp_path, ramp(np.uint16, 30), BitsStored=12).image
+    )
+
+
+def test_signed_values_begin_at_the_lowest(tmp_path):
+    # -2048 is 0, 0 is 2048 of 4095: 2048 * 255 / 4095 = 127.5, 127.53 rounded up.
+    pixels = np.full((4, 4), 0, np.int16)
+    pixels[0, 0], pixels[0, 1] = -2048, 2047
+    assert read(tmp_path, pixels, BitsStored=12).image[0, :3].tolist() == [0, 255, 128]
+
+
+def test_rescaling_turns_grey_values_only_where_it_falls(tmp_path):
+    rises = read(tmp_path, ramp(), RescaleSlope=2, RescaleIntercept=-1000)
+    np.testing.assert_array_equal(rises.image, ramp())
+    falls = read(tmp_path, ramp(), RescaleSlope=-1, RescaleIntercept=255)
+    np.testing.assert_array_equal(falls.image, 255 - ramp())
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+def test_windows_are_the_standards(tmp_path, function):
+    options = dict(BitsStored=12, WindowCenter=1000, WindowWidth=800, VOILUTFunction=function)
+    pixels = ramp(np.uint16, 25)
+    radiograph = read(tmp_path, pixels, **options)
+    expected = apply_voi_lut(pixels, dicom(pixels, **options)) * 255 / 4095
+    assert np.abs(radiograph.image - expected).max() <= 0.51
+    assert radiograph.notes == (f"window 1000 / 800 ({function}) applied",)
+    inverted = read(tmp_path, pixels, PhotometricInterpretation="MONOCHROME1", **options)
+    assert np.abs(inverted.image - (255 - expected)).max() <= 0.51
+
+
+def test_windows_by_hand():
+    # Centre 50, width 11, so 5 and 10 in the formula: ((47.5 - 49.5) / 10 + 0.5) = 0.3.
+    np.testing.assert_allclose(window(np.array([44.0, 47.5, 49.5, 55.0]), 50, 11), [0, 0.3, 0.5, 1])
+    np.testing.assert_allclose(window(np.array([45.0, 50, 55]), 50, 10, "LINEAR_EXACT"), [0, 0.5, 1])
+    # 1 / (1 + exp(-4 * 5 / 10)) = 0.8808.
+    np.testing.assert_allclose(window(np.array([50.0, 55, 1e9]), 50, 10, "SIGMOID"), [0.5, 0.8808, 1], atol=1e-4)
+    # One value wide, a threshold: above 49.5.
+    np.testing.assert_allclose(window(np.array([49.0, 50.0]), 50, 1), [0, 1])
+
+
+def test_the_first_window_counts_and_none_of_no_width(tmp_path):
+    first = read(tmp_path, ramp(), WindowCenter=[48, 10], WindowWidth=[50, 5])
+    np.testing.assert_array_equal(first.image, read(tmp_path, ramp(), WindowCenter=48, WindowWidth=50).image)
+    none = read(tmp_path, ramp(), WindowCenter=48, WindowWidth=0)
+    np.testing.assert_array_equal(none.image, ramp())
+    assert none.notes == ("WindowWidth = 0 means nothing and was ignored",)
+
+
+def test_luts_come_in_order_and_a_voi_lut_before_a_window(tmp_path):
+    # 12 bits to 8: value 1000 is entry 1000, grey 1000 // 16 = 62.
+    entries = np.arange(4096) // 16
+    pixels = ramp(np.uint16, 40)
+    options = dict(BitsStored=12, VOILUTSequence=lut(entries, 0, 8), WindowCenter=10, WindowWidth=5)
+    radiograph = read(tmp_path, pixels, **options)
+    np.testing.assert_array_equal(radiograph.image, pixels // 16)
+    assert radiograph.notes == ("VOI LUT applied",)
+    # A modality LUT that turns 0 ... 95 round; values behind its end get its last entry.
+    both = read(tmp_path, ramp(), ModalityLUTSequence=lut(np.arange(50)[::-1] * 80, 0, 12))
+    assert both.image[0, 0] == round(49 * 80 * 255 / 4095) and both.image[11, 7] == 0
+    # The first mapped value: everything up to 20 is entry 0.
+    late = read(tmp_path, ramp(), VOILUTSequence=lut([0, 255], 20, 8))
+    assert late.image.ravel()[[0, 20, 21, 95]].tolist() == [0, 0, 255, 255]
+
+
+def test_colours_become_luminance(tmp_path):
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    pixels[0, 0, 0] = 255
+    radiograph = read(tmp_path, pixels, Modality="OT")
+    # Red: 0.299 * 255 = 76.2.
+    assert radiograph.image[0, :2].tolist() == [76, 0]
+
+
+# Spacing, sides, names.
+
+
+@pytest.mark.parametrize(
+    "tags, expected, note",
+    [
+        ({"PixelSpacing": [0.25, 0.2], "ImagerPixelSpacing": [0.3, 0.3]}, (0.25, 0.2), ""),
+        ({"ImagerPixelSpacing": [0.3, 0.2]}, (0.3, 0.2), "not corrected for magnification"),
+        ({"NominalScannedPixelSpacing": [0.1, 0.1]}, (0.1, 0.1), "film scanner"),
+        ({"PixelSpacing": [1, 1]}, None, ""),
+        ({}, None, ""),
+    ],
+)
+def test_spacing(tmp_path, tags, expected, note):
+    radiograph = read(tmp_path, ramp(), **tags)
+    assert radiograph.spacing_mm == expected
+    assert note in "".join(radiograph.notes) and bool(note) == bool(radiograph.notes)
+
+
+def test_sides_are_the_patients_where_the_image_is_mirrored(tmp_path):
+    assert not read(tmp_path, ramp()).mirrored
+    assert not read(tmp_path, ramp(), PatientOrientation=["L", "F"]).mirrored
+    assert read(tmp_path, ramp(), PatientOrientation=["R", "F"]).mirrored
+
+
+def test_old_files_without_a_mark_are_read_by_their_suffix(tmp_path):
+    dataset = dicom(ramp(), syntax=ImplicitVRLittleEndian)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        del dataset.file_meta
+        dataset.save_as(tmp_path / "old.dcm", implicit_vr=True, little_endian=True)
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "old.dcm").image, ramp())
+
+
+# What is refused.
+
+VIEW = pydicom.Dataset()
+VIEW.CodeMeaning = "Left lateral projection"
+
+REFUSED = {
+    "ct": (dict(SOPClassUID=CTImageStorage, Modality="CT"), "found CT Image Storage, expected a projection"),
+    "ct-by-modality": (dict(SOPClassUID=None, Modality="CT"), "found modality CT, expected a projection"),
+    "ultrasound": (dict(SOPClassUID=UltrasoundImageStorage, Modality="US"), "found Ultrasound Image Storage"),
+    "pdf": (dict(SOPClassUID=EncapsulatedPDFStorage, PixelData=None), "found Encapsulated PDF Storage"),
+    "raw": (dict(SOPClassUID=DigitalXRayImageStorageForProcessing), "FOR PROCESSING"),
+    "raw-by-intent": (dict(PresentationIntentType="FOR PROCESSING"), "FOR PROCESSING"),
+    "lateral": (dict(ViewPosition="LL"), "found ViewPosition = LL, expected a frontal view"),
+    "lateral-by-word": (dict(ViewPosition="Left lateral"), "found ViewPosition = LEFT LATERAL"),
+    "lateral-by-code": (dict(ViewCodeSequence=[VIEW]), "found the view 'left lateral projection'"),
+    "lateral-by-orientation": (dict(PatientOrientation=["P", "F"]), r"PatientOrientation = P\\F"),
+    "upside-down": (dict(PatientOrientation=["L", "H"]), r"PatientOrientation = L\\H"),
+    "hand": (dict(BodyPartExamined="HAND"), "found BodyPartExamined = HAND, expected CHEST"),
+    "no-pixels": (dict(PixelData=None), "without pixels"),
+    "no-rows": (dict(Rows=None), "found Rows = None, expected a whole number"),
+    "frames": (dict(NumberOfFrames=2, PixelData=bytes(192)), "found 2 frames"),
+    "rows": (dict(Rows=13), "found 96 bytes of pixels, expected 104 for 8 x 13"),
+    "short": (dict(PixelData=bytes(50)), "found 50 bytes of pixels, expected 96"),
+    "long": (dict(PixelData=bytes(98)), "found 98 bytes of pixels, expected 96"),
+    "bits": (dict(BitsStored=9), "BitsAllocated = 8, BitsStored = 9"),
+    "high-bit": (dict(HighBit=6), "HighBit = 6"),
+    "no-photometric": (dict(PhotometricInterpretation=None), "found 1 samples a pixel of None"),
+    "palette": (dict(PhotometricInterpretation="PALETTE COLOR"), "PALETTE COLOR"),
+    "zero-spacing": (dict(PixelSpacing=[0, 0]), r"found PixelSpacing = '0(.0)?\\\\0(.0)?'"),
+    "one-spacing": (dict(PixelSpacing=[0.2]), "found PixelSpacing"),
+    "slope": (dict(RescaleSlope=0, RescaleIntercept=0), "RescaleSlope = 0"),
+    "lut": (dict(VOILUTSequence=lut([1, 2], 0, 20)), "found 2 entries of 20 bits in VOILUTSequence"),
+    "empty-lut": (dict(VOILUTSequence=[pydicom.Dataset()]), "cannot be read"),
+    "huge": (dict(Rows=20000, Columns=20000), "claims 20000 x 20000 pixels"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_in_one_line(tmp_path, name):
+    tags, message = REFUSED[name]
+    with pytest.raises(InputError, match=f"image.dcm: .*{message}") as caught:
+        read(tmp_path, ramp(), **tags)
+    assert "\n" not in str(caught.value)
+
+
+def test_text_as_spacing(tmp_path):
+    path = save(tmp_path / "image.dcm", dicom(ramp(), PixelSpacing=[0.25, 0.25]))
+    path.write_bytes(path.read_bytes().replace(b"0.25\\0.25", b"wide\\tall"))
+    with pytest.raises(InputError, match=r"found PixelSpacing = 'wide\\\\tall', expected two lengths above 0"):
+        read_radiograph(path)
+
+
+def test_compressed_pixels_of_another_size(tmp_path):
+    dataset = dicom(np.tile(ramp(), (8, 8)), compress=JPEG2000Lossless)
+    dataset.Rows, dataset.Columns = 64, 96
+    with pytest.raises(InputError, match="found pixels of 64 x 96, expected 96 x 64 by the header"):
+        read_radiograph(save(tmp_path / "image.dcm", dataset))
+
+
+def test_truncated_anywhere(tmp_path):
+    whole = save(tmp_path / "whole.dcm", dicom(ramp(), PixelSpacing=[0.25, 0.25])).read_bytes()
+    for length in range(0, len(whole), 7):
+        (tmp_path / "part.dcm").write_bytes(whole[:length])
+        with pytest.raises(InputError, match="part.dcm: ") as caught:
+            read_radiograph(tmp_path / "part.dcm")
+        assert "\n" not in str(caught.value)
+
+
+def test_without_pydicom_the_next_step_is_named(tmp_path, monkeypatch):
+    path = save(tmp_path / "image.dcm", dicom(ramp()))
+    monkeypatch.setitem(__import__("sys").modules, "pydicom", None)
+    with pytest.raises(InputError, match=r"need pydicom; install it with: pip install crass-tf\[dicom\]"):
+        read_radiograph(path)
+
+
+def test_jpeg_by_a_scanner(tmp_path):
+    """JPEG baseline, as film scanners' files have it: close to what was stored, not equal."""
+    from pydicom.encaps import encapsulate
+    from pydicom.uid import JPEGBaseline8Bit
+
+    pixels = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8), (9, 9), 0)
+    dataset = dicom(pixels, Modality="OT")
+    frame = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 98])[1].tobytes()
+    dataset.PixelData = encapsulate([frame])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    image = read_radiograph(save(tmp_path / "image.dcm", dataset)).image
+    assert np.abs(image.astype(int) - pixels).max() <= 4
