@@ -21,7 +21,7 @@ class Phantom:
 
     Attributes:
         image: uint8 [size, size], bone bright.
-        mask: uint8 [size, size], 1 where a clavicle lies over the rib cage.
+        mask: uint8 [size, size], 1 where a clavicle lies over the rib cage or within reach of it.
         structures: uint8 [size, size], sum of bits: 1 right clavicle, 2 left clavicle, 4 right lung, 8 left lung,
             16 heart.
         spacing_mm: (row, column).
@@ -33,13 +33,15 @@ class Phantom:
     spacing_mm: tuple[float, float]
 
 
-def render(seed, index, size):
-    """Returns the `Phantom` that belongs to (seed, index, size), always the same one.
+def render(seed, index, size, reach_mm=0.0):
+    """Returns the `Phantom` that belongs to these arguments, always the same one.
 
     Args:
         seed: Whole number from 0 that names a series of phantoms.
         index: Number of the phantom in the series.
         size: Side of the square image, pixels.
+        reach_mm: How far to the side of the rib cage's outline the clavicles are annotated, as other readers may do;
+            0 or more. The image does not depend on it.
     """
     # One stream of random numbers a step: a change to one step leaves the others' draws as they are
     patient_rng, pose_rng, bone_rng, body_rng, film_rng, noise_rng = (
@@ -51,8 +53,15 @@ def render(seed, index, size):
     attenuation, lungs, heart = _attenuation(patient, view, clavicles, bone_rng, body_rng)
     structures = _structures(patient, view, clavicles, lungs, heart)
     image = _develop(attenuation, structures, view, film_rng, noise_rng)
+    if reach_mm:
+        structures = _structures(_widened(patient, reach_mm), view, clavicles, lungs, heart)
     mask = ((structures & (RIGHT_CLAVICLE | LEFT_CLAVICLE)) > 0).astype(np.uint8)
     return Phantom(image, mask, structures, (view.spacing_mm, view.spacing_mm))
+
+
+def _widened(patient, reach_mm):
+    """Returns the patient with an outline of the rib cage that is wider by `reach_mm` on each side, to annotate by."""
+    return dataclasses.replace(patient, outer={side: border + reach_mm for side, border in patient.outer.items()})
 
 
 def _pose(patient, size, rng):

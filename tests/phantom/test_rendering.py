@@ -73,6 +73,28 @@ def test_clavicles_go_on_beyond_the_rib_cage(monkeypatch):
         assert 0.4 < annotated.sum() / bone.sum() < 0.9
 
 
+def test_reach_of_0_changes_nothing(phantoms):
+    same = render(3, 4, SIZE, reach_mm=0.0)
+    for name in ("image", "mask", "structures"):
+        np.testing.assert_array_equal(getattr(same, name), getattr(phantoms[4], name))
+
+
+def test_reach_annotates_more_to_the_sides_of_the_rib_cage_only(phantoms):
+    for index, near in enumerate(phantoms):
+        far = render(3, index, SIZE, reach_mm=20)
+        np.testing.assert_array_equal(far.image, near.image)
+        np.testing.assert_array_equal(far.structures & ~np.uint8(3), near.structures & ~np.uint8(3))
+        for bit, outwards in ((1, -1), (2, 1)):
+            before, after = ((phantom.structures & bit) > 0 for phantom in (near, far))
+            assert np.all(after[before])
+            known_mm, added_mm = (
+                outwards * np.nonzero(mask)[1] * near.spacing_mm[1] for mask in (before, after & ~before)
+            )
+            # The outline runs at a slant: what is added begins beyond the middle of the bone, not beyond all of it.
+            assert added_mm.min() > np.median(known_mm)
+            assert known_mm.max() < added_mm.max() < known_mm.max() + 20 + 2 * near.spacing_mm[1]
+
+
 def test_spacing_fits_a_detector():
     spacings = [render(5, index, 64).spacing_mm for index in range(6)]
     assert len(set(spacings)) == 6
