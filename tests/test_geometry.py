@@ -181,5 +181,6 @@ def test_touching_diagonally_is_one_component():
 
 
 def test_empty_mask_and_any_foreground_value():
+    assert split_sides(drawn(".##..##."), mirrored=True).max(axis=0).tolist() == [0, LEFT, LEFT, 0, 0, RIGHT, RIGHT, 0]
     np.testing.assert_array_equal(split_sides(np.zeros((4, 6), np.uint8)), np.zeros((4, 6)))
     np.testing.assert_array_equal(split_sides(drawn(".##..##.") * 255), split_sides(drawn(".##..##.")))

@@ -79,7 +79,7 @@ def _read(path, data):
     _check_deflated(path, data)
     dataset = pydicom.dcmread(io.BytesIO(data), force=not is_dicom(data))
     if not any(name in dataset for name in ("SOPClassUID", "Modality", "Rows")):
-        raise InputError(f"{path}: found no DICOM data set (it starts with {data[:8]!r}), expected one")
+        raise InputError(f"{path}: found no whole DICOM data set (it starts with {data[:8]!r}), expected one")
     _check_kind(path, dataset)
     _check_view(path, dataset)
     mirrored = _mirrored(path, dataset)

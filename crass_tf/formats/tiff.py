@@ -50,8 +50,8 @@ def _picture(path, data):
     """Returns the tags of the one picture; further pages may only be smaller copies of it."""
     try:
         pages = list(directories.read(data))
-    except (ValueError, struct.error) as error:
-        raise InputError(f"{path}: the TIFF file's tags are damaged ({error}); copy the file again") from None
+    except (ValueError, struct.error):
+        raise InputError(f"{path}: the TIFF file's tags are damaged; copy the file again") from None
     whole = [tags for tags in pages if not _first(tags, SUBFILE, 0) & 1]
     if len(whole) != 1 or whole[0] is not pages[0]:
         raise InputError(f"{path}: found {len(whole)} pages in the TIFF file, expected one, the first")

@@ -1,11 +1,13 @@
 """A DICOM file gives the grey values a viewer shows, of frontal projection radiographs only."""
 
+import json
 import warnings
 
 import cv2
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK
 from pydicom.pixels import apply_voi_lut
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
@@ -25,6 +27,7 @@ from pydicom.uid import (
 from crass_tf.files import InputError
 from crass_tf.formats.dicom_grey import window
 from crass_tf.formats.png import write_png
+from crass_tf.prediction import predict
 from crass_tf.radiograph import read_radiograph
 
 SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
@@ -102,6 +105,14 @@ def test_8_bits_are_the_pngs_values(tmp_path, syntax):
     np.testing.assert_array_equal(inverted.image, image)
     in_words = read(tmp_path, pixels.astype(np.uint16), syntax=syntax, BitsStored=8)
     np.testing.assert_array_equal(in_words.image, image)
+
+
+def test_metaimage_and_16_bits_are_the_pngs_values_too(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 31), dtype=np.uint8)
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(pixels), tmp_path / "image.mhd")
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "image.mhd").image, pixels)
+    write_png(tmp_path / "deep.png", pixels.astype(np.uint16) * 257)
+    assert np.abs(read_radiograph(tmp_path / "deep.png").image.astype(int) - pixels).max() <= 1
 
 
 @pytest.mark.parametrize("compress", [RLELossless, JPEG2000Lossless, JPEGLSLossless])
@@ -224,6 +235,18 @@ def test_old_files_without_a_mark_are_read_by_their_suffix(tmp_path):
         del dataset.file_meta
         dataset.save_as(tmp_path / "old.dcm", implicit_vr=True, little_endian=True)
     np.testing.assert_array_equal(read_radiograph(tmp_path / "old.dcm").image, ramp())
+
+
+def test_sides_in_the_results_are_the_patients(litert_model, tmp_path):
+    # What is brighter than 128 is clavicle: 10 x 20 pixels on the image's left, 10 x 16 on its right.
+    pixels = np.full((64, 64), 28, np.uint8)
+    pixels[10:20, 4:24] = pixels[10:20, 40:56] = 228
+    path = save(tmp_path / "a.dcm", dicom(pixels, PatientOrientation=["R", "F"], ImagerPixelSpacing=[0.5, 0.5]))
+    assert predict([path], tmp_path / "out", litert_model) == 0
+    content = json.loads((tmp_path / "out" / "a.json").read_text())
+    assert [content["clavicles"][side]["area_pixels"] for side in ("right", "left")] == [160, 200]
+    assert content["spacing_mm"] == [0.5, 0.5]
+    assert content["notes"] == ["spacing from ImagerPixelSpacing: at the detector, not corrected for magnification"]
 
 
 # What is refused.
