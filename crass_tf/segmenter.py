@@ -80,8 +80,16 @@ class Segmenter:
         if strip is None:
             nothing = np.full(self.strip_size, OUTSIDE_LOGIT, np.float32)
             return Segmentation(radiograph, nothing, Strip.nowhere(size, self.strip_size), logits)
-        outlined = self.logits(strip_input(radiograph.image, strip)[None], 1)[0, ..., 0]
+        outlined = self._outline(radiograph.image, strip)
+        # Once more from there: the strip is laid more exactly around an outline than around what the locator found.
+        x, y = _clavicle_pixels((outlined > 0).astype(np.uint8))
+        if len(x):
+            strip = _lay_strip(*strip.points_to_native(x, y), size, self.strip_size)
+            outlined = self._outline(radiograph.image, strip)
         return Segmentation(radiograph, outlined, strip, logits)
+
+    def _outline(self, image, strip):
+        return self.logits(strip_input(image, strip)[None], 1)[0, ..., 0]
 
     def inputs(self, radiograph):
         """Returns what each network takes for a radiograph, `[float32 [h, w, 1], ...]`; as many as it comes to."""
@@ -211,6 +219,11 @@ def locate_strip(logits, native, strip_size):
     box = Letterbox.fit(native, logits.shape)
     (top, left), (height, width) = box.offset, box.inner
     x, y = (x - left + 0.5) * native[1] / width - 0.5, (y - top + 0.5) * native[0] / height - 0.5
+    return _lay_strip(x, y, native, strip_size)
+
+
+def _lay_strip(x, y, native, strip_size):
+    """Returns the `Strip` around pixels of clavicles, native coordinates (x, y)."""
     if abs((x.min() + x.max()) / 2 / native[1] - 0.5) > OFF_CENTRE and np.ptp(x) < native[1] / 2:
         # One clavicle was missed: it lies where the other one's mirror image does.
         x, y = np.concatenate([x, native[1] - 1 - x]), np.concatenate([y, y])

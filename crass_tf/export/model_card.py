@@ -55,10 +55,11 @@ Intensity normalisation is inside the networks. Around them:
 4. The strip is level with that line, centred on the middle of both ranges, and scaled so that the width takes
    {fill:.0%} of its columns; the radiograph is reduced by area averaging first where it shrinks, then sampled
    bilinearly, black outside.
-5. The strip's logits are sampled bilinearly at each pixel of the radiograph; the mask is where they are above 0, and
+5. The strip is laid once more, by the same rules, around the pixels above 0 of its own logits, where there are any.
+6. The strip's logits are sampled bilinearly at each pixel of the radiograph; the mask is where they are above 0, and
    background outside the strip.
-6. Nothing is returned where the locator finds nothing, or where its mask and the result have an IoU below {agreement}.
-7. Components whose centroid lies in the left of the image are the patient's right clavicle.
+7. Nothing is returned where the locator finds nothing, or where its mask and the result have an IoU below {agreement}.
+8. Components whose centroid lies in the left of the image are the patient's right clavicle.
 
 `crass_tf.Segmenter.load(path).segment(radiograph)` does all of this.
 """

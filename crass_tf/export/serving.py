@@ -16,47 +16,70 @@ def whole_cascade(locator, outliner):
     """
     import tensorflow as tf
 
+    strip_size = outliner.input_shape[1:3]
+    matrices = (tf.TensorSpec([8]), tf.TensorSpec([8]))
+
     @tf.function(input_signature=[tf.TensorSpec([None, *SIZE, 1], tf.float32, name="image")])
     def serve(image):
         small = tf.image.resize(image, locator.input_shape[1:3], method="area")
         marked = locator(small, training=False) > 0
         forward, inverse = tf.map_fn(
-            _matrices(outliner.input_shape[1:3]), marked, fn_output_signature=(tf.TensorSpec([8]), tf.TensorSpec([8]))
+            lambda m: _lay(*_whole_points(m), strip_size), marked, fn_output_signature=matrices
         )
-        strip = _warp(image, inverse, outliner.input_shape[1:3], 0.0)
-        logits = _warp(outliner(strip, training=False), forward, SIZE, OUTSIDE_LOGIT)
+        outlined = outliner(_warp(image, inverse, strip_size, 0.0), training=False)
+        forward, inverse = tf.map_fn(
+            lambda each: _lay_again(*each, strip_size), (outlined > 0, forward, inverse), fn_output_signature=matrices
+        )
+        outlined = outliner(_warp(image, inverse, strip_size, 0.0), training=False)
         found = tf.reduce_any(marked, axis=(1, 2, 3), keepdims=True)
-        return {"logits": tf.where(found, logits, OUTSIDE_LOGIT)}
+        return {"logits": tf.where(found, _warp(outlined, forward, SIZE, OUTSIDE_LOGIT), OUTSIDE_LOGIT)}
 
     return serve
 
 
-def _matrices(strip_size):
-    """Returns a function from what a locator marked, bool `[h, w, 1]`, to the strip's matrix and its inverse.
+def _whole_points(marked):
+    """Returns the served grid's coordinates (x, y) of what a locator marked, bool `[h, w, 1]`."""
+    import tensorflow as tf
 
-    The matrix maps the served grid's pixels to the strip's, as that of `geometry.Strip`; both are float32 `[8]`, as
-    `ImageProjectiveTransformV3` takes them.
+    yx = tf.cast(tf.where(marked[..., 0]), tf.float32)
+    # Nothing found: any strip will do, as its result is dropped.
+    yx = tf.cond(tf.shape(yx)[0] > 0, lambda: yx, lambda: tf.constant([[0.0, 0.0], [1.0, 1.0]]))
+    y, x = ((yx[:, axis] + 0.5) * (SIZE[axis] / marked.shape[axis]) - 0.5 for axis in (0, 1))
+    return x, y
+
+
+def _lay_again(marked, forward, inverse, strip_size):
+    """Returns the matrices of the strip around an outline, bool `[h, w, 1]`; those given where it is empty."""
+    import tensorflow as tf
+
+    def lay():
+        yx = tf.cast(tf.where(marked[..., 0]), tf.float32)
+        x, y = yx[:, 1], yx[:, 0]
+        m = inverse
+        return _lay(m[0] * x + m[1] * y + m[2], m[3] * x + m[4] * y + m[5], strip_size)
+
+    return tf.cond(tf.reduce_any(marked), lay, lambda: (forward, inverse))
+
+
+def _lay(x, y, strip_size):
+    """Returns the matrix of the strip around pixels and its inverse, as `geometry.Strip.around` lays it.
+
+    The matrix maps the served grid's pixels to the strip's; both are float32 `[8]`, as `ImageProjectiveTransformV3`
+    takes them.
     """
     import tensorflow as tf
 
-    def matrices(marked):
-        yx = tf.cast(tf.where(marked[..., 0]), tf.float32)
-        # Nothing found: any strip will do, as its result is dropped.
-        yx = tf.cond(tf.shape(yx)[0] > 0, lambda: yx, lambda: tf.constant([[0.0, 0.0], [1.0, 1.0]]))
-        y, x = ((yx[:, axis] + 0.5) * (SIZE[axis] / marked.shape[axis]) - 0.5 for axis in (0, 1))
-        tilt = _tilt(x, y)
-        cos, sin = tf.cos(tilt), tf.sin(tilt)
-        along, across = x * cos + y * sin, y * cos - x * sin
-        (left, right), (top, bottom) = ([_quantile(axis, q) for q in (0.01, 0.99)] for axis in (along, across))
-        scale = STRIP_FILL * strip_size[1] / tf.maximum(right - left, 1.0)
-        shift_x = (strip_size[1] - 1) / 2 - scale * (left + right) / 2
-        shift_y = (strip_size[0] - 1) / 2 - scale * (top + bottom) / 2
-        a, b = scale * cos, scale * sin
-        forward = tf.stack([a, b, shift_x, -b, a, shift_y, 0.0, 0.0])
-        back = tf.stack([a, -b, b * shift_y - a * shift_x, b, a, -b * shift_x - a * shift_y]) / (scale * scale)
-        return forward, tf.concat([back, [0.0, 0.0]], 0)
-
-    return matrices
+    tilt = _tilt(x, y)
+    cos, sin = tf.cos(tilt), tf.sin(tilt)
+    along, across = x * cos + y * sin, y * cos - x * sin
+    (left, right), (top, bottom) = ([_quantile(axis, q) for q in (0.01, 0.99)] for axis in (along, across))
+    scale = STRIP_FILL * strip_size[1] / tf.maximum(right - left, 1.0)
+    shift_x = (strip_size[1] - 1) / 2 - scale * (left + right) / 2
+    shift_y = (strip_size[0] - 1) / 2 - scale * (top + bottom) / 2
+    a, b = scale * cos, scale * sin
+    forward = tf.stack([a, b, shift_x, -b, a, shift_y, 0.0, 0.0])
+    back = tf.stack([a, -b, b * shift_y - a * shift_x, b, a, -b * shift_x - a * shift_y]) / (scale * scale)
+    return forward, tf.concat([back, [0.0, 0.0]], 0)
 
 
 def _tilt(x, y):
