@@ -197,6 +197,8 @@ add("half.tif", "TIFF file", lambda: tiff(scene())[:700])
 add("header_only.tif", "tags are damaged", lambda: tiff(scene())[:8])
 add("loop.tif", "tags are damaged", lambda: b"II*\0\x08\0\0\0\0\0\x08\0\0\0")
 add("flipped_tags.tif", None, lambda: flipped(tiff(scene()), 30))
+add("words_as_width.tif", "without a width", lambda: tiff(scene()).replace(b"\0\1\4\0", b"\0\1\2\0", 1))
+add("far_away.tif", "tags are damaged", lambda: b"II+\0\x08\0\0\0" + b"\xff" * 8)
 add("flipped_data.tif", None, lambda: flipped(tiff(scene(), compression="deflate"), -20))
 
 # DICOM.
@@ -229,6 +231,7 @@ add("no_bits.dcm", "BitsStored = None", lambda: dicom(without=("BitsStored",)))
 add("words_as_spacing.dcm", "found PixelSpacing = ", lambda: dicom(PixelSpacing=[0.25, 0.25]).replace(
     b"0.25\\0.25", b"wide\\tall"
 ))  # fmt: skip
+add("lines_as_class.dcm", "expected a projection", lambda: dicom().replace(b"5.1.4.1.1.1\0\x08", b"5.\n.4\n1.1\0\x08"))
 add("negative_spacing.dcm", "found PixelSpacing = ", lambda: dicom(PixelSpacing=[-1, 2]))
 add("pdf.dcm", "found Encapsulated PDF Storage", lambda: dicom(SOPClassUID=uid.EncapsulatedPDFStorage))
 add("ct.dcm", "found CT Image Storage", lambda: dicom(SOPClassUID=uid.CTImageStorage, Modality="CT"))

@@ -65,8 +65,10 @@ def read(path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _read(path, data)
-    except InputError:
-        raise
+    except InputError as error:
+        # A damaged header's texts may hold anything, line ends included.
+        shown = "".join(letter if letter.isprintable() else "?" for letter in str(error)[:500])
+        raise InputError(shown) from None
     # On damaged files pydicom and its decoders raise whatever the damage leads to.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__

@@ -3,16 +3,15 @@
 import struct
 
 ORDERS = {b"II": "<", b"MM": ">"}
-# Struct characters by the type of a tag's values; a rational is two numbers.
-TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 6: "b", 7: "B", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d"}
-BIG_TYPES = {13: "I", 16: "Q", 17: "q", 18: "Q"}
+# Struct characters by the type of a tag's values, whole numbers only; a rational is two of them.
+TYPES = {1: "B", 3: "H", 4: "I", 5: "II", 7: "B", 13: "I", 16: "Q", 18: "Q"}
 # Struct characters of the number of tags, of a tag without its value, and of an offset.
 CLASSIC, BIG = ("H", "HHI", "I"), ("Q", "HHQ", "Q")
 MAX_DIRECTORIES = 64
 
 
 def read(data):
-    """Yields each directory as `{tag: values}`.
+    """Yields each directory as `{tag: values}`; of tags that hold no whole numbers the values are ().
 
     Args:
         data: bytes that begin with the byte order.
@@ -25,7 +24,7 @@ def read(data):
     if version not in (42, 43):
         raise ValueError("no TIFF header")
     layout = BIG if version == 43 else CLASSIC
-    (offset,) = struct.unpack_from(order + layout[2], data, 8 if version == 43 else 4)
+    offset = _number(order + layout[2], data, 8 if version == 43 else 4)
     for _ in range(MAX_DIRECTORIES):
         tags, offset = _directory(data, offset, order, layout)
         yield tags
@@ -36,7 +35,7 @@ def read(data):
 
 def _directory(data, position, order, layout):
     """Returns the tags of the directory at `position`, and where the next one lies (0: there is none)."""
-    (count,) = struct.unpack_from(order + layout[0], data, position)
+    count = _number(order + layout[0], data, position)
     position += struct.calcsize(order + layout[0])
     head, size = struct.calcsize(order + layout[1]), struct.calcsize(order + layout[2])
     tags = {}
@@ -45,16 +44,23 @@ def _directory(data, position, order, layout):
         inline = position + head
         tags[tag] = _values(data, inline, size, kind, length, order, layout)
         position = inline + size
-    return tags, struct.unpack_from(order + layout[2], data, position)[0]
+    return tags, _number(order + layout[2], data, position)
 
 
 def _values(data, inline, size, kind, length, order, layout):
     """Returns a tag's values, which stand where the tag is if they have room there, else at an offset."""
-    form = TYPES.get(kind) or BIG_TYPES.get(kind)
+    form = TYPES.get(kind)
     if form is None:
         return ()
     total = struct.calcsize(order + form) * length
-    position = inline if total <= size else struct.unpack_from(order + layout[2], data, inline)[0]
+    position = inline if total <= size else _number(order + layout[2], data, inline)
     if position + total > len(data):
         raise ValueError("a tag's values lie behind the end")
     return struct.unpack_from(f"{order}{length}{form}" if len(form) == 1 else order + form * length, data, position)
+
+
+def _number(form, data, position):
+    """Returns the number at `position`, which may lie so far behind the end that struct could not count to it."""
+    if position > len(data):
+        raise ValueError("an offset lies behind the end")
+    return struct.unpack_from(form, data, position)[0]
