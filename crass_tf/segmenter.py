@@ -22,6 +22,8 @@ SHIPPED_FILES = ("model_int8.tflite", "model_float16.tflite")
 SMALLEST_PART = 0.25
 # A single component further than this part of the radiograph's width from its centre is one clavicle of two.
 OFF_CENTRE = 0.12
+# Columns without clavicle between the two, of the width of both.
+GAP = 0.05
 
 
 class Segmenter:
@@ -224,7 +226,10 @@ def locate_strip(logits, native, strip_size):
 
 def _lay_strip(x, y, native, strip_size):
     """Returns the `Strip` around pixels of clavicles, native coordinates (x, y)."""
-    if abs((x.min() + x.max()) / 2 / native[1] - 0.5) > OFF_CENTRE and np.ptp(x) < native[1] / 2:
+    off_centre = abs((x.min() + x.max()) / 2 / native[1] - 0.5) > OFF_CENTRE
+    # The breastbone lies between two clavicles.
+    gap = np.diff(np.unique(x)).max(initial=0) > GAP * np.ptp(x)
+    if off_centre and not gap and np.ptp(x) < native[1] / 2:
         # One clavicle was missed: it lies where the other one's mirror image does.
         x, y = np.concatenate([x, native[1] - 1 - x]), np.concatenate([y, y])
     return Strip.around(x, y, native, strip_size)

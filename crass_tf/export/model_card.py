@@ -50,8 +50,8 @@ Intensity normalisation is inside the networks. Around them:
 {letterbox}
 3. The pixels above 0, without components of less than {smallest_part:.0%} of the largest one, are mapped back to the
    radiograph. The line from their mean in the left half of their range to that in the right half gives the tilt. Along
-   it, their 1st and 99th percentiles give the clavicles' width, across it their height. Where all lie on one side of
-   the radiograph, their mirror image is added.
+   it, their 1st and 99th percentiles give the clavicles' width, across it their height. Where they are of one side
+   only (off the centre, without a gap), their mirror image about the radiograph's centre line is added.
 4. The strip is level with that line, centred on the middle of both ranges, and scaled so that the width takes
    {fill:.0%} of its columns; the radiograph is reduced by area averaging first where it shrinks, then sampled
    bilinearly, black outside.
