@@ -126,6 +126,11 @@ class Strip:
         matrix[:, 2] += (model[1] - self.model[1]) / 2, (model[0] - self.model[0]) / 2
         return Strip(self.native, tuple(model), tuple(map(tuple, matrix.tolist())))
 
+    def points_to_native(self, x, y):
+        """Returns coordinates (x, y), float `[N]` each, of the strip's pixels in native pixels."""
+        (a, b, c), (d, e, f) = cv2.invertAffineTransform(np.array(self.matrix))
+        return a * x + b * y + c, d * x + e * y + f
+
     def image_to_model(self, image):
         """Returns a native image `[H, W]` on the strip's grid, same dtype; area averaging where it shrinks."""
         matrix = np.array(self.matrix)
@@ -170,8 +175,9 @@ def _tilt(x, y):
 def split_sides(mask, mirrored=False):
     """Splits a mask into the patient's sides by the centroids of its components.
 
-    Image left is the patient's right, unless the image is mirrored. The midline is halfway between the two largest components where these lie
-    apart by at least an eighth of the image's width, else the image's centre line: a radiograph need not be centred.
+    Image left is the patient's right, unless the image is mirrored. The midline is halfway between the two largest
+    components where these lie apart by at least an eighth of the image's width, else the image's centre line: a
+    radiograph need not be centred.
 
     Args:
         mask: uint8 `[H, W]`, foreground above 0.
