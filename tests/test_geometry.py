@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from crass_tf.files import InputError
-from crass_tf.geometry import LEFT, RIGHT, Letterbox, split_sides
+from crass_tf.geometry import LEFT, RIGHT, Letterbox, Strip, split_sides
 
 
 def drawn(picture):
@@ -184,3 +184,40 @@ def test_empty_mask_and_any_foreground_value():
     assert split_sides(drawn(".##..##."), mirrored=True).max(axis=0).tolist() == [0, LEFT, LEFT, 0, 0, RIGHT, RIGHT, 0]
     np.testing.assert_array_equal(split_sides(np.zeros((4, 6), np.uint8)), np.zeros((4, 6)))
     np.testing.assert_array_equal(split_sides(drawn(".##..##.") * 255), split_sides(drawn(".##..##.")))
+
+
+def test_a_strips_points_return_to_the_radiograph():
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(30, 170, 50), rng.uniform(40, 60, 50)
+    strip = Strip.around(x, y, (200, 220), (64, 160))
+    (a, b, c), (d, e, f) = strip.matrix
+    for found, expected in zip(strip.points_to_native(a * x + b * y + c, d * x + e * y + f), (x, y)):
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_a_strip_is_level_with_what_it_is_laid_around():
+    x = np.concatenate([np.arange(20.0, 80), np.arange(120.0, 180)])
+    # A slope of 0.2: 11.3 degrees.
+    strip = Strip.around(x, 50 + 0.2 * x, (200, 220), (64, 160))
+    (a, b, c), (d, e, f) = strip.matrix
+    assert np.degrees(np.arctan2(b, a)) == pytest.approx(11.31, abs=0.01)
+    np.testing.assert_allclose(d * x + e * (50 + 0.2 * x) + f, 31.5, atol=1e-9)
+    # A slope of 1 is no tilt that a patient has.
+    steep = Strip.around(x, x, (200, 220), (64, 160))
+    assert steep.matrix[0][1] == 0
+
+
+def test_a_strip_goes_there_and_back():
+    mask = np.zeros((200, 220), np.uint8)
+    mask[60:80, 20:90] = mask[60:80, 130:200] = 1
+    y, x = np.nonzero(mask)
+    strip = Strip.around(x.astype(float), y.astype(float), mask.shape, (96, 320))
+    assert strip.scale > 1
+    back = strip.to_native((strip.mask_to_model(mask).astype(np.float32) - 0.5) * 8)
+    assert iou(mask, (back > 0).astype(np.uint8)) > 0.97
+    assert strip.resized((192, 320)).mask_to_model(mask)[48:144].tolist() == strip.mask_to_model(mask).tolist()
+
+
+def test_nowhere_holds_nothing():
+    strip = Strip.nowhere((20, 30), (8, 16))
+    assert (strip.to_native(np.full((8, 16), 5, np.float32)) < 0).all() and strip.scale == 0
