@@ -341,7 +341,9 @@ def _add_export(commands):
 
 
 def _add_predict(commands):
-    command = _add(commands, predict, "segments radiographs: PNG or JPEG files, or folders of them", False)
+    command = _add(
+        commands, predict, "segments radiographs, files or folders of them: PNG, JPEG, TIFF, DICOM, MetaImage", False
+    )
     command.add_argument("path", nargs="+", metavar="PATH")
     command.add_argument("--model", help=".keras file, SavedModel folder or .tflite file (default: the shipped model)")
     command.add_argument("--out", required=True, metavar="DIR")
