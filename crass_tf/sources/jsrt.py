@@ -8,7 +8,7 @@ import numpy as np
 
 from crass_tf.files import InputError
 from crass_tf.formats.content import read_bytes
-from crass_tf.radiograph import GreyScale, read_mask
+from crass_tf.radiograph import GreyScale
 from crass_tf.sources.source import Example, Finding, Source, size_mismatch
 from crass_tf.sources.spacing import SpacingRule
 
@@ -31,18 +31,6 @@ EXPECTED = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class JsrtSource(Source):
-    """A `Source` whose masks may lie on a coarser grid than its radiographs."""
-
-    def read(self, example):
-        """Reads one of the examples as `Source.read` does; masks are brought to the radiograph's grid."""
-        pixels, spacing_mm = self.read_image(example.image_path)
-        read = [read_mask(path) for path in example.mask_paths]
-        masks = [repeat_pixels(path, mask, pixels.shape) for path, (mask, _) in zip(example.mask_paths, read)]
-        return pixels, spacing_mm, masks, sorted({value for _, values in read for value in values})
-
-
 def open_jsrt(manual_dir):
     """Lists the radiographs and masks of clavicles in `manual_dir`, which is searched to its full depth.
 
@@ -54,7 +42,7 @@ def open_jsrt(manual_dir):
     listing = _list_files(pathlib.Path(manual_dir))
     splits = listing.splits()
     listing.note_left_out(splits)
-    return JsrtSource(
+    return Source(
         listing.folder,
         FORM,
         splits,
@@ -63,6 +51,7 @@ def open_jsrt(manual_dir):
         findings=listing.findings,
         fixed_scale=SCALE,
         read_image=read_img,
+        fit_mask=repeat_pixels,
     )
 
 

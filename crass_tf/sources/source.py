@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import typing
 
 from crass_tf.files import InputError
 from crass_tf.radiograph import GreyScale, read_grey, read_mask
@@ -35,6 +36,21 @@ class Finding:
     image_ids: tuple[str, ...] = ()
 
 
+def fit_mask(path, mask, size):
+    """Returns a mask of its radiograph's size `(height, width)`; InputError for another one."""
+    if mask.shape != size:
+        raise InputError(size_mismatch(path, mask.shape, size))
+    return mask
+
+
+def size_mismatch(path, found, expected):
+    """Returns the line on a mask of another size than its radiograph's."""
+    return (
+        f"{path}: found a mask of {found[0]} x {found[1]} pixels (rows x columns), "
+        f"expected its radiograph's {expected[0]} x {expected[1]}"
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
     """A data set as it lies on the disk, listed but not decoded.
@@ -49,6 +65,8 @@ class Source:
         findings: what was noticed while listing.
         fixed_scale: the `GreyScale` of formats that define theirs; None to find it from the values.
         read_image: function of a path to `(stored grey values [H, W], spacing_mm or None)`.
+        fit_mask: function of a mask's path, the mask `[h, w]` and its radiograph's `(height, width)` to the mask on the
+            radiograph's grid; InputError where it does not fit.
     """
 
     folder: pathlib.Path
@@ -59,7 +77,8 @@ class Source:
     spacing: SpacingRule = SpacingRule()
     findings: list[Finding] = dataclasses.field(default_factory=list)
     fixed_scale: GreyScale | None = None
-    read_image: object = read_grey
+    read_image: typing.Callable = read_grey
+    fit_mask: typing.Callable = fit_mask
 
     @property
     def labelled(self):
@@ -108,23 +127,8 @@ class Source:
         """
         pixels, spacing_mm = self.read_image(example.image_path)
         read = [read_mask(path) for path in example.mask_paths]
-        masks = [fit_mask(path, mask, pixels.shape) for path, (mask, _) in zip(example.mask_paths, read)]
+        masks = [self.fit_mask(path, mask, pixels.shape) for path, (mask, _) in zip(example.mask_paths, read)]
         return pixels, spacing_mm, masks, sorted({value for _, values in read for value in values})
 
     def _survey(self):
         return survey(self.examples, None if self.fixed_scale else self.read_image)
-
-
-def fit_mask(path, mask, size):
-    """Returns a mask of its radiograph's size `(height, width)`; InputError for another one."""
-    if mask.shape != size:
-        raise InputError(size_mismatch(path, mask.shape, size))
-    return mask
-
-
-def size_mismatch(path, found, expected):
-    """Returns the line on a mask of another size than its radiograph's."""
-    return (
-        f"{path}: found a mask of {found[0]} x {found[1]} pixels (rows x columns), "
-        f"expected its radiograph's {expected[0]} x {expected[1]}"
-    )
