@@ -82,7 +82,8 @@ A network that marks both clavicles in a posterior-anterior chest radiograph, ex
 
 ## Forms
 Compared with Keras ({parameters} parameters) on {n} radiographs ({source}) at native size. int8 was calibrated on
-{calibration_n} radiographs ({calibration_source}). Times are medians of one inference on the machine of the export.
+{calibration_n} radiographs ({calibration_source}). Times are medians of what a radiograph takes of the
+model alone, on the machine of the export.
 
 | form | bytes | mask IoU to Keras, mean | min | largest logit difference | IoU to true masks | ms |
 |---|---|---|---|---|---|---|
@@ -99,7 +100,7 @@ patient's rotation.
 
 ## Limits
 - Only the part of a clavicle over the lungs and the rib cage is marked, as in the CRASS and SCR annotations.
-- Not made for lateral, lordotic or paediatric radiographs, fractures or implants; whatever is put in gives some mask.
+- Not made for lateral, lordotic or paediatric radiographs, fractures or implants, which may be given some mask.
 - Left and right assume the usual display: the patient's right at the image's left.
 - Agreement with Keras says nothing about accuracy: evaluate on radiographs like yours (`crass-tf evaluate`).
 

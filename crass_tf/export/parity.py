@@ -39,7 +39,7 @@ def compare(reference, others, examples):
 
 
 def latency_ms(segmenter):
-    """Returns the median milliseconds of one inference by all networks, `{"1_thread": ..., "2_threads": ...}`.
+    """Returns the median milliseconds of all inferences that a radiograph takes, `{"1_thread": ..., "2_threads": ...}`.
 
     Keras and SavedModel run on as many threads as TensorFlow takes: `{"tensorflow_threads": ...}`.
     """
@@ -68,10 +68,12 @@ def _agreement(rows):
 def _median_ms(segmenter):
     # What is in the image changes nothing in the time.
     batches = [np.full((1, *network.image_size, 1), 100, np.float32) for network in segmenter.networks]
+    # A cascade outlines twice.
+    runs = [*enumerate(batches), *list(enumerate(batches))[1:]]
     times = []
     for _ in range(WARM_UP_RUNS + LATENCY_RUNS):
         start = time.perf_counter()
-        for number, batch in enumerate(batches):
+        for number, batch in runs:
             segmenter.logits(batch, number)
         times.append(time.perf_counter() - start)
     return round(1000 * statistics.median(times[WARM_UP_RUNS:]), 2)
