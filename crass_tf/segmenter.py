@@ -147,14 +147,16 @@ class Segmentation:
             return None
         if not self._found.any():
             return "found no clavicles, expected a frontal chest radiograph"
-        if quality.agreement(self.located, self._found) < quality.AGREEMENT:
+        if self._agreement < quality.AGREEMENT:
             return "found shapes that only one of two networks takes for clavicles, expected a frontal chest radiograph"
+        if self._score < quality.LEAST_SCORE:
+            return "found shapes too uncertain for clavicles, expected a frontal chest radiograph"
         return None
 
     @functools.cached_property
     def labels(self):
         """uint8 `[H, W]`: 0 background, 1 the patient's right clavicle, 2 the left one."""
-        return split_sides(self.mask, self.radiograph.mirrored)
+        return self._sides if self.refusal is None else np.zeros_like(self._sides)
 
     @functools.cached_property
     def probability(self):
@@ -178,15 +180,25 @@ class Segmentation:
         `agreement` of a cascade's networks without one. `score`, from 0 to 1, ranks results by their IoU with the
         truth; it is no estimate of it.
         """
-        checks = quality.checks(self.labels)
-        agreement = None if self.located is None else quality.agreement(self.located, self.mask)
-        probability = _sigmoid(self.model_logits)
         return quality.sides(self.labels, self.spacing_mm) | {
-            "checks": checks,
-            "border_confidence": quality.border_confidence(probability),
-            "agreement": agreement,
-            "score": 0.0 if self.refusal else quality.score(quality.expected_iou(probability), agreement, checks),
+            "checks": quality.checks(self.labels),
+            "border_confidence": quality.border_confidence(_sigmoid(self.model_logits)),
+            "agreement": self._agreement,
+            "score": 0.0 if self.refusal else self._score,
         }
+
+    @functools.cached_property
+    def _score(self):
+        expected = quality.expected_iou(_sigmoid(self.model_logits))
+        return quality.score(expected, self._agreement, quality.checks(self._sides))
+
+    @functools.cached_property
+    def _agreement(self):
+        return None if self.located is None else quality.agreement(self.located, self._found)
+
+    @functools.cached_property
+    def _sides(self):
+        return split_sides(self._found, self.radiograph.mirrored)
 
     @functools.cached_property
     def _found(self):

@@ -302,7 +302,7 @@ def _unreadable(path):
 
 
 RUN = """
-import json, resource, sys, time
+import json, pathlib, sys, time
 from crass_tf import prediction
 times, run = {}, prediction._run_job
 def timed(segmenter, job, *rest):
@@ -312,7 +312,9 @@ def timed(segmenter, job, *rest):
     return done
 prediction._run_job = timed
 code = prediction.predict([sys.argv[1]], sys.argv[2], sys.argv[3], progress=False)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+# Not getrusage: its maximum is inherited from the process that started this one.
+status = pathlib.Path("/proc/self/status")
+peak = int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024 if status.exists() else 0
 print(json.dumps({"code": code, "times": times, "peak": peak}))
 """
 

@@ -226,3 +226,10 @@ def test_what_only_one_network_sees_is_refused_and_gives_no_mask():
     assert "only one of two networks" in segmentation.refusal
     assert not segmentation.mask.any() and not segmentation.labels.any()
     assert segmentation.quality["score"] == 0
+
+
+def test_what_is_uncertain_everywhere_is_refused():
+    sure = located(agrees=True)
+    unsure = Segmentation(sure.radiograph, sure.model_logits / 80, sure.grid, sure.located)
+    # Logits of -0.1 and 0.1: the expected IoU is 0.525 of the mask's pixels over these and 0.475 of all others.
+    assert "too uncertain" in unsure.refusal and not unsure.mask.any() and not unsure.labels.any()

@@ -4,7 +4,7 @@ import importlib.metadata
 
 from crass_tf import __version__
 from crass_tf.geometry import STRIP_FILL
-from crass_tf.quality import AGREEMENT
+from crass_tf.quality import AGREEMENT, LEAST_SCORE
 from crass_tf.segmenter import SMALLEST_PART
 
 PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "litert-quantizer", "numpy", "opencv-python")
@@ -58,7 +58,8 @@ Intensity normalisation is inside the networks. Around them:
 5. The strip is laid once more, by the same rules, around the pixels above 0 of its own logits, where there are any.
 6. The strip's logits are sampled bilinearly at each pixel of the radiograph; the mask is where they are above 0, and
    background outside the strip.
-7. Nothing is returned where the locator finds nothing, or where its mask and the result have an IoU below {agreement}.
+7. Nothing is returned where the locator finds nothing, where its mask and the result have an IoU below {agreement}, or
+   where the quality score is below {least_score}.
 8. Components whose centroid lies in the left of the image are the patient's right clavicle.
 
 `crass_tf.Segmenter.load(path).segment(radiograph)` does all of this.
@@ -154,6 +155,7 @@ def _interface(reference):
         smallest_part=SMALLEST_PART,
         fill=STRIP_FILL,
         agreement=AGREEMENT,
+        least_score=LEAST_SCORE,
     ).rstrip()
 
 
