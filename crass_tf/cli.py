@@ -79,7 +79,10 @@ def evaluate(model, **options):
     """Scores of a model on a split, or of several on the folds that they held out."""
     from crass_tf.evaluation.running import evaluate_models
 
-    evaluate_models(model, **options)
+    metrics = evaluate_models(model, **options)
+    low, high = metrics["iou"]["ci95"]
+    mean = f"IoU {metrics['iou']['mean']:.4f} (95 % interval {low:.4f} to {high:.4f})"
+    print(f"{metrics['n']} radiographs: {mean}; wrote {options['out']}/report.html")
 
 
 def export(**options):

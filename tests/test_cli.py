@@ -9,7 +9,7 @@ import crass_tf
 from crass_tf import cli
 from crass_tf.formats.png import write_png
 
-COMMANDS = ("demo", "phantom", "build", "train", "evaluate", "export", "predict")
+COMMANDS = ("demo", "phantom", "check", "build", "train", "recipe", "evaluate", "export", "predict")
 
 
 def run(capsys, *arguments):
@@ -87,7 +87,9 @@ def test_predict_with_a_litert_model_imports_nothing_heavy(tmp_path, litert_mode
 
 def test_evaluate_and_train_with_init_by_command(capsys, tmp_path, prepared, litert_model):
     arguments = ["evaluate", litert_model, "--data-dir", prepared, "--out", tmp_path / "scores"]
-    assert run(capsys, *arguments)[0] == 0
+    assert cli.main([str(argument) for argument in arguments]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("2 radiographs: IoU 0.") and said.endswith(f"; wrote {tmp_path}/scores/report.html\n")
     assert json.loads((tmp_path / "scores" / "metrics.json").read_text())["n"] == 2
     train = ["train", "--data-dir", prepared, "--out", tmp_path / "run", "--config", "64x64", "--epochs", 1, "--no-xla"]
     assert run(capsys, *train)[0] == 0
