@@ -6,21 +6,15 @@ import os
 import pathlib
 import sys
 
-import numpy as np
-
 from crass_tf.files import InputError, write_json
 from crass_tf.formats import dicom, metaimage
 from crass_tf.formats.content import read_bytes
-from crass_tf.formats.png import write_png
 from crass_tf.native import quiet_native
-from crass_tf.overlay import overlay
 from crass_tf.radiograph import read_radiograph
-from crass_tf.segmenter import SIDES, Segmenter
+from crass_tf.results import DEFAULTS, OUTPUTS, check_outputs, record
+from crass_tf.segmenter import Segmenter
 
-PICTURES = ("mask", "labels", "overlay")
-OUTPUTS = (*PICTURES, "json")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", *dicom.SUFFIXES, *metaimage.SUFFIXES)
-NOTE = "Research software, not a medical device: not for diagnosis or treatment."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,18 +23,18 @@ class Job:
 
     Attributes:
         source: the radiograph's file.
-        stem: the results' path without `_mask.png` and the like.
+        stem: the results' path without the suffixes of `results.OUTPUTS`.
     """
 
     source: pathlib.Path
     stem: pathlib.Path
 
     def target(self, output):
-        """Returns the path of one of `OUTPUTS`."""
-        return self.stem.with_name(f"{self.stem.name}.json" if output == "json" else f"{self.stem.name}_{output}.png")
+        """Returns the path of one of `results.OUTPUTS`."""
+        return self.stem.with_name(self.stem.name + OUTPUTS[output].suffix)
 
 
-def predict(paths, out, model=None, outputs=OUTPUTS, spacing_mm=None, threads=None, progress=True):
+def predict(paths, out, model=None, outputs=DEFAULTS, spacing_mm=None, threads=None, progress=True):
     """Segments radiographs and writes the results to a folder.
 
     A radiograph that cannot be segmented gets a JSON with the reason and a line on standard error; what an earlier
@@ -50,7 +44,7 @@ def predict(paths, out, model=None, outputs=OUTPUTS, spacing_mm=None, threads=No
         paths: radiographs, and folders that are searched through; a folder's subfolders are mirrored.
         out: the folder for the results.
         model: a model in any form, or None for the shipped one.
-        outputs: names out of `OUTPUTS`.
+        outputs: names out of `results.OUTPUTS`.
         spacing_mm: `(row, column)` of all radiographs; outranks their headers.
         threads: for a `.tflite`; None: chosen by the number of cores.
         progress: shows a bar where there is more than one radiograph.
@@ -62,7 +56,7 @@ def predict(paths, out, model=None, outputs=OUTPUTS, spacing_mm=None, threads=No
         InputError: before any work, for a path that does not exist, a folder without radiographs, inputs that would
             write the same file, an unknown output, no usable model.
     """
-    _check_outputs(outputs)
+    check_outputs(outputs)
     jobs = plan(paths, out)
     segmenter = Segmenter.load(model, threads)
     _make_folder(out)
@@ -80,56 +74,16 @@ def plan(paths, out):
     return jobs
 
 
-def result(segmentation, image, model):
-    """Returns what `STEM.json` says about a segmented radiograph. All lengths are native pixels unless named otherwise.
-
-    `bounding_box` is `[x, y, width, height]`, `centroid` `[x, y]`; both are null for a side that was not found.
-    """
-    quality = dict(segmentation.quality)
-    clavicles = {name: quality.pop(name) | _place(segmentation.labels == label) for name, label in SIDES.items()}
-    return _header(image, model) | {
-        "status": "segmented",
-        "native_size": list(segmentation.mask.shape),
-        "spacing_mm": None if segmentation.spacing_mm is None else list(segmentation.spacing_mm),
-        "sides": "patient",
-        "notes": list(segmentation.radiograph.notes),
-        "clavicles": clavicles,
-        "quality": quality,
-    }
-
-
-def refusal(reason, image, model):
-    """Returns what `STEM.json` says about a radiograph that was not segmented."""
-    return _header(image, model) | {"status": "refused", "reason": str(reason)}
-
-
-def _header(image, model):
-    return {"image": pathlib.Path(image).as_posix(), "model": pathlib.Path(model).as_posix(), "note": NOTE}
-
-
-def _place(mask):
-    """Returns the bounding box and the centroid of a mask `[H, W]`."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return {"bounding_box": None, "centroid": None}
-    top, left = rows[0], columns[0]
-    inner = mask[top : rows[-1] + 1, left : columns[-1] + 1]
-    y, x = (float(axis.mean()) for axis in np.nonzero(inner))
-    box = [left, top, inner.shape[1], inner.shape[0]]
-    return {"bounding_box": [int(value) for value in box], "centroid": [x + float(left), y + float(top)]}
-
-
 def _run_job(segmenter, job, outputs, spacing_mm):
     """Segments and writes one radiograph; returns whether it succeeded."""
     try:
         segmentation = segmenter.segment(_read(job.source, spacing_mm))
+        if segmentation.refusal:
+            raise InputError(f"{job.source}: {segmentation.refusal}")
+        _write(job, segmentation, outputs, segmenter.path)
     except InputError as error:
         _refuse(job, error, segmenter.path)
         return False
-    if segmentation.refusal:
-        _refuse(job, f"{job.source}: {segmentation.refusal}", segmenter.path)
-        return False
-    _write(job, segmentation, outputs, segmenter.path)
     return True
 
 
@@ -140,25 +94,20 @@ def _read(path, spacing_mm):
 
 
 def _write(job, segmentation, outputs, model):
-    if "mask" in outputs:
-        write_png(job.target("mask"), segmentation.mask * np.uint8(255), segmentation.spacing_mm)
-    if "labels" in outputs:
-        write_png(job.target("labels"), segmentation.labels, segmentation.spacing_mm)
-    if "overlay" in outputs:
-        write_png(job.target("overlay"), overlay(segmentation.radiograph.image, segmentation.labels))
-    if "json" in outputs:
-        write_json(job.target("json"), result(segmentation, job.source, model))
-    elif _is_refusal(job.target("json")):
+    for output in outputs:
+        OUTPUTS[output].write(job.target(output), segmentation, job.source, model)
+    if "json" not in outputs and _is_refusal(job.target("json")):
         job.target("json").unlink()
 
 
 def _refuse(job, error, model):
     """Leaves a JSON with the reason as the only result of a radiograph, and says so on standard error."""
-    for output in PICTURES:
-        job.target(output).unlink(missing_ok=True)
+    for output in OUTPUTS:
+        if output != "json":
+            job.target(output).unlink(missing_ok=True)
     # A file's name may have several lines.
     reason = " ".join(str(error).splitlines())
-    write_json(job.target("json"), refusal(reason, job.source, model))
+    write_json(job.target("json"), record.refusal(reason, job.source, model))
     _say(reason)
 
 
@@ -168,13 +117,7 @@ def _is_refusal(path):
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(content, dict) and content.get("status") == "refused" and content.get("note") == NOTE
-
-
-def _check_outputs(outputs):
-    unknown = [name for name in outputs if name not in OUTPUTS]
-    if unknown or not outputs:
-        raise InputError(f"outputs: found {', '.join(unknown) or 'none'}, expected some of {', '.join(OUTPUTS)}")
+    return isinstance(content, dict) and content.get("status") == "refused" and content.get("note") == record.NOTE
 
 
 def _jobs(path, out):

@@ -11,7 +11,9 @@ import pytest
 
 from crass_tf.files import InputError
 from crass_tf.formats.png import write_png
-from crass_tf.prediction import NOTE, OUTPUTS, plan, predict
+from crass_tf.prediction import plan, predict
+from crass_tf.results import DEFAULTS, OUTPUTS
+from crass_tf.results.record import NOTE
 
 
 @pytest.fixture
@@ -95,11 +97,11 @@ def test_an_empty_radiograph_has_no_clavicles(model, tmp_path):
     assert not cv2.imread(str(tmp_path / "out" / "dark_mask.png"), -1).any()
 
 
-@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("output", DEFAULTS)
 def test_only_what_is_asked_for_is_written(model, tmp_path, output):
     image = write_bars(tmp_path / "a.png")
     assert predict([image], tmp_path / "out", model, outputs=[output]) == 0
-    assert names(tmp_path / "out") == ["a.json" if output == "json" else f"a_{output}.png"]
+    assert names(tmp_path / "out") == ["a" + OUTPUTS[output].suffix]
 
 
 def test_folders_are_mirrored(model, tmp_path, capsys):

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 import crass_tf
+from crass_tf import segmentation as segmentations
 from crass_tf import segmenter as segmenting
 from crass_tf.export import conversion
 from crass_tf.files import InputError
 from crass_tf.formats.png import write_png
 from crass_tf.geometry import Letterbox
 from crass_tf.radiograph import Radiograph
-from crass_tf.segmenter import Segmentation, Segmenter
+from crass_tf.segmentation import Segmentation
+from crass_tf.segmenter import Segmenter
 
 FORMS = ("model.keras", "saved_model", "model.tflite")
 
@@ -130,7 +132,7 @@ def test_extreme_logits_give_probabilities_without_warnings():
 
 def test_what_is_not_asked_for_is_not_computed(monkeypatch):
     calls = []
-    monkeypatch.setattr(segmenting, "split_sides", lambda mask, mirrored: calls.append(1) or mask)
+    monkeypatch.setattr(segmentations, "split_sides", lambda mask, mirrored: calls.append(1) or mask)
     segmentation = segmentation_of(np.ones((4, 4), np.uint8))
     assert segmentation.mask.all() and not calls
     assert segmentation.labels is segmentation.labels and len(calls) == 1
