@@ -114,7 +114,7 @@ def build(settings, init=None):
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(settings.precision)
     try:
-        model = unet(settings.image_size, settings.filters or DEFAULT_FILTERS, settings.seed)
+        model = unet(settings.image_size, settings.filters or DEFAULT_FILTERS, settings.seed, settings.view == STRIP)
     finally:
         keras.config.set_dtype_policy(policy)
     if init is not None:

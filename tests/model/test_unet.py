@@ -9,7 +9,7 @@ import pytest
 
 from crass_tf.files import InputError
 from crass_tf.model import unet
-from crass_tf.model.unet import standardise
+from crass_tf.model.unet import standardise, unify_polarity
 
 SMALL = (4, 8, 8, 8, 8)
 
@@ -49,10 +49,38 @@ def test_mixed_precision_gives_float32_logits(policy):
 
 
 def test_standardise_by_hand():
-    # 0 and 255 are 0 and 1: mean 1/2, variance 1/4, so -+ 1/2 / sqrt(0.250001). The second picture, of one grey, is 0.
-    images = np.array([[0, 255], [77, 77]], np.float32)[:, :, None, None]
+    # 51 and 204 are 0.2 and 0.8: mean 0.5, variance 0.09, so -+ 0.3 / sqrt(0.090001). The second is of one grey: 0.
+    images = np.array([[51, 204], [77, 77]], np.float32)[:, :, None, None]
     found = keras.ops.convert_to_numpy(standardise(images))[:, :, 0, 0]
-    np.testing.assert_allclose(found, [[-0.5 / 0.250001**0.5, 0.5 / 0.250001**0.5], [0, 0]], atol=1e-6)
+    np.testing.assert_allclose(found, [[-0.3 / 0.090001**0.5, 0.3 / 0.090001**0.5], [0, 0]], atol=1e-6)
+
+
+def test_a_black_or_white_frame_changes_nothing_within_it():
+    image = noise(1, 64, 96, 1, low=100, high=150)
+    framed = np.pad(image, ((0, 0), (9, 0), (0, 7), (0, 0)))
+    framed = np.pad(framed, ((0, 0), (0, 3), (0, 0), (0, 0)), constant_values=255)
+    plain, found = (keras.ops.convert_to_numpy(standardise(x)) for x in (image, framed))
+    np.testing.assert_allclose(found[:, 9:-3, :-7], plain, atol=1e-3)
+    assert found.min() == -4 and found.max() == 4
+
+
+@pytest.mark.parametrize("grey", [0, 255])
+def test_all_black_or_white_is_finite(grey):
+    assert np.isfinite(keras.ops.convert_to_numpy(standardise(np.full((1, 32, 32, 1), grey, np.float32)))).all()
+
+
+def test_a_strip_with_bright_lungs_is_inverted():
+    strip = np.zeros((1, 64, 160, 1), np.float32)
+    # Columns 24 to 56 and 104 to 136 of the lower half are lungs.
+    strip[:, 32:, 24:56], strip[:, 32:, 104:136] = -1, -1
+    for given in (strip, -strip):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(unify_polarity(given)), strip)
+
+
+def test_a_network_on_strips_does_not_see_polarity():
+    model = unet((32, 160), SMALL, strip=True)
+    image = noise(1, 32, 160, 1)
+    np.testing.assert_allclose(model.predict_on_batch(255 - image), model.predict_on_batch(image), atol=1e-3)
 
 
 @pytest.mark.parametrize("scale, offset", [(1.4, -20), (0.7, 60), (1, 70)])
