@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 
@@ -28,6 +29,19 @@ def atomic_file(path):
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder, is_ours):
+    """Removes what `atomic_file` left in a folder where its process was killed.
+
+    Args:
+        folder: a folder; nothing happens where there is none.
+        is_ours: of a file's name; whether the killed process may have been writing a file of this name.
+    """
+    for path in pathlib.Path(folder).glob(".*-*"):
+        found = re.fullmatch(r"\.(.*)-[a-z0-9_]{8}(\.[^.]*)?", path.name, re.DOTALL)
+        if found and is_ours(found[1] + (found[2] or "")):
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -186,8 +186,11 @@ def split_sides(mask, mirrored=False):
     Returns:
         uint8 `[H, W]`: 0 background, 1 (`RIGHT`) right clavicle, 2 (`LEFT`) left clavicle.
     """
-    count, components, stats, centroids = cv2.connectedComponentsWithStats((mask > 0).astype(np.uint8))
-    width = mask.shape[1]
+    foreground, width = (mask > 0).astype(np.uint8), mask.shape[1]
+    # Clavicles lie in a small part of a radiograph; only that part is gone through.
+    box = bounding_box(foreground)
+    _, components, stats, centroids = cv2.connectedComponentsWithStats(np.ascontiguousarray(foreground[box]))
+    centroids[:, 0] += box[1].start
     midline = (width - 1) / 2
     largest = 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")[:2]
     if len(largest) == 2 and np.ptp(centroids[largest, 0]) >= width / 8:
@@ -195,4 +198,12 @@ def split_sides(mask, mirrored=False):
     image_left, image_right = (LEFT, RIGHT) if mirrored else (RIGHT, LEFT)
     side = np.where(centroids[:, 0] <= midline, image_left, image_right).astype(np.uint8)
     side[0] = 0
-    return side[components]
+    foreground[box] = side[components]
+    return foreground
+
+
+def bounding_box(mask):
+    """Returns the slices (rows, columns) of the smallest box that holds a mask uint8 `[H, W]`, all of an empty one."""
+    found = cv2.boundingRect(mask)
+    x, y, width, height = found if found[2] else (0, 0, *mask.shape[::-1])
+    return slice(y, y + height), slice(x, x + width)

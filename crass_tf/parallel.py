@@ -2,8 +2,10 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import itertools
 import os
+import threading
 
 
 def cores():
@@ -34,3 +36,32 @@ def ordered_map(function, items, workers=None):
         finally:
             for future in waiting:
                 future.cancel()
+
+
+class Room:
+    """An amount of something, such as pixels in memory, that threads share.
+
+    Example:
+
+    >>> room = Room(100)
+    >>> with room.take(60):
+    ...     pass  # Another thread that wants more than 40 waits until here.
+    """
+
+    def __init__(self, size):
+        self._size = self._free = size
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def take(self, amount):
+        """Waits until so much is free, and holds it within the block; more than there is at all counts as all."""
+        amount = min(amount, self._size)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= amount)
+            self._free -= amount
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += amount
+                self._changed.notify_all()

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from crass_tf.geometry import LEFT, RIGHT, Letterbox
+from crass_tf.geometry import LEFT, RIGHT, Letterbox, bounding_box
 
 SIDES = {"right": RIGHT, "left": LEFT}
 # Each plausible range holds every mask of the 100 training radiographs of JSRT/SCR with a margin of a quarter or more.
@@ -26,7 +26,8 @@ BORDER = 5
 
 def sides(labels, spacing_mm):
     """Returns what was found by side: `{"right": {"found", "area_pixels", "area_mm2"}, "left": {...}}`."""
-    return {name: _side(int(np.count_nonzero(labels == label)), spacing_mm) for name, label in SIDES.items()}
+    areas = _areas(labels[bounding_box(labels)])
+    return {name: _side(area, spacing_mm) for name, area in zip(SIDES, areas)}
 
 
 def checks(labels):
@@ -35,16 +36,16 @@ def checks(labels):
     Args:
         labels: uint8 `[H, W]`, 0 background, 1 right clavicle, 2 left clavicle.
     """
-    areas = [int(np.count_nonzero(labels == label)) for label in SIDES.values()]
+    rows, columns = box = bounding_box(labels)
+    areas = _areas(labels[box])
     if not any(areas):
         return {"both_found": False, "area": False, "position": False, "symmetry": False}
-    rows, columns = np.flatnonzero(labels.any(axis=1)), np.flatnonzero(labels.any(axis=0))
-    width = columns[-1] - columns[0] + 1
+    width = columns.stop - columns.start
     shares = [area / width**2 for area in areas if area]
     return {
         "both_found": all(areas),
         "area": all(_within(share, AREA_SHARE) for share in shares),
-        "position": _within((rows[0] + rows[-1]) / 2 / labels.shape[0], HEIGHT_SHARE)
+        "position": _within((rows.start + rows.stop - 1) / 2 / labels.shape[0], HEIGHT_SHARE)
         and _within(width / labels.shape[1], WIDTH_SHARE),
         "symmetry": all(areas) and max(areas) <= SYMMETRY * min(areas),
     }
@@ -83,6 +84,11 @@ def agreement(located, mask):
     fine = Letterbox.fit(mask.shape, located.shape).mask_to_model(mask) > 0
     coarse = located > 0
     return float(np.count_nonzero(fine & coarse) / max(np.count_nonzero(fine | coarse), 1))
+
+
+def _areas(labels):
+    """Returns the number of pixels of each of `SIDES`."""
+    return [int(np.count_nonzero(labels == label)) for label in SIDES.values()]
 
 
 def _side(pixels, spacing_mm):

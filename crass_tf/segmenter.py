@@ -4,6 +4,7 @@ import dataclasses
 import importlib.resources
 import os
 import pathlib
+import threading
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from crass_tf.files import InputError
 from crass_tf.geometry import OUTSIDE_LOGIT, Letterbox, Strip
 from crass_tf.networks import open_model
+from crass_tf.parallel import ordered_map
 from crass_tf.radiograph import Radiograph, from_array, read_radiograph
 from crass_tf.segmentation import Segmentation
 
@@ -25,7 +27,7 @@ GAP = 0.05
 
 
 class Segmenter:
-    """Finds clavicles with one model. Not thread-safe: give each thread a Segmenter of its own.
+    """Finds clavicles with one model. Threads may share it: its networks take turns, all else runs side by side.
 
     A model is one network on the whole radiograph, or a cascade: a locator on the whole radiograph, and an outliner on
     the strip that `locate_strip` lays around what the locator found.
@@ -49,6 +51,8 @@ class Segmenter:
         self.networks = networks
         self.image_size = networks[0].image_size
         self.strip_size = networks[1].image_size if len(networks) > 1 else None
+        # An interpreter has one set of tensors, which two threads would overwrite for each other.
+        self._turn = threading.Lock()
 
     @classmethod
     def load(cls, path=None, threads=None):
@@ -88,6 +92,30 @@ class Segmenter:
             outlined = self._outline(radiograph.image, strip)
         return Segmentation(radiograph, outlined, strip, logits)
 
+    def segment_many(self, radiographs, spacing_mm=None, workers=None, return_errors=False):
+        """Yields the `Segmentation` of each radiograph, in order, equal to what `segment` returns of it.
+
+        Threads read ahead; no more than twice as many radiographs as threads are in memory. The networks still take
+        one at a time: batches gained at most 5 % on a CPU, and changed the logits' last digits.
+
+        Args:
+            radiographs: an iterable of what `segment` takes; it may be endless.
+            spacing_mm: `(row, column)` of all of them; where given it outranks what they say.
+            workers: threads; None: one a core.
+            return_errors: yields the InputError of a radiograph that cannot be read in its place; otherwise it is
+                raised there, and nothing follows.
+        """
+
+        def segment(radiograph):
+            try:
+                return self.segment(radiograph, spacing_mm)
+            except InputError as error:
+                if return_errors:
+                    return error
+                raise
+
+        return ordered_map(segment, radiographs, workers)
+
     def _outline(self, image, strip):
         return self.logits(strip_input(image, strip)[None], 1)[0, ..., 0]
 
@@ -106,7 +134,8 @@ class Segmenter:
             batch: letterboxed radiographs; or, for network 1 of a cascade, strips.
             network: 0, or 1 for a cascade's second network.
         """
-        return _run(self.networks[network], batch)
+        with self._turn:
+            return _run(self.networks[network], batch)
 
 
 def model_input(image, image_size):

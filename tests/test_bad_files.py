@@ -303,15 +303,15 @@ def _unreadable(path):
 
 RUN = """
 import json, pathlib, sys, time
-from crass_tf import prediction
-times, run = {}, prediction._run_job
-def timed(segmenter, job, *rest):
+from crass_tf.prediction import predict, running
+times, run_job = {}, running._run_job
+def timed(run, job, *rest):
     start = time.perf_counter()
-    done = run(segmenter, job, *rest)
+    done = run_job(run, job, *rest)
     times[job.source.name] = time.perf_counter() - start
     return done
-prediction._run_job = timed
-code = prediction.predict([sys.argv[1]], sys.argv[2], sys.argv[3], progress=False)
+running._run_job = timed
+code = predict([sys.argv[1]], sys.argv[2], sys.argv[3], progress=False)
 # Not getrusage: its maximum is inherited from the process that started this one.
 status = pathlib.Path("/proc/self/status")
 peak = int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024 if status.exists() else 0

@@ -110,7 +110,7 @@ def test_folders_are_mirrored(model, tmp_path, capsys):
         write_bars(folder / name)
     (folder / "notes.txt").write_text("no radiograph")
     assert predict([folder], folder / "out", model, outputs=["mask"]) == 0
-    expected = ["b_mask.png", "site1/a_mask.png", "site2/deep/a_mask.png"]
+    expected = ["b_mask.png", "site1/a_mask.png", "site2/deep/a_mask.png", "summary.csv"]
     assert names(folder / "out") == expected
     # A second run does not take the results of the first for radiographs.
     assert predict([folder], folder / "out", model, outputs=["mask"], progress=False) == 0
