@@ -2,11 +2,10 @@
 
 import contextlib
 import json
-import os
 import pathlib
 import re
+import secrets
 import shutil
-import tempfile
 
 
 class InputError(ValueError):
@@ -19,13 +18,10 @@ def atomic_file(path):
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last, because writers choose the format by it.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = pathlib.Path(name)
+    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    temporary.touch(exist_ok=False)
     try:
         yield temporary
-        # mkstemp makes files private; results get the permissions any other new file would have.
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -39,7 +35,7 @@ def remove_leftovers(folder, is_ours):
         is_ours: of a file's name; whether the killed process may have been writing a file of this name.
     """
     for path in pathlib.Path(folder).glob(".*-*"):
-        found = re.fullmatch(r"\.(.*)-[a-z0-9_]{8}(\.[^.]*)?", path.name, re.DOTALL)
+        found = re.fullmatch(r"\.(.*)-[0-9a-f]{8}(\.[^.]*)?", path.name, re.DOTALL)
         if found and is_ours(found[1] + (found[2] or "")):
             path.unlink(missing_ok=True)
 
@@ -49,10 +45,10 @@ def atomic_folder(path):
     """Yields a temporary folder beside `path`; it replaces `path` on success and is removed on any error."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    temporary.mkdir()
     try:
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
         if path.exists():
             shutil.rmtree(path)
         temporary.replace(path)
@@ -84,9 +80,3 @@ def write_text(path, text):
 def write_json(path, content):
     """Writes `content` as indented JSON to `path`, whole or not at all. NaN is refused: unknown is null."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
