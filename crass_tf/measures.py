@@ -1,0 +1,247 @@
+"""What is measured of clavicles: centre line, length, width, angle, and how far they lie from the chest's midline.
+
+Everything is measured in millimetres where the pixel spacing is known, on pixels that are no squares, too; otherwise in
+pixels. Points are (x, y) in native pixels, (0, 0) is the centre of the first pixel.
+"""
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from crass_tf.contours import framed
+
+# Cross-sections of a clavicle, and the degree of the polynomials that make a smooth line of their middles: beyond an S
+# with two bends, lines follow the corners of a medial end instead.
+SECTIONS = 64
+DEGREE = 3
+# What a cross-section keeps from the ends, of its length: further out it runs into them.
+CLEAR = 0.5
+# How often the line is laid through the middles of the cross-sections that are perpendicular to the last one.
+ROUNDS = 4
+# A shape that is shorter than so many times its width has no direction.
+LEAST_ELONGATION = 1.5
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CentreLine:
+    """The middle of one clavicle, from its medial end to its lateral one.
+
+    Attributes:
+        points: float32 `[N, 2]`, (x, y) in native pixels, evenly spaced; the first and the last lie on the outline.
+        sections: float32 `[M, 2, 2]`, both ends of cross-sections perpendicular to the line, without those nearer to
+            an end than half their length, which the end may cut off.
+        spacing_mm: `(row, column)`, or None where unknown.
+    """
+
+    points: np.ndarray
+    sections: np.ndarray
+    spacing_mm: tuple[float, float] | None
+
+    @property
+    def angle_deg(self):
+        """Angle to the horizontal of the straight line between both ends; positive where the lateral one is higher."""
+        x, y = (self.points[-1] - self.points[0]) * scale(self.spacing_mm)
+        return float(np.rad2deg(np.arctan2(-y, abs(x))))
+
+    def length(self, unit):
+        """Returns the length along the line; `unit` is the (x, y) size of a pixel, see `scale`."""
+        return float(_steps(self.points * unit).sum())
+
+    def width(self, unit):
+        """Returns the mean length of the cross-sections; `unit` as for `length`."""
+        return float(np.hypot(*((self.sections[:, 1] - self.sections[:, 0]) * unit).T).mean())
+
+
+def scale(spacing_mm):
+    """Returns the size (x, y) of a pixel, float64 `[2]`: in millimetres, or in pixels where the spacing is None."""
+    return np.ones(2) if spacing_mm is None else np.array(spacing_mm[::-1], np.float64)
+
+
+def centre_line(field, corner, towards, spacing_mm=None):
+    """Returns the `CentreLine` of one clavicle, or None where there is no shape with a direction.
+
+    A polynomial curve is laid through the middles of cross-sections perpendicular to it, again and again until it is
+    its own centre line; beyond the last whole cross-sections it goes on straight to the outline.
+
+    Args:
+        field: float32 `[h, w]`, above zero inside; of several shapes the largest one counts.
+        corner: (x, y) of its first pixel in the radiograph.
+        towards: where the lateral end is: -1 image left, 1 image right.
+        spacing_mm: `(row, column)` or None.
+    """
+    field, inner = _largest(field)
+    if field is None:
+        return None
+    corner = corner + inner
+    unit = scale(spacing_mm)
+    y, x = np.nonzero(field > 0)
+    ends = _axis(np.stack([x, y], axis=1) * unit, towards)
+    width = len(x) * np.prod(unit) / max(_steps(ends).sum(), 1e-9)
+    if _steps(ends).sum() < LEAST_ELONGATION * width:
+        return None
+    line = np.linspace(*ends, SECTIONS)
+    for _ in range(ROUNDS):
+        sections, whole = _sections(field, line, unit, width)
+        if whole.sum() <= DEGREE:
+            return None
+        width = np.hypot(*(sections[whole, 1] - sections[whole, 0]).T).mean()
+        line = _ended(field, _smooth(line, sections.mean(axis=1), whole), unit, width)
+    sections, whole = _sections(field, line, unit, width)
+    return CentreLine(*(((part / unit) + corner).astype(np.float32) for part in (line, sections[whole])), spacing_mm)
+
+
+def of_clavicle(line):
+    """Returns what a `CentreLine` says of its clavicle; None for all where there is no line.
+
+    `{"length_mm", "length_pixels", "width_mm", "width_pixels", "angle_deg", "medial_end", "lateral_end"}`; the ends are
+    (x, y) in native pixels. Lengths in millimetres are None where the spacing is unknown.
+    """
+    known = line is not None and line.spacing_mm is not None
+    return {
+        "length_mm": line.length(scale(line.spacing_mm)) if known else None,
+        "length_pixels": line and line.length(scale(None)),
+        "width_mm": line.width(scale(line.spacing_mm)) if known else None,
+        "width_pixels": line and line.width(scale(None)),
+        "angle_deg": line and line.angle_deg,
+        "medial_end": line and line.points[0].tolist(),
+        "lateral_end": line and line.points[-1].tolist(),
+    }
+
+
+def medial_distances(lines, midline, spacing_mm=None):
+    """Returns how far the medial ends of both clavicles lie from the midline.
+
+    `{"right_pixels", "left_pixels", "difference_pixels", "right_mm", "left_mm", "difference_mm", "ratio"}`: distances
+    along the perpendicular, negative beyond the midline; the right one less the left one; and the smaller one over
+    the larger one, of those in millimetres where these are known. None for what is not known. An error of the midline
+    counts twice in the difference.
+
+    Args:
+        lines: `{"right": CentreLine or None, "left": ...}`.
+        midline: what `midline.find` returned.
+        spacing_mm: `(row, column)` or None.
+    """
+    found, ratio = {}, None
+    for suffix, unit in (("pixels", scale(None)), ("mm", None if spacing_mm is None else scale(spacing_mm))):
+        right, left = (_to_midline(lines[name], midline, spacing_mm, unit) for name in ("right", "left"))
+        both = None not in (right, left)
+        found |= {f"right_{suffix}": right, f"left_{suffix}": left}
+        found[f"difference_{suffix}"] = right - left if both else None
+        ratio = min(right, left) / max(right, left) if both and max(right, left) > 0 else ratio
+    return found | {"ratio": ratio}
+
+
+def to_line(point, line, spacing_mm=None):
+    """Returns the perpendicular from a point (x, y) to a line, as a vector (x, y) in native pixels.
+
+    Args:
+        point: `[2]`, native pixels.
+        line: `[2, 2]`, two points of it.
+        spacing_mm: `(row, column)`: what is perpendicular shows in millimetres only.
+    """
+    unit = scale(spacing_mm)
+    point, first, second = (np.asarray(p, np.float64) * unit for p in (point, *line))
+    along = (second - first) / np.hypot(*(second - first))
+    return (first + along * ((point - first) @ along) - point) / unit
+
+
+def _to_midline(line, midline, spacing_mm, unit):
+    """Returns how far a line's medial end lies from the midline on its own side, in `unit`; None for None."""
+    if line is None or unit is None:
+        return None
+    way, outward = to_line(line.points[0], midline, spacing_mm), line.points[-1] - line.points[0]
+    return float(-np.hypot(*(way * unit)) * np.sign(way[0] * outward[0]))
+
+
+def _largest(field):
+    """Returns the field around its largest shape, below zero at its border, and the corner (x, y) it was cut out at."""
+    count, parts, stats, _ = cv2.connectedComponentsWithStats((field > 0).astype(np.uint8))
+    if count < 2:
+        return None, None
+    part = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    left, top, width, height, _ = stats[part]
+    first_x, first_y = max(left - 2, 0), max(top - 2, 0)
+    box = slice(first_y, top + height + 2), slice(first_x, left + width + 2)
+    field = np.where((parts[box] == part) | (parts[box] == 0), field[box], -np.abs(field[box]))
+    return framed(field), np.array([first_x - 1, first_y - 1])
+
+
+def _axis(points, towards):
+    """Returns both ends `[2, 2]` of points' longest direction through their mean, the lateral one last."""
+    mean = points.mean(axis=0)
+    direction = np.linalg.eigh(np.cov((points - mean).T, bias=True))[1][:, 1]
+    direction *= np.copysign(1, direction[0] * towards)
+    along = (points - mean) @ direction
+    return mean + np.outer([along.min(), along.max()], direction)
+
+
+def _sections(field, line, unit, width):
+    """Returns the cross-sections `[N, 2, 2]` at the points of a line, and which of them are whole, bool `[N]`."""
+    tangents = np.gradient(line, axis=0)
+    tangents /= np.hypot(*tangents.T)[:, None]
+    normals = np.stack([-tangents[:, 1], tangents[:, 0]], axis=1)
+    reach = np.arange(-1.5 * width, 1.5 * width, unit.min() / 2)
+    values = _sample(field, line[:, None] + normals[:, None] * reach[:, None], unit)
+    low, high, found = _run(values)
+    offsets = np.stack([np.interp(edge, np.arange(len(reach)), reach) for edge in (low, high)], axis=1)
+    along = np.concatenate([[0], np.cumsum(_steps(line))])
+    needed = CLEAR * np.maximum(np.ptp(offsets, axis=1), width)
+    whole = found & (along > needed) & (along < along[-1] - needed)
+    return line[:, None] + normals[:, None] * offsets[..., None], whole
+
+
+def _run(values):
+    """Returns where rows `[N, M]` cross zero on both sides of what is above zero nearest to their middle.
+
+    Returns:
+        `(low, high, found)`: float `[N]` column numbers, and bool `[N]`, whether a row has both crossings.
+    """
+    place = np.arange(values.shape[1])
+    inside = values > 0
+    nearest = np.argmin(np.where(inside, np.abs(place - len(place) // 2), len(place)), axis=1)[:, None]
+    low = np.where(~inside & (place < nearest), place, -1).max(axis=1)
+    high = np.where(~inside & (place > nearest), place, len(place)).min(axis=1)
+    found = inside.any(axis=1) & (low >= 0) & (high < len(place))
+    rows, low, high = np.arange(len(values)), np.where(found, low, 0), np.where(found, high, 1)
+    first, last = (
+        values[rows, outer] / (values[rows, outer] - values[rows, inner] + ~found)
+        for outer, inner in ((low, low + 1), (high, high - 1))
+    )
+    return low + first, high - last, found
+
+
+def _smooth(line, middles, whole):
+    """Returns the polynomial curve `[N, 2]` through middles of whole cross-sections, `[N, 2]`; for these alone."""
+    along = np.concatenate([[0], np.cumsum(_steps(line))])
+    fitted = np.polynomial.Polynomial.fit
+    inner = np.linspace(*along[whole][[0, -1]], SECTIONS)
+    return np.stack([fitted(along[whole], axis, DEGREE)(inner) for axis in middles[whole].T], axis=1)
+
+
+def _ended(field, line, unit, width):
+    """Returns a line `[N, 2]` that goes on straight at both ends to where the field is zero; evenly spaced again."""
+    reach = np.arange(0, 3 * width, unit.min() / 2)[:, None]
+    ends = []
+    for end, inner in ((line[0], line[4]), (line[-1], line[-5])):
+        ray = end + reach * (end - inner) / np.hypot(*(end - inner))
+        values = _sample(field, ray, unit)
+        outside = max(1, int(np.argmax(values <= 0)))
+        share = np.clip(values[outside - 1] / (values[outside - 1] - values[outside]), 0, 1)
+        ends.append(ray[outside - 1] + share * (ray[outside] - ray[outside - 1]))
+    line = np.concatenate([ends[:1], line, ends[1:]])
+    along = np.concatenate([[0], np.cumsum(_steps(line))])
+    even = np.linspace(0, along[-1], SECTIONS)
+    return np.stack([np.interp(even, along, axis) for axis in line.T], axis=1)
+
+
+def _sample(field, points, unit):
+    """Returns the field at points `[..., 2]` of (x, y), in millimetres, bilinearly."""
+    x, y = np.moveaxis((points / unit).astype(np.float32), -1, 0)
+    flat = cv2.remap(field, x.reshape(-1, 1), y.reshape(-1, 1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return flat.reshape(x.shape)
+
+
+def _steps(points):
+    """Returns the distances between neighbours in a row of points `[N, 2]`."""
+    return np.hypot(*np.diff(points, axis=0).T)
