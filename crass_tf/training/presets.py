@@ -11,7 +11,7 @@ from crass_tf.training.settings import Settings
 LOCATE = Settings(
     config=NATIVE_CONFIG,
     image_size=(256, 256),
-    filters=(8, 16, 32, 48, 64),
+    filters=(8, 16, 32, 48, 56),
     epochs=150,
     augmentation=Augmentation(
         rotation_deg=12,
