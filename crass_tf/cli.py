@@ -86,10 +86,11 @@ def evaluate(model, **options):
 
 
 def export(**options):
-    """SavedModel and LiteRT files of a trained model."""
+    """SavedModel and LiteRT files of a trained model; exit code 1 where one departs from it further than it may."""
     from crass_tf.export.running import export_from
 
-    export_from(**options)
+    forms = export_from(**options)["forms"]
+    return 0 if all(form["passed"] for form in forms.values()) else 1
 
 
 def predict(path, **options):
@@ -326,6 +327,7 @@ def _add_evaluate(commands):
 
 def _add_export(commands):
     command = _add(commands, export, "writes SavedModel and LiteRT files of a .keras model and compares them with it")
+    command.epilog = "Exit code 0: every form agrees with Keras as it should; 1: one does not, and a line says which."
     command.add_argument("model", metavar="MODEL.keras")
     command.add_argument("--out", required=True, metavar="DIR")
     command.add_argument(
@@ -339,7 +341,13 @@ def _add_export(commands):
         "--training-data",
         default="not stated",
         metavar="TEXT",
-        help="what the model was trained on and on what terms, for the model card",
+        help="what the model was trained on, for the model card and inside the .tflite files (default: %(default)s)",
+    )
+    command.add_argument(
+        "--terms",
+        default="not stated",
+        metavar="TEXT",
+        help="on what terms the weights may be used, for both, too (default: %(default)s)",
     )
 
 

@@ -1,6 +1,7 @@
 """The networks of a model, from any of its forms (.keras, SavedModel, .tflite), as functions on arrays.
 
-A `.tflite` needs NumPy and ai-edge-litert only. TensorFlow and Keras are imported where a form needs them.
+A `.tflite` needs NumPy and ai-edge-litert only, and is opened only where it says that it is a model of this package.
+TensorFlow and Keras are imported where a form needs them.
 """
 
 import dataclasses
@@ -9,6 +10,7 @@ import typing
 
 import numpy as np
 
+from crass_tf import metadata
 from crass_tf.files import InputError
 from crass_tf.native import quiet_native
 from crass_tf.parallel import cores
@@ -22,10 +24,17 @@ MAX_THREADS = 4
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A function from float32 `[B, h, w, 1]` to float32 of that shape; `image_size` is `(height, width)`."""
+    """A function from float32 `[B, h, w, 1]` to float32 of that shape.
+
+    Attributes:
+        image_size: `(height, width)`.
+        run: the function.
+        metadata: what the `.tflite` that it is from says of itself, see `crass_tf.metadata`; None for other forms.
+    """
 
     image_size: tuple[int, int]
     run: typing.Callable
+    metadata: dict | None = None
 
 
 def open_model(path, threads=None):
@@ -36,11 +45,12 @@ def open_model(path, threads=None):
         threads: for a `.tflite`; None: the cores this process may use, at most 4. TensorFlow chooses its own.
 
     Raises:
-        InputError: where there is no model, or a network that does not map one float32 `[*, h, w, 1]` to one output of
-            the same shape.
+        InputError: where there is no model, a network that does not map one float32 `[*, h, w, 1]` to one output of
+            the same shape, or a `.tflite` that is damaged or was not made by `crass-tf export`.
     """
     path = pathlib.Path(path)
-    return [Network(_image_size(path, inputs, outputs), run) for inputs, outputs, run in _opener(path)(path, threads)]
+    opened = _opener(path)(path, threads)
+    return [Network(_image_size(path, inputs, outputs), run, about) for inputs, outputs, run, about in opened]
 
 
 def default_threads():
@@ -64,8 +74,8 @@ def _opener(path):
     return openers[path.suffix]
 
 
-# Each opener returns `[(inputs, outputs, run)]`, one for each network: (shape, dtype name) of every input and output,
-# and a function from float32 [B, h, w, 1] to float32 [B, h, w, 1].
+# Each opener returns `[(inputs, outputs, run, metadata)]`, one for each network: (shape, dtype name) of every input and
+# output, a function from float32 [B, h, w, 1] to float32 [B, h, w, 1], and what a `.tflite` says of itself.
 
 
 def _open_keras(path, threads):
@@ -89,7 +99,7 @@ def _open_keras(path, threads):
 
 def _keras_network(network):
     inputs, outputs = ([(tuple(x.shape), x.dtype) for x in tensors] for tensors in (network.inputs, network.outputs))
-    return inputs, outputs, lambda batch: np.asarray(network.predict_on_batch(batch), np.float32)
+    return inputs, outputs, lambda batch: np.asarray(network.predict_on_batch(batch), np.float32), None
 
 
 def _open_saved_model(path, threads):
@@ -115,46 +125,43 @@ def _saved_network(model, name, tf):
         return next(iter(function(**{next(iter(inputs)): tf.constant(batch)}).values())).numpy()
 
     described = ([(tuple(s.shape), s.dtype.name) for s in x.values()] for x in (inputs, function.structured_outputs))
-    return *described, run
+    return *described, run, None
 
 
 def _open_tflite(path, threads):
+    about = metadata.read(path)
     from ai_edge_litert.interpreter import Interpreter
 
     try:
         with quiet_native():
             interpreter = Interpreter(str(path), num_threads=threads or default_threads())
             interpreter.allocate_tensors()
-            signatures = interpreter.get_signature_list()
-            if set(CASCADE) <= set(signatures):
-                return [_signature_network(interpreter.get_signature_runner(name)) for name in CASCADE]
+            networks = {name: _lite_network(interpreter, name) for name in interpreter.get_signature_list()}
     except (ValueError, RuntimeError) as error:
         raise InputError(f"{path}: cannot be opened as a LiteRT model ({_first_line(error)})") from None
-    return [_main_network(interpreter)]
+    return [(*networks[name], about) for name in _signatures(path, networks, about)]
 
 
-def _signature_network(runner):
+def _signatures(path, networks, about):
+    """Returns the names of a `.tflite`'s networks; InputError where it has others than its description says."""
+    found = {name: list(inputs[0][0][1:3]) for name, (inputs, _, _) in networks.items()}
+    said = {name: signature["image_size"] for name, signature in about["signatures"].items()}
+    if found != said:
+        raise InputError(f"{path}: found signatures with image sizes {found}, expected {said} by its {metadata.NAME}")
+    return CASCADE if set(CASCADE) <= set(found) else (SIGNATURE,)
+
+
+def _lite_network(interpreter, name):
+    """Returns the inputs, outputs and function of one signature."""
+    runner = interpreter.get_signature_runner(name)
     details = (runner.get_input_details(), runner.get_output_details())
-    (name,), (output,) = details
+    (input_name, *_), (output_name, *_) = details
 
     def run(batch):
-        return np.concatenate([runner(**{name: image[None]})[output] for image in batch]) if len(batch) else batch
+        rows = [runner(**{input_name: image[None]})[output_name] for image in batch]
+        return np.concatenate(rows) if rows else batch
 
     return *(_tensors(each.values()) for each in details), run
-
-
-def _main_network(interpreter):
-    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-
-    def run_one(image):
-        interpreter.set_tensor(inputs[0]["index"], image[None])
-        interpreter.invoke()
-        return interpreter.get_tensor(outputs[0]["index"])
-
-    def run(batch):
-        return np.concatenate([run_one(image) for image in batch]) if len(batch) else batch
-
-    return _tensors(inputs), _tensors(outputs), run
 
 
 def _tensors(details):

@@ -41,14 +41,16 @@ def litert_model(tmp_path_factory):
     """A `.tflite` whose result is known: logit = (grey - 128) / 16 on 64 x 64."""
     import keras
 
-    from crass_tf.export import conversion
+    from crass_tf.export import conversion, describe
+    from crass_tf.metadata import attach
 
     image = keras.Input((64, 64, 1), name="image")
     head = keras.layers.Conv2D(1, 1, kernel_initializer=keras.initializers.Constant(1 / 16))
     logits = head(image)
     head.bias.assign([-8.0])
     path = tmp_path_factory.mktemp("model") / "model.tflite"
-    path.write_bytes(conversion.to_float32(keras.Model(image, logits)))
+    model = keras.Model(image, logits)
+    path.write_bytes(attach(conversion.to_float32(model), describe(model, "float32")))
     return path
 
 

@@ -1,5 +1,6 @@
 """A Keras model as SavedModel and as LiteRT files. TensorFlow is imported when the first function is called."""
 
+import contextlib
 import io
 import re
 import tempfile
@@ -7,29 +8,33 @@ import warnings
 import zipfile
 
 from crass_tf.export.operators import outer_scopes
-from crass_tf.export.serving import whole_cascade
+from crass_tf.export.serving import serve_bytes, serve_tensors
 from crass_tf.files import InputError
 from crass_tf.native import quiet_native
 from crass_tf.networks import CASCADE, SIGNATURE
 
 INPUT, OUTPUT = "image", "logits"
+FROM_BYTES = "from_bytes"
 CALIBRATION_THREADS = 2
 
 
 def write_saved_model(model, folder):
-    """Writes a SavedModel whose `serving_default` maps `image` float32 `[B, h, w, 1]` to `logits` of that shape.
+    """Writes a SavedModel, which plain TensorFlow loads: nothing of Keras or of this package is needed.
 
-    A cascade's does all of it on `serving.SIZE`; its networks alone are the signatures `locate` and `segment`. Plain
-    TensorFlow loads it: nothing of Keras or of this package is needed.
+    `serving_default` maps `image` float32 `[B, h, w, 1]` to `logits` of that shape; a cascade's does all of it on
+    `serving.SIZE`, and its networks alone are the signatures `locate` and `segment`. `from_bytes` maps `image_bytes`,
+    one encoded PNG or JPEG, to its `mask`; see `serving.serve_bytes`.
     """
     import tensorflow as tf
 
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
-    networks = _networks(model)
+    networks = networks_of(model)
     signatures = {name: _function(network, [None, *network.input_shape[1:]]) for name, network in networks.items()}
+    functions = list(signatures.values())
+    signatures[FROM_BYTES] = serve_bytes(functions)
     if len(networks) > 1:
-        signatures[SIGNATURE] = whole_cascade(*networks.values())
+        signatures[SIGNATURE] = serve_tensors(functions)
     with quiet_native():
         tf.saved_model.save(module, str(folder), signatures=signatures)
 
@@ -76,6 +81,20 @@ def to_float16(model):
     return _convert(model, half=True)
 
 
+def to_dynamic_int8(float32):
+    """Returns a float32 `.tflite` with weights in 8 bits; activations are quantized while it runs, and need no ranges.
+
+    What `to_int8` keeps in float stays in float here, too.
+
+    Args:
+        float32: the bytes of `to_float32`.
+    """
+    from litert_quantizer import recipe
+
+    with _quantizer(float32, recipe.dynamic_wi8_afp32()) as quantizer:
+        return bytes(quantizer.quantize(enable_progress_report=False).quantized_model)
+
+
 def to_int8(float32, calibration):
     """Returns a float32 `.tflite` with weights and activations in 8 bits; input and output stay float32.
 
@@ -88,6 +107,17 @@ def to_int8(float32, calibration):
             radiographs: `[[...]]`, or `[[...], [...]]` for a cascade.
     """
     from litert_quantizer import recipe
+
+    with _quantizer(float32, recipe.static_wi8_ai8(), [(".*", "INPUT"), (".*", "OUTPUT")]) as quantizer:
+        names = (SIGNATURE,) if len(calibration) == 1 else CASCADE
+        inputs = {name: [{INPUT: image[None]} for image in images] for name, images in zip(names, calibration)}
+        ranges = quantizer.calibrate(inputs, num_threads=CALIBRATION_THREADS)
+        return bytes(quantizer.quantize(ranges, enable_progress_report=False).quantized_model)
+
+
+@contextlib.contextmanager
+def _quantizer(float32, recipe, kept=()):
+    """Yields a quantizer with a recipe that leaves the outer operators, and those in `kept`, in float."""
     from litert_quantizer.algorithm_manager import AlgorithmName
     from litert_quantizer.quantizer import Quantizer
 
@@ -95,14 +125,10 @@ def to_int8(float32, calibration):
         # The quantizer keeps all tensors on purpose, and LiteRT warns of the memory that takes.
         warnings.simplefilter("ignore", UserWarning)
         quantizer = Quantizer(float32)
-        quantizer.load_quantization_recipe(recipe.static_wi8_ai8())
-        kept = [(".*", "INPUT"), (".*", "OUTPUT"), *((f"^{re.escape(scope)}", "*") for scope in outer_scopes(float32))]
-        for scope, operator in kept:
+        quantizer.load_quantization_recipe(recipe)
+        for scope, operator in (*kept, *((f"^{re.escape(scope)}", "*") for scope in outer_scopes(float32))):
             quantizer.update_quantization_recipe(scope, operator, algorithm_key=AlgorithmName.NO_QUANTIZE)
-        names = (SIGNATURE,) if len(calibration) == 1 else CASCADE
-        inputs = {name: [{INPUT: image[None]} for image in images] for name, images in zip(names, calibration)}
-        ranges = quantizer.calibrate(inputs, num_threads=CALIBRATION_THREADS)
-        return bytes(quantizer.quantize(ranges, enable_progress_report=False).quantized_model)
+        yield quantizer
 
 
 def _function(model, shape):
@@ -113,8 +139,8 @@ def _function(model, shape):
     return tf.function(lambda image: {OUTPUT: model(image, training=False)}, input_signature=[signature])
 
 
-def _networks(model):
-    """Returns `{signature: network}`."""
+def networks_of(model):
+    """Returns the networks of a model, `{signature: network}`: one, or a cascade's two."""
     # Keras is heavy, too.
     from crass_tf.model import parts
 
@@ -127,7 +153,7 @@ def _convert(model, half=False):
 
     with quiet_native(), tempfile.TemporaryDirectory() as folder:
         module = tf.Module()
-        module.functions = {name: _frozen(network) for name, network in _networks(model).items()}
+        module.functions = {name: _frozen(network) for name, network in networks_of(model).items()}
         # Through a SavedModel: it is the one way to several signatures.
         tf.saved_model.save(module, folder, signatures=module.functions)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(module.functions))

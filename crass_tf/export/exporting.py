@@ -4,21 +4,24 @@ import hashlib
 import itertools
 import pathlib
 import shutil
+import sys
 import tempfile
 
+from crass_tf import metadata
 from crass_tf.export import conversion
+from crass_tf.export.description import NOT_STATED, describe
 from crass_tf.export.model_card import model_card
 from crass_tf.export.operators import check_contract, count_operators
-from crass_tf.export.parity import compare, latency_ms
+from crass_tf.export.parity import Form, Served, compare, judge
 from crass_tf.files import InputError, write_json, write_text
 from crass_tf.radiograph import Radiograph
-from crass_tf.segmenter import Segmenter
 
 FORMS = {
     "keras_float16": "model_float16.keras",
     "saved_model": "saved_model",
     "float32": "model_float32.tflite",
     "float16": "model_float16.tflite",
+    "dynamic_int8": "model_dynamic_int8.tflite",
     "int8": "model_int8.tflite",
 }
 # Moved in this order: the description comes last, so it never stands beside files that it does not describe.
@@ -33,11 +36,13 @@ def export(
     *,
     calibration_source="phantoms",
     examples_source="phantoms",
-    training_data="not stated",
+    training_data=NOT_STATED,
+    terms=NOT_STATED,
 ):
     """Writes `FILES` to a folder: all of them, or none where something fails.
 
-    Other files in the folder stay. Progress is printed, a line for each step.
+    Other files in the folder stay. Progress is printed, a line for each step. A form that departs further from Keras
+    than `parity.LEAST_IOU` allows is written, too; a line on stderr says so.
 
     Args:
         model_path: a `.keras` file.
@@ -46,10 +51,12 @@ def export(
         examples: the Examples that the forms are compared on, from the validation split; `mask` may be None.
         calibration_source: where `calibration` comes from, for `parity.json`.
         examples_source: where `examples` come from.
-        training_data: what the model was trained on and on what terms, for the model card.
+        training_data: what the model was trained on, for the model card and the `.tflite` files.
+        terms: on what terms its weights may be used, for both, too.
 
     Returns:
-        What `parity.json` holds: `{"reference": {...}, "inputs": {...}, "forms": {name: {...}}}`.
+        What `parity.json` holds: `{"reference": {...}, "inputs": {...}, "forms": {name: {...}}}`. Of each form
+        `passed` says whether it agrees with Keras as it should.
 
     Raises:
         InputError: for what is no such Keras model, an output folder that holds something else under one of the
@@ -57,27 +64,28 @@ def export(
     """
     model_path, out = pathlib.Path(model_path), pathlib.Path(out)
     reference, model = _load(model_path)
-    images = _calibration(reference, calibration)
+    images = _calibration(reference.segmenter, calibration)
     examples = _not_empty(examples, "compare the forms on")
     _check_out(out)
     with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as name:
         folder = pathlib.Path(name)
         conversion.write_compact_keras(model_path, folder / FORMS["keras_float16"])
-        _write_forms(model, folder, images)
+        _write_forms(model, folder, images, training_data=training_data, terms=terms)
         parity = _measure(reference, model, folder, examples, examples_source)
         parity["inputs"]["calibration"] = {"source": calibration_source, "n": len(images[0])}
         write_json(folder / "parity.json", parity)
-        write_text(folder / "model_card.md", model_card(parity, training_data, _checksums(folder)))
+        write_text(folder / "model_card.md", model_card(parity, training_data, terms, _checksums(folder)))
         _move(folder, out)
     print(f"export: {out} holds {', '.join(FILES)}")
+    _warn(parity["forms"])
     return parity
 
 
 def _load(path):
-    """Returns the Segmenter and the model of a `.keras` file."""
+    """Returns the Form and the model of a `.keras` file."""
     if path.suffix != ".keras":
         raise InputError(f"{path}: found {path.suffix or 'no suffix'}, expected a .keras file to export")
-    reference = Segmenter.load(path)
+    reference = Form(path)
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -85,11 +93,11 @@ def _load(path):
     return reference, keras.saving.load_model(path, compile=False)
 
 
-def _calibration(reference, examples):
+def _calibration(segmenter, examples):
     """Returns, for each network, what it takes for examples; those where a locator finds nothing are left out."""
     radiographs = [Radiograph(example.image, example.spacing_mm, example.image_id) for example in examples]
-    inputs = [reference.inputs(radiograph) for radiograph in radiographs]
-    found = [each for each in inputs if len(each) == len(reference.networks)]
+    inputs = [segmenter.inputs(radiograph) for radiograph in radiographs]
+    found = [each for each in inputs if len(each) == len(segmenter.networks)]
     return [list(network) for network in zip(*_not_empty(found, "calibrate on"))]
 
 
@@ -114,34 +122,38 @@ def _check_out(out):
         raise InputError(f"{out}: the folder cannot be made ({error.strerror})") from None
 
 
-def _write_forms(model, folder, images):
+def _write_forms(model, folder, images, **about):
     """Writes every form; `images` float32 `[h, w, 1]`, a list for each network, calibrate the int8 one."""
+
+    def write(form, data):
+        name = FORMS[form]
+        check_contract(name, data)
+        (folder / name).write_bytes(metadata.attach(data, describe(model, form, **about)))
+
     print("export: SavedModel")
     conversion.write_saved_model(model, folder / FORMS["saved_model"])
     print("export: LiteRT float32")
     float32 = conversion.to_float32(model)
-    _write_lite(folder / FORMS["float32"], float32)
+    write("float32", float32)
     print("export: LiteRT float16")
-    _write_lite(folder / FORMS["float16"], conversion.to_float16(model))
+    write("float16", conversion.to_float16(model))
+    print("export: LiteRT int8, dynamic")
+    write("dynamic_int8", conversion.to_dynamic_int8(float32))
     print(f"export: LiteRT int8, calibrated on {len(images[0])} radiographs")
-    _write_lite(folder / FORMS["int8"], conversion.to_int8(float32, images))
-
-
-def _write_lite(path, data):
-    check_contract(path.name, data)
-    path.write_bytes(data)
+    write("int8", conversion.to_int8(float32, images))
 
 
 def _measure(reference, model, folder, examples, source):
     """Returns the content of `parity.json`, but for the calibration."""
     print(f"export: comparing with Keras on {source}")
-    segmenters = {name: Segmenter.load(folder / file) for name, file in FORMS.items()}
-    image_ids, agreement = compare(reference, segmenters, examples)
-    sizes = [list(network.image_size) for network in reference.networks]
+    others = {name: Form(folder / file) for name, file in FORMS.items()}
+    others[conversion.FROM_BYTES] = Served(folder / FORMS["saved_model"])
+    image_ids, agreement = compare(reference, others, examples)
+    sizes = [list(network.image_size) for network in reference.segmenter.networks]
     shape = {"image_size": sizes[0], "strip_size": sizes[1] if len(sizes) > 1 else None}
     shape["parameters"] = model.count_params()
     truth = {"iou_truth": agreement["keras"]["iou_truth"]}
-    forms = {name: _facts(segmenter) | agreement[name] for name, segmenter in segmenters.items()}
+    forms = {name: _facts(form) | judge(name, agreement[name]) for name, form in others.items()}
     for name, facts in forms.items():
         print(f"export: {name}: {facts['bytes']} bytes, mask IoU to Keras {facts['mask_iou']['mean']:.4f}")
     return {
@@ -151,13 +163,21 @@ def _measure(reference, model, folder, examples, source):
     }
 
 
-def _facts(segmenter):
+def _facts(form):
     """Returns the name, size and latency of a model and, for a `.tflite`, its operators."""
-    path = segmenter.path
+    path = form.path
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     operators = count_operators(path.read_bytes()) if path.suffix == ".tflite" else None
     size = sum(file.stat().st_size for file in files)
-    return {"file": path.name, "bytes": size, "operators": operators, "latency_ms": latency_ms(segmenter)}
+    return {"file": path.name, "bytes": size, "operators": operators, "latency_ms": form.latency_ms()}
+
+
+def _warn(forms):
+    """Says on stderr which forms depart from Keras further than they may."""
+    for name, form in forms.items():
+        if not form["passed"]:
+            found = f"mask IoU to Keras {form['mask_iou']['mean']:.4f}, expected at least {form['least_iou']}"
+            print(f"export: WARNING: {name}: {found}; do not use {form['file']} in the model's place", file=sys.stderr)
 
 
 def _checksums(folder):

@@ -2,7 +2,8 @@
 
 import importlib.metadata
 
-from crass_tf import __version__
+from crass_tf import __version__, metadata
+from crass_tf.export.description import NOTICE
 from crass_tf.geometry import STRIP_FILL
 from crass_tf.quality import AGREEMENT, LEAST_SCORE
 from crass_tf.segmenter import SMALLEST_PART
@@ -12,6 +13,7 @@ PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "litert-quantizer", "numpy"
 SINGLE = """\
 ## Input and output
 One tensor in, one out; the same in every form. Signature `serving_default`.
+{from_bytes}
 
 | tensor | dtype | shape | meaning |
 |---|---|---|---|
@@ -33,8 +35,9 @@ CASCADE = """\
 ## Input and output
 Two networks: one finds the clavicles in the whole radiograph, one outlines them in a strip around them. The `.tflite`
 files have a signature for each, `locate` and `segment`; the `.keras` file has the inputs `image` and `strip` and two
-outputs. The SavedModel has both signatures too, and `serving_default`, which does all of it for a radiograph that was
-letterboxed to 1024 x 1024.
+outputs. The SavedModel has both signatures too, and `serving_default`, which does all of it for radiographs that were
+letterboxed to 1024 x 1024: `image` float32 [B, 1024, 1024, 1], grey values from 0 to 255, gives `logits` of that shape.
+{from_bytes}
 
 | signature | tensor | dtype | shape | meaning |
 |---|---|---|---|---|
@@ -65,6 +68,11 @@ Intensity normalisation is inside the networks. Around them:
 `crass_tf.Segmenter.load(path).segment(radiograph)` does all of this.
 """
 
+FROM_BYTES = """\
+The SavedModel's signature `from_bytes` takes a file: `image_bytes`, string [1], a PNG of 8 or 16 bits or a JPEG, gives
+`mask`, uint8 [1, H, W, 1] in its own pixels: 1 clavicle, 0 background. An EXIF orientation is not applied{refusal}."""
+REFUSAL = ", and of\nstep 7 the quality score is left out"
+
 GREY = """\
 1. 16-bit values are divided by the full scale of the smallest of 8, 10, 12, 14, 16 bits that holds the largest value,
    times 255. Colours become luminance."""
@@ -77,23 +85,30 @@ CARD = """\
 # Clavicle segmentation in chest radiographs
 
 A network that marks both clavicles in a posterior-anterior chest radiograph, exported by crass-tf {version}.
-**Research software, not a medical device: not for diagnosis or treatment.**
+**{notice}**
 
 {interface}
 
 ## Forms
 Compared with Keras ({parameters} parameters) on {n} radiographs ({source}) at native size. int8 was calibrated on
-{calibration_n} radiographs ({calibration_source}). Times are medians of what a radiograph takes of the
-model alone, on the machine of the export.
+{calibration_n} radiographs ({calibration_source}); of dynamic_int8 only the weights have 8 bits. Times are medians of
+what a radiograph takes of the model alone, on the machine of the export; of from_bytes, with decoding of 1024 x 1024.
 
-| form | bytes | mask IoU to Keras, mean | min | largest logit difference | IoU to true masks | ms |
-|---|---|---|---|---|---|---|
+| form | bytes | mask IoU to Keras, mean | has to reach | min | largest logit difference | IoU to true masks | ms |
+|---|---|---|---|---|---|---|---|
 {table}
 
-The `.tflite` files hold operators built into LiteRT only; `parity.json` lists them.
+The `.tflite` files hold operators built into LiteRT only:
+
+{operators}
+
+What a `.tflite` is, and on what terms, travels inside it: `unzip -p FILE {metadata}` prints it. This package checks it,
+and opens no other `.tflite`.
 
 ## Training data
 {training_data}
+
+**Terms of the weights.** {terms}
 
 ## Intended use
 Research and education on posterior-anterior chest radiographs of adults: measuring clavicles, hiding them, judging the
@@ -113,18 +128,20 @@ patient's rotation.
 """
 
 
-def model_card(parity, training_data, checksums):
+def model_card(parity, training_data, terms, checksums):
     """Returns the model card in Markdown.
 
     Args:
         parity: what `parity.json` holds.
-        training_data: what the model was trained on and on what terms.
+        training_data: what the model was trained on.
+        terms: on what terms its weights may be used.
         checksums: `{file: SHA-256}`.
     """
     inputs = parity["inputs"]
     rows = [_row("Keras", parity["reference"]), *(_row(name, form) for name, form in parity["forms"].items())]
     return CARD.format(
         version=__version__,
+        notice=NOTICE,
         interface=_interface(parity["reference"]),
         parameters=parity["reference"]["parameters"],
         n=inputs["n"],
@@ -132,7 +149,10 @@ def model_card(parity, training_data, checksums):
         calibration_n=inputs["calibration"]["n"],
         calibration_source=inputs["calibration"]["source"],
         table="\n".join(rows),
+        operators="\n".join(_operators(name, form) for name, form in parity["forms"].items() if form["operators"]),
+        metadata=metadata.NAME,
         training_data=training_data,
+        terms=terms,
         versions="\n".join(f"- {package} {importlib.metadata.version(package)}" for package in PACKAGES),
         checksums="\n".join(f"- `{file}` {checksum}" for file, checksum in checksums.items()),
     )
@@ -143,7 +163,8 @@ def _interface(reference):
     height, width = reference["image_size"]
     letterbox = LETTERBOX.format(height=height, width=width)
     if reference["strip_size"] is None:
-        return SINGLE.format(height=height, width=width, grey=GREY, letterbox=letterbox).rstrip()
+        from_bytes = FROM_BYTES.format(refusal="")
+        return SINGLE.format(height=height, width=width, grey=GREY, letterbox=letterbox, from_bytes=from_bytes).rstrip()
     strip_height, strip_width = reference["strip_size"]
     return CASCADE.format(
         height=height,
@@ -156,13 +177,20 @@ def _interface(reference):
         fill=STRIP_FILL,
         agreement=AGREEMENT,
         least_score=LEAST_SCORE,
+        from_bytes=FROM_BYTES.format(refusal=REFUSAL),
     ).rstrip()
+
+
+def _operators(name, form):
+    return f"- {name}: {', '.join(f'{count} {operator}' for operator, count in form['operators'].items())}"
 
 
 def _row(name, figures):
     iou = figures.get("mask_iou", {"mean": 1, "min": 1})
     truth = "" if figures["iou_truth"] is None else f"{figures['iou_truth']:.4f}"
     times = ", ".join(f"{ms:.1f} ({threads.replace('_', ' ')})" for threads, ms in figures["latency_ms"].items())
-    difference = f"{figures.get('max_logit_difference', 0):.2g}"
-    cells = (name, figures["bytes"], f"{iou['mean']:.4f}", f"{iou['min']:.4f}", difference, truth, times)
+    difference = figures.get("max_logit_difference", 0)
+    difference = "" if difference is None else f"{difference:.2g}"
+    required = f"{figures.get('least_iou', '')}{'' if figures.get('passed', True) else ' **FAILED**'}"
+    cells = (name, figures["bytes"], f"{iou['mean']:.4f}", required, f"{iou['min']:.4f}", difference, truth, times)
     return f"| {' | '.join(map(str, cells))} |"

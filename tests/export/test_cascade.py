@@ -10,7 +10,7 @@ from crass_tf.export import export
 from crass_tf.model import cascade, parts
 from crass_tf.segmenter import Segmenter
 
-FORMS = ("saved_model", "model_float32.tflite", "model_float16.tflite", "model_int8.tflite")
+FORMS = ("saved_model", *(f"model_{form}.tflite" for form in ("float32", "float16", "dynamic_int8", "int8")))
 
 
 def threshold(image_size):
@@ -90,7 +90,7 @@ def test_serving_default_does_all_of_it(exported):
     import tensorflow as tf
 
     model = tf.saved_model.load(str(exported[0] / "saved_model"))
-    assert set(model.signatures) == {"serving_default", "locate", "segment"}
+    assert set(model.signatures) == {"serving_default", "locate", "segment", "from_bytes"}
     mask = np.zeros((1024, 1024), np.uint8)
     mask[300:400, 200:480] = mask[320:420, 560:840] = 1
     images = np.stack([28 + 200 * mask, np.zeros_like(mask)])[..., None].astype(np.float32)
@@ -100,8 +100,7 @@ def test_serving_default_does_all_of_it(exported):
     found = (logits[0, ..., 0] > 0).astype(np.uint8)
     assert iou(mask, found) > 0.97
     by_segmenter = Segmenter.load(exported[0] / "saved_model").segment(28 + 200 * mask).mask
-    # Where a strip is smaller than the radiograph, as here, OpenCV averages and TensorFlow does not.
-    assert iou(by_segmenter, found) > 0.97
+    assert iou(by_segmenter, found) > 0.995
 
 
 def test_parity_is_of_both_networks(exported):
@@ -109,7 +108,7 @@ def test_parity_is_of_both_networks(exported):
     assert (parity["reference"]["image_size"], parity["reference"]["strip_size"]) == ([32, 32], [64, 160])
     for form in parity["forms"].values():
         assert form["mask_iou"]["min"] > 0.97
-        assert form["max_logit_difference"] < 0.5
+        assert form["max_logit_difference"] is None or form["max_logit_difference"] < 0.5
     # Two networks of three 1 x 1 convolutions each.
     assert parity["forms"]["float32"]["operators"]["CONV_2D"] == 6
 
@@ -121,6 +120,7 @@ def test_the_card_tells_how_the_strip_is_laid(exported):
         "[B, 64, 160, 1]",
         "82% of its columns",
         "below 0.25",
+        "`image_bytes`, string [1]",
     ):
         assert part in card
     assert "{" not in card

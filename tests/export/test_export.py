@@ -11,15 +11,17 @@ import keras
 import numpy as np
 import pytest
 
+from crass_tf import metadata
 from crass_tf.data.loading import Example
 from crass_tf.evaluation.overlap import iou
 from crass_tf.export import FILES, conversion, export, phantom_examples
 from crass_tf.export.operators import check_contract, count_operators, outer_scopes
+from crass_tf.export.parity import LEAST_IOU, judge
 from crass_tf.files import InputError
 from crass_tf.model import dice_cross_entropy, unet
 from crass_tf.segmenter import Segmenter
 
-LITE = ("model_float32.tflite", "model_float16.tflite", "model_int8.tflite")
+LITE = ("model_float32.tflite", "model_float16.tflite", "model_dynamic_int8.tflite", "model_int8.tflite")
 FORMS = ("saved_model", *LITE)
 
 
@@ -52,7 +54,8 @@ def exported(tmp_path_factory):
     out = folder / "out"
     out.mkdir()
     (out / "notes.txt").write_text("the user's own")
-    parity = export(path, out, iter(examples(0, 16)), iter(examples(200, 6)), training_data="Lines drawn by a test.")
+    about = {"training_data": "Lines drawn by a test.", "terms": "Anybody may redraw them."}
+    parity = export(path, out, iter(examples(0, 16)), iter(examples(200, 6)), **about)
     return out, path, parity
 
 
@@ -73,6 +76,7 @@ def test_the_net_has_learned_something(exported):
         ("saved_model", 0.999, 1e-4),
         ("model_float32.tflite", 0.999, 2e-2),
         ("model_float16.tflite", 0.99, 0.2),
+        ("model_dynamic_int8.tflite", 0.95, None),
         ("model_int8.tflite", 0.95, None),
     ],
 )
@@ -123,11 +127,36 @@ def test_int8_computes_in_8_bits_between_the_first_and_the_last_convolution(expo
     assert len(data) < 0.5 * len((exported[0] / "model_float32.tflite").read_bytes())
 
 
+def test_dynamic_int8_keeps_weights_in_8_bits_and_computes_in_float(exported):
+    float32, dynamic = ((exported[0] / name).read_bytes() for name in (LITE[0], LITE[2]))
+    assert count_operators(dynamic) == count_operators(float32)
+    assert len(dynamic) < 0.5 * len(float32)
+
+
 def test_outer_scopes_hold_the_standardisation(exported):
     scopes = outer_scopes((exported[0] / "model_float32.tflite").read_bytes())
-    # x / 255, mean, difference, square, mean, + 1e-4, 1 / sqrt, product, stem; head, last upsampling.
-    assert len(scopes) == 11
     assert all(scope.endswith(";") for scope in scopes)
+    # The square root is the standardisation's; of the convolutions only the first and the last are among them.
+    assert any("Sqrt" in scope for scope in scopes)
+    convolutions = [scope for scope in scopes if "convolution" in scope]
+    assert len(convolutions) == 2 and "stem" in convolutions[0] and "head" in convolutions[1]
+
+
+@pytest.mark.parametrize("name", LITE)
+def test_a_litert_file_says_what_it_is(exported, name):
+    about = metadata.read(exported[0] / name)
+    assert about["form"] == name.removeprefix("model_").removesuffix(".tflite")
+    assert about["architecture"] == "single"
+    assert about["signatures"] == {"serving_default": {"input": "image", "output": "logits", "image_size": [64, 64]}}
+    assert about["grey_range"] == [0, 255] and about["classes"] == ["background", "clavicle"]
+    assert about["training_data"] == "Lines drawn by a test." and about["terms"] == "Anybody may redraw them."
+    assert "not a medical device" in about["notice"]
+
+
+def test_what_a_form_has_to_reach():
+    agreement = {"mask_iou": {"mean": 0.99, "min": 0.5}}
+    assert judge("int8", agreement) == agreement | {"least_iou": 0.99, "passed": True}
+    assert not judge("float16", agreement)["passed"]
 
 
 def test_parity_json(exported):
@@ -142,8 +171,13 @@ def test_parity_json(exported):
     assert parity["inputs"]["image_ids"] == [f"drawn{index}" for index in range(200, 206)]
     assert parity["inputs"]["source"] == "phantoms"
     assert parity["inputs"]["calibration"] == {"source": "phantoms", "n": 16}
-    assert list(parity["forms"]) == ["keras_float16", "saved_model", "float32", "float16", "int8"]
+    lite_forms = ["float32", "float16", "dynamic_int8", "int8"]
+    assert list(parity["forms"]) == ["keras_float16", "saved_model", *lite_forms, "from_bytes"]
+    assert parity["forms"]["from_bytes"]["file"] == "saved_model"
+    assert parity["forms"]["from_bytes"].pop("max_logit_difference") is None
+    assert parity["forms"].pop("from_bytes")["mask_iou"]["min"] > 0.99
     for form in parity["forms"].values():
+        assert form["passed"] == (form["mask_iou"]["mean"] >= form["least_iou"])
         assert 0.95 < form["mask_iou"]["min"] <= form["mask_iou"]["mean"] <= 1
         assert form["iou_truth"] == pytest.approx(parity["reference"]["iou_truth"], abs=0.02)
         assert form["max_logit_difference"] >= 0
@@ -172,11 +206,12 @@ def test_model_card(exported):
     out, _, parity = exported
     card = (out / "model_card.md").read_text()
     assert "not a medical device" in card
-    assert "Lines drawn by a test." in card
+    assert "Lines drawn by a test." in card and "Anybody may redraw them." in card
     assert "| `image` | float32 | [B, 64, 64, 1] |" in card
     for name in LITE:
         assert f"- `{name}` {hashlib.sha256((out / name).read_bytes()).hexdigest()}" in card
     assert f"| int8 | {parity['forms']['int8']['bytes']} |" in card
+    assert "- float32: 30 CONV_2D" in card
 
 
 PLAIN = """
@@ -201,7 +236,7 @@ def test_keras_and_tensorflow_load_the_files_without_this_package(exported):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_second_export_replaces_the_first_or_leaves_it_alone(exported, tmp_path):
+def test_a_second_export_replaces_the_first_or_leaves_it_alone(exported, tmp_path, monkeypatch, capsys):
     first, path, _ = exported
     out = tmp_path / "out"
     shutil.copytree(first, out)
@@ -211,9 +246,12 @@ def test_a_second_export_replaces_the_first_or_leaves_it_alone(exported, tmp_pat
     with pytest.raises(InputError, match="no radiographs to calibrate"):
         export(path, out, [], [drawn(200)])
     assert {file: file.read_bytes() for file in out.rglob("*") if file.is_file()} == before
+    monkeypatch.setitem(LEAST_IOU, "int8", 1.01)
     maskless = Example("maskless", drawn(200).image, None, None)
     parity = export(path, out, examples(0, 2), [maskless], examples_source="elsewhere")
     assert parity["forms"]["int8"]["iou_truth"] is None
+    assert not parity["forms"]["int8"]["passed"] and "**FAILED**" in (out / "model_card.md").read_text()
+    assert "WARNING: int8: mask IoU to Keras" in capsys.readouterr().err
     assert json.loads((out / "parity.json").read_text())["inputs"]["source"] == "elsewhere"
     assert sorted(file.name for file in out.iterdir()) == sorted([*FILES, "notes.txt"])
 
