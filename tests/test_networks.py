@@ -1,0 +1,58 @@
+"""Which `.tflite` files are opened, and what is said of the others."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from crass_tf import metadata
+from crass_tf.files import InputError
+from crass_tf.networks import open_model
+
+
+@pytest.fixture
+def bare(litert_model):
+    """The bytes of the model without its description."""
+    return litert_model.read_bytes()[: litert_model.read_bytes().index(b"PK\3\4")]
+
+
+def test_a_network_knows_what_its_file_says(litert_model):
+    (network,) = open_model(litert_model)
+    assert network.image_size == (64, 64)
+    assert network.metadata["signatures"]["serving_default"]["image_size"] == [64, 64]
+    assert network.metadata["form"] == "float32"
+
+
+def test_a_foreign_file_is_refused_even_where_its_shapes_fit(bare, tmp_path):
+    (tmp_path / "foreign.tflite").write_bytes(bare)
+    with pytest.raises(InputError, match="foreign.tflite: found no crass_tf.json in it, expected a model made by"):
+        open_model(tmp_path / "foreign.tflite")
+
+
+def test_a_file_of_other_sizes_than_it_says_is_refused(bare, litert_model, tmp_path):
+    about = metadata.read(litert_model)
+    about["signatures"]["serving_default"]["image_size"] = [64, 96]
+    (tmp_path / "model.tflite").write_bytes(metadata.attach(bare, about))
+    found = (
+        r"found signatures with image sizes {'serving_default': \[64, 64\]}, expected {'serving_default': \[64, 96\]}"
+    )
+    with pytest.raises(InputError, match=found):
+        open_model(tmp_path / "model.tflite")
+
+
+def test_a_damaged_file_is_refused(litert_model, tmp_path):
+    data = bytearray(litert_model.read_bytes())
+    data[len(data) // 4] ^= 1
+    (tmp_path / "model.tflite").write_bytes(data)
+    with pytest.raises(InputError, match="model.tflite: found another checksum"):
+        open_model(tmp_path / "model.tflite")
+
+
+def test_the_command_line_says_so_in_one_line(bare, tmp_path):
+    model, image = tmp_path / "foreign.tflite", pathlib.Path(__file__).parents[1] / "docs/phantoms.jpg"
+    model.write_bytes(bare)
+    command = [sys.executable, "-m", "crass_tf", "predict", image, "--model", model, "--out", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"crass-tf: error: {model}: found no crass_tf.json") and done.stderr.count("\n") == 1
