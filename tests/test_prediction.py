@@ -1,9 +1,14 @@
 """What `crass-tf predict` leaves on the disk, by a model whose result is known: brighter than 128 is clavicle."""
 
+import csv
 import json
+import os
+import random
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import cv2
 import numpy as np
@@ -11,7 +16,7 @@ import pytest
 
 from crass_tf.files import InputError
 from crass_tf.formats.png import write_png
-from crass_tf.prediction import plan, predict
+from crass_tf.prediction import plan, predict, summary
 from crass_tf.results import DEFAULTS, OUTPUTS
 from crass_tf.results.record import NOTE
 
@@ -200,3 +205,203 @@ def test_a_tflite_needs_neither_tensorflow_nor_keras(model, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert len(names(tmp_path / "out")) == 4
+
+
+def rows(out):
+    with (out / "summary.csv").open(newline="") as table:
+        return list(csv.DictReader(table))
+
+
+def times(out):
+    """When each result was written."""
+    return {name: (out / name).stat().st_mtime_ns for name in names(out) if name != "summary.csv"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three radiographs in two folders, all bars."""
+    for name in ("b/two.png", "a.png", "b/one.png"):
+        write_bars(tmp_path / "in" / name, spacing_mm=(0.5, 0.2))
+    return tmp_path / "in"
+
+
+def test_summary_has_a_row_for_each_radiograph_in_order(model, folder, tmp_path, capsys):
+    (folder / "b" / "bad.png").write_bytes(b"no image")
+    assert predict([folder], tmp_path / "out", model, outputs=["mask"]) == 1
+    assert capsys.readouterr().out == f"4 radiographs: 3 segmented, 1 refused; wrote {tmp_path}/out/summary.csv\n"
+    found = rows(tmp_path / "out")
+    assert [row["result"] for row in found] == ["a", "b/bad", "b/one", "b/two"]
+    assert [row["status"] for row in found] == ["segmented", "refused", "segmented", "segmented"]
+    assert found[0]["image"] == f"{folder}/a.png" and found[0]["outputs"] == "mask"
+    # 10 x 20 and 10 x 16 pixels of 0.1 square millimetres.
+    areas = {key: found[2][key] for key in found[2] if "area" in key or "found" in key}
+    assert areas == {
+        "right_found": "True",
+        "right_area_pixels": "200",
+        "right_area_mm2": "20.0",
+        "left_found": "True",
+        "left_area_pixels": "160",
+        "left_area_mm2": "16.0",
+    }
+    sizes = [found[2][key] for key in ("height", "width", "spacing_row_mm", "spacing_column_mm")]
+    assert sizes == ["64", "64", "0.5", "0.2"] and 0 < float(found[2]["score"]) <= 1
+    assert "bad.png: found no PNG" in found[1]["reason"] and found[1]["score"] == found[1]["height"] == ""
+
+
+def test_files_alone_get_no_summary_and_are_done_again(model, folder, tmp_path):
+    images, out = [folder / "a.png", folder / "b" / "one.png"], tmp_path / "out"
+    assert predict(images, out, model, outputs=["mask"], progress=False) == 0
+    first = times(out)
+    assert set(first) == {"a_mask.png", "one_mask.png"} and not (out / "summary.csv").exists()
+    predict(images, out, model, outputs=["mask"], progress=False)
+    assert all(times(out)[name] > first[name] for name in first)
+
+
+def run_again(folder, out, model, change=lambda: None, **options):
+    """Returns the results that a second run writes anew, after a change."""
+    options = {"outputs": ["mask"], "progress": False} | options
+    first = times(out)
+    change()
+    predict([folder], out, model, **options)
+    assert [row["result"] for row in rows(out)] == ["a", "b/one", "b/two"]
+    return sorted(name for name, when in times(out).items() if when != first.get(name))
+
+
+def test_what_is_done_is_not_done_again(model, folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    predict([folder], out, model, outputs=["mask"], progress=False)
+    first = (out / "summary.csv").read_bytes()
+    everything = ["a_mask.png", "b/one_mask.png", "b/two_mask.png"]
+    assert run_again(folder, out, model) == []
+    assert (out / "summary.csv").read_bytes() == first
+    assert run_again(folder, out, model, (out / "b" / "two_mask.png").unlink) == ["b/two_mask.png"]
+    assert run_again(folder, out, model, lambda: os.utime(folder / "a.png")) == ["a_mask.png"]
+    assert run_again(folder, out, model, overwrite=True) == everything
+    assert run_again(folder, out, model, spacing_mm=(1.0, 1.0)) == everything
+    assert [row["left_area_mm2"] for row in rows(out)] == ["160.0"] * 3
+    # Other bytes, the same network.
+    other = tmp_path / "other.tflite"
+    other.write_bytes(model.read_bytes())
+    assert run_again(folder, out, other, spacing_mm=(1.0, 1.0)) == []
+    capsys.readouterr()
+    predict([folder], out, other, outputs=["mask"], spacing_mm=(1.0, 1.0))
+    said = f"3 radiographs: 3 segmented, 0 refused, 3 of them by an earlier run; wrote {out}/summary.csv\n"
+    assert capsys.readouterr().out == said
+
+
+def test_settings_are_the_same_by_content(model, tmp_path):
+    saved_model = tmp_path / "saved_model"
+    (saved_model / "variables").mkdir(parents=True)
+    (saved_model / "variables" / "data").write_bytes(b"one")
+    stamps = [
+        summary.settings_stamp(saved_model, None),
+        summary.settings_stamp(saved_model.rename(tmp_path / "b"), None),
+    ]
+    (tmp_path / "b" / "variables" / "data").write_bytes(b"two")
+    stamps += [summary.settings_stamp(path, spacing) for path in (tmp_path / "b", model) for spacing in (None, (1, 1))]
+    assert stamps[0] == stamps[1] and len(set(stamps)) == 5
+
+
+def test_other_outputs_are_added(model, folder, tmp_path):
+    out = tmp_path / "out"
+    predict([folder], out, model, outputs=["mask"], progress=False)
+    anew = run_again(folder, out, model, outputs=["labels"])
+    assert anew == ["a_labels.png", "b/one_labels.png", "b/two_labels.png"]
+    assert [row["outputs"] for row in rows(out)] == ["mask labels"] * 3
+    assert run_again(folder, out, model, outputs=["mask", "labels"]) == []
+    # Labels of another spacing's run are none of this one's.
+    run_again(folder, out, model, spacing_mm=(2.0, 2.0))
+    assert [row["outputs"] for row in rows(out)] == ["mask"] * 3
+    assert len(run_again(folder, out, model, outputs=["labels"], spacing_mm=(2.0, 2.0))) == 3
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(model, folder, tmp_path, monkeypatch, capsys):
+    """Its reason may have gone, though the file is the same."""
+    whole, status = (folder / "a.png").read_bytes(), (folder / "a.png").stat()
+    (folder / "a.png").write_bytes(b"x" * len(whole))
+    os.utime(folder / "a.png", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert predict([folder], tmp_path / "out", model, outputs=["mask"]) == 1
+    (folder / "a.png").write_bytes(whole)
+    os.utime(folder / "a.png", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert predict([folder], tmp_path / "out", model, outputs=["mask"]) == 0
+    assert names(tmp_path / "out") == ["a_mask.png", "b/one_mask.png", "b/two_mask.png", "summary.csv"]
+
+
+def test_what_the_networks_refused_is_refused_still(tmp_path, capsys):
+    write_png(tmp_path / "in" / "noise.png", np.random.default_rng(0).integers(0, 256, (300, 260), dtype=np.uint8))
+    write_png(tmp_path / "in" / "white.png", np.full((90, 90), 255, np.uint8))
+    assert predict([tmp_path / "in"], tmp_path / "out", progress=False) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    first = times(tmp_path / "out")
+    assert set(first) == {"noise.json", "white.json"}
+    assert predict([tmp_path / "in"], tmp_path / "out", outputs=["mask"], progress=False) == 2
+    assert times(tmp_path / "out") == first and [row["outputs"] for row in rows(tmp_path / "out")] == ["json"] * 2
+
+
+def test_a_torn_journal_costs_its_last_line_only(model, folder, tmp_path):
+    out = tmp_path / "out"
+    predict([folder], out, model, outputs=["mask"], progress=False)
+    whole, lines = (out / "summary.csv").read_bytes(), [json.dumps(row).encode() for row in rows(out)]
+    (out / "summary.csv").unlink()
+    (out / summary.JOURNAL).write_bytes(b"\n".join(lines)[:-20])
+    (out / "b" / ".two_mask-0123abcd.png").write_bytes(b"half a m")
+    (out / "b" / ".mine-0123abcd.txt").write_bytes(b"a user's own")
+    assert run_again(folder, out, model) == ["b/two_mask.png"]
+    assert (out / "summary.csv").read_bytes() == whole
+    assert set(names(out)) - set(times(out)) == {"summary.csv"}
+    assert [name for name in names(out) if "/." in name] == ["b/.mine-0123abcd.txt"]
+
+
+def test_a_table_of_the_users_own_stays(model, folder, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "summary.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="summary.csv: found another table"):
+        predict([folder], tmp_path / "out", model)
+    assert names(tmp_path / "out") == ["summary.csv"]
+
+
+def test_two_runs_into_one_folder_do_not_mix(model, folder, tmp_path):
+    (tmp_path / "out").mkdir()
+    with summary.Journal(tmp_path / "out"), pytest.raises(InputError, match="another crass-tf predict is writing"):
+        predict([folder], tmp_path / "out", model)
+    assert predict([folder], tmp_path / "out", model) == 0
+
+
+def contents(out):
+    return {name: (out / name).read_bytes() for name in names(out)}
+
+
+def kill_somewhere(command, out, rng):
+    """Runs a command and kills it a while after its first new result; returns whether it was killed."""
+    before = sum(1 for _ in out.rglob("*_mask.png"))
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        if sum(1 for _ in out.rglob("*_mask.png")) > before:
+            time.sleep(rng.uniform(0, 0.05))
+            process.kill()
+        time.sleep(0.001)
+    assert process.wait() in (1, -signal.SIGKILL)
+    return process.returncode != 1
+
+
+def test_killed_runs_end_with_the_files_of_an_undisturbed_one(model, tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        image = cv2.resize(bars(), (500, 400)) + rng.integers(0, 20, (400, 500), dtype=np.uint8)
+        write_png(tmp_path / "in" / f"{number // 10}" / f"{number:02}.png", image, (0.5, 0.5))
+    (tmp_path / "in" / "1" / "bad.png").write_bytes(b"no image")
+    assert predict([tmp_path / "in"], tmp_path / "undisturbed", model, progress=False) == 1
+    out, journal = tmp_path / "out", tmp_path / "out" / summary.JOURNAL
+    command = [sys.executable, "-m", "crass_tf", "predict", str(tmp_path / "in"), "--out", str(out)]
+    command += ["--model", str(model)]
+    kept, moments = {}, random.Random()
+    for _ in range(4):
+        if not kill_somewhere(command, out, moments):
+            break
+        lines = journal.read_bytes().split(b"\n")[:-1] if journal.exists() else []
+        recorded = [json.loads(line)["result"] for line in lines if line]
+        kept |= {name: when for name, when in times(out).items() if name.split("_")[0] in recorded}
+    assert subprocess.run(command, capture_output=True).returncode == 1
+    assert contents(out) == contents(tmp_path / "undisturbed")
+    # Pictures whose row was written are not written again.
+    assert kept and kept.items() <= times(out).items()
