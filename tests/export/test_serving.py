@@ -1,0 +1,155 @@
+"""What TensorFlow does around the networks is what `Segmenter` does with OpenCV."""
+
+import cv2
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from crass_tf.evaluation.overlap import iou
+from crass_tf.export import conversion, letterboxing, strips
+from crass_tf.export.decoding import decode_grey
+from crass_tf.geometry import Letterbox
+from crass_tf.model import cascade
+from crass_tf.radiograph import read_radiograph
+from crass_tf.segmenter import Segmenter, locate_strip, strip_input
+
+STRIP_SIZE = (64, 160)
+
+
+def noise(size, high=256, dtype=np.uint8):
+    return np.random.default_rng(sum(size)).integers(0, high, size).astype(dtype)
+
+
+def colours(size):
+    return np.dstack([noise((size[0] + channel, size[1]))[: size[0]] for channel in range(3)])
+
+
+FILES = {
+    "grey.png": noise((20, 30)),
+    "12bits.png": noise((20, 30), 4096, np.uint16),
+    "16bits.png": noise((20, 30), 65536, np.uint16),
+    "colour.png": colours((20, 30)),
+    "colour16.png": colours((20, 30)).astype(np.uint16) * 200,
+    "alpha.png": cv2.cvtColor(colours((20, 30)), cv2.COLOR_BGR2BGRA),
+    "grey.jpg": noise((20, 30)),
+    "colour.jpg": colours((20, 30)),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_are_decoded_as_the_package_decodes_them(tmp_path, name):
+    cv2.imwrite(str(tmp_path / name), FILES[name])
+    found = decode_grey(tf.constant((tmp_path / name).read_bytes())).numpy()
+    assert found.shape == (20, 30, 1) and found.dtype == np.float32
+    # Luminance of a whole number and a half may be rounded to either side.
+    most = 1 if "colour" in name or "alpha" in name else 0
+    assert np.abs(found[..., 0] - read_radiograph(tmp_path / name).image).max() <= most
+
+
+def test_16_bit_values_are_divided_by_their_full_scale():
+    data = cv2.imencode(".png", np.uint16([[0, 2048, 4095]]))[1].tobytes()
+    # 12 bits hold them: 2048 / 4095 * 255 = 127.5.
+    assert decode_grey(tf.constant(data)).numpy().ravel().tolist() == [0, 128, 255]
+
+
+@pytest.mark.parametrize("data", [b"", b"abc", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"])
+def test_what_is_no_image_is_an_error(data):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        decode_grey(tf.constant(data))
+
+
+@pytest.mark.parametrize("native", [(64, 64), (100, 150), (301, 77), (1, 500), (40, 20), (1768, 1812)])
+def test_letterboxes_are_the_packages(native):
+    box, image = Letterbox.fit(native, (64, 64)), noise(native)
+    found = letterboxing.fit(tf.constant(image[..., None], tf.float32), (64, 64))
+    assert (tuple(found.inner.numpy()), tuple(found.offset.numpy())) == (box.inner, box.offset)
+    there = tf.round(letterboxing.image_to_model(tf.constant(image[..., None], tf.float32), found)).numpy()[..., 0]
+    assert np.abs(there - box.image_to_model(image)).max() <= 1
+    logits = noise((64, 64)).astype(np.float32)
+    back = letterboxing.to_native(tf.constant(logits[..., None]), found).numpy()[..., 0]
+    np.testing.assert_allclose(back, box.to_native(logits), atol=0.01)
+
+
+def test_specks_are_left_out():
+    mask = np.zeros((8, 10), bool)
+    mask[0, :8] = True  # 8 pixels
+    mask[2, 0] = mask[3, 1] = True  # 2 pixels, a quarter, which touch at a corner
+    mask[5, 5] = True  # 1 pixel
+    found = strips.without_specks(tf.constant(mask)).numpy()
+    assert found[0, :8].all() and found[2, 0] and found[3, 1]
+    assert found.sum() == 10
+
+
+@pytest.mark.parametrize("blur", [1, 3, 7])
+def test_components_are_opencvs(blur):
+    mask = cv2.blur(noise((60, 90)), (blur, blur)) > 127
+    found = strips._components(tf.constant(mask)).numpy()
+    _, expected = cv2.connectedComponents(mask.astype(np.uint8))
+    # The same pixels belong together: each label of one goes with one label of the other.
+    pairs = set(zip(found.ravel().tolist(), expected.ravel().tolist()))
+    assert len(pairs) == len(np.unique(found)) == expected.max() + 1
+
+
+def bars(right=True, tilt=0):
+    """Two bright bars on dark ground, or the left one alone, uint8 `[192, 256]`, turned by `tilt` degrees."""
+    mask = np.zeros((192, 256), np.uint8)
+    mask[60:84, 40:112] = 1
+    mask[60:84, 144:216] = right
+    return cv2.warpAffine(mask, cv2.getRotationMatrix2D((128, 80), tilt, 1), (256, 192))
+
+
+@pytest.mark.parametrize("mask", [bars(), bars(tilt=12), bars(right=False), bars()[::2, ::2]])
+def test_strips_are_the_packages(mask):
+    box = Letterbox.fit(mask.shape, (64, 64))
+    logits = box.image_to_model(mask * np.float32(2)) - 1
+    strip = locate_strip(logits, mask.shape, STRIP_SIZE)
+    image = noise(mask.shape)
+    found_box = letterboxing.fit(tf.constant(image[..., None]), (64, 64))
+    matrix = strips.around_located(tf.constant(logits > 0), found_box, STRIP_SIZE)
+    np.testing.assert_allclose(matrix, strip.matrix, atol=1e-6)
+    found = strips.image_to_strip(tf.constant(image[..., None], tf.float32), matrix, STRIP_SIZE).numpy()
+    assert np.abs(found - strip_input(image, strip)).max() <= 1
+    back = strips.strip_to_image(tf.constant(found), matrix, tf.constant(mask.shape)).numpy()[..., 0]
+    np.testing.assert_allclose(back, strip.to_native(found[..., 0]), atol=0.05)
+
+
+def threshold(image_size):
+    """Logit = (grey - 128) / 16."""
+    image = keras.Input((*image_size, 1))
+    head = keras.layers.Conv2D(1, 1, kernel_initializer=keras.initializers.Constant(1 / 16))
+    logits = head(image)
+    head.bias.assign([-8.0])
+    return keras.Model(image, logits)
+
+
+@pytest.fixture(scope="module", params=["single", "cascade"])
+def served(request, tmp_path_factory):
+    """`(Segmenter, function)` of a SavedModel that finds what is brighter than 128; bytes in, mask out."""
+    single = threshold((64, 64))
+    folder = tmp_path_factory.mktemp("served") / request.param
+    conversion.write_saved_model(single if request.param == "single" else cascade(single, threshold((64, 160))), folder)
+    model = tf.saved_model.load(str(folder))
+
+    def from_bytes(data, model=model):
+        return model.signatures["from_bytes"](image_bytes=tf.constant([data]))["mask"].numpy()
+
+    return Segmenter.load(folder), from_bytes
+
+
+@pytest.mark.parametrize("mask", [bars(), bars(tilt=12), bars(right=False), np.pad(bars(), ((300, 0), (40, 80)))])
+@pytest.mark.parametrize("kind", ["8 bits", "16 bits", "JPEG"])
+def test_from_bytes_gives_the_segmenters_mask(served, tmp_path, mask, kind):
+    image = 28 + 200 * cv2.GaussianBlur(mask.astype(np.float32), (5, 5), 0)
+    image = (image * 257).astype(np.uint16) if kind == "16 bits" else image.astype(np.uint8)
+    path = tmp_path / ("image.jpg" if kind == "JPEG" else "image.png")
+    cv2.imwrite(str(path), image)
+    found = served[1](path.read_bytes())
+    assert found.shape == (1, *mask.shape, 1) and found.dtype == np.uint8 and found.max() == 1
+    assert iou(served[0].segment(path).mask, found[0, ..., 0]) >= 0.995
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (64, 64)])
+def test_where_nothing_is_found_the_mask_is_empty(served, size):
+    found = served[1](cv2.imencode(".png", np.full(size, 20, np.uint8))[1].tobytes())
+    assert found.shape == (1, *size, 1) and not found.any()
