@@ -4,10 +4,15 @@ import cv2
 import numpy as np
 
 from crass_tf.geometry import LEFT, RIGHT
+from crass_tf.measures import to_line
+from crass_tf.quality import SIDES
 
 RIGHT_COLOUR = (60, 160, 255)  # orange
 LEFT_COLOUR = (255, 190, 60)  # light blue
 TRUTH_COLOUR = (90, 220, 90)  # green
+MIDLINE_COLOUR = (80, 240, 240)  # yellow
+# Of fixed-point coordinates, in bits.
+SHIFT = 4
 SIDE_COLOURS = {RIGHT: RIGHT_COLOUR, LEFT: LEFT_COLOUR}
 
 
@@ -29,12 +34,38 @@ def overlay(image, labels, mask_gt=None):
         uint8 `[H, W, 3]`.
     """
     canvas = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-    thickness = max(1, round(max(image.shape) / 340))
+    thickness = line_thickness(image)
     if mask_gt is not None:
         draw_mask(canvas, mask_gt, TRUTH_COLOUR, thickness)
     for side, colour in SIDE_COLOURS.items():
         draw_mask(canvas, labels == side, colour, thickness)
     return canvas
+
+
+def draw_measures(canvas, centre_lines, midline, spacing_mm=None):
+    """Draws centre lines, medial ends, the midline and the ways from the ends to it onto a canvas; returns the canvas.
+
+    Args:
+        canvas: uint8 `[H, W, 3]`, changed in place.
+        centre_lines: `{"right": measures.CentreLine or None, "left": ...}`.
+        midline: `[2, 2]`, two points (x, y) of it.
+        spacing_mm: `(row, column)` or None, by which the ways are perpendicular.
+    """
+    thickness = line_thickness(canvas)
+    fine = max(1, thickness // 2)
+    _draw_line(canvas, midline, MIDLINE_COLOUR, fine)
+    for name, line in centre_lines.items():
+        if line is not None:
+            end, colour = line.points[0], SIDE_COLOURS[SIDES[name]]
+            _draw_line(canvas, [end, end + to_line(end, midline, spacing_mm)], MIDLINE_COLOUR, fine)
+            _draw_line(canvas, line.points, colour, fine)
+            cv2.circle(canvas, _fixed(end), _fixed(2 * thickness), colour, cv2.FILLED, cv2.LINE_AA, SHIFT)
+    return canvas
+
+
+def line_thickness(image):
+    """Returns how thick lines are on an image `[H, W, ...]`, in pixels: as thick on all once they are shown."""
+    return max(1, round(max(image.shape[:2]) / 340))
 
 
 def sheet(pictures, columns, width):
@@ -44,6 +75,15 @@ def sheet(pictures, columns, width):
     tiles = [cv2.copyMakeBorder(t, 0, height - t.shape[0], 0, 0, cv2.BORDER_CONSTANT) for t in tiles]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     return np.vstack([np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)])
+
+
+def _draw_line(canvas, points, colour, thickness):
+    cv2.polylines(canvas, [_fixed(points)[:, None]], False, colour, thickness, cv2.LINE_AA, SHIFT)
+
+
+def _fixed(value):
+    """Returns pixels as OpenCV takes parts of them: whole numbers of 1 / 2^SHIFT."""
+    return np.round(np.multiply(value, 2**SHIFT)).astype(np.int32)
 
 
 def _scale(picture, width):

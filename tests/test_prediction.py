@@ -16,9 +16,10 @@ import pytest
 
 from crass_tf.files import InputError
 from crass_tf.formats.png import write_png
+from crass_tf.midline import ERROR_MM
 from crass_tf.prediction import plan, predict, summary
 from crass_tf.results import DEFAULTS, OUTPUTS
-from crass_tf.results.record import NOTE
+from crass_tf.results.record import NOTE, SCHEMA
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_results_of_one_radiograph(model, tmp_path):
 
 def test_json_of_one_radiograph(model, tmp_path):
     image = write_bars(tmp_path / "a.png")
-    predict([image], tmp_path / "out", model, spacing_mm=(0.5, 0.2))
+    predict([image], tmp_path / "out", model, spacing_mm=(0.2, 0.5))
     content = json.loads((tmp_path / "out" / "a.json").read_text())
     # Areas: 10 x 20 and 10 x 16 pixels of 0.1 square millimetres.
     right = {
@@ -69,6 +70,14 @@ def test_json_of_one_radiograph(model, tmp_path):
         "area_mm2": 20.0,
         "bounding_box": [4, 10, 20, 10],
         "centroid": [13.5, 14.5],
+        # 20 columns of 0.5 mm, 10 rows of 0.2 mm, between the edges of the first pixel and the last.
+        "length_mm": 10.0,
+        "length_pixels": 20.0,
+        "width_mm": 2.0,
+        "width_pixels": 10.0,
+        "angle_deg": 0.0,
+        "medial_end": [23.5, 14.5],
+        "lateral_end": [3.5, 14.5],
     }
     left = {
         "found": True,
@@ -76,16 +85,27 @@ def test_json_of_one_radiograph(model, tmp_path):
         "area_mm2": 16.0,
         "bounding_box": [40, 10, 16, 10],
         "centroid": [47.5, 14.5],
+        "length_mm": 8.0,
+        "length_pixels": 16.0,
+        "width_mm": 2.0,
+        "width_pixels": 10.0,
+        "angle_deg": 0.0,
+        "medial_end": [39.5, 14.5],
+        "lateral_end": [55.5, 14.5],
     }
-    quality = content.pop("quality")
+    quality, midline, distances = (content.pop(name) for name in ("quality", "midline", "medial_distances"))
     assert set(quality) == {"checks", "border_confidence", "agreement", "score"} and 0 < quality["score"] <= 1
+    # The medial ends are 16 columns apart, 8 mm, wherever the midline lies, which is upright or nearly so.
+    assert distances["right_mm"] + distances["left_mm"] == pytest.approx(8, abs=0.1)
+    assert midline["error_mm"] == ERROR_MM
     assert content == {
+        "schema": SCHEMA,
         "image": image.as_posix(),
         "model": model.as_posix(),
         "note": NOTE,
         "status": "segmented",
         "native_size": [64, 64],
-        "spacing_mm": [0.5, 0.2],
+        "spacing_mm": [0.2, 0.5],
         "sides": "patient",
         "notes": [],
         "clavicles": {"right": right, "left": left},
@@ -96,8 +116,9 @@ def test_an_empty_radiograph_has_no_clavicles(model, tmp_path):
     write_png(tmp_path / "dark.png", np.zeros((50, 70), np.uint8))
     assert predict([tmp_path / "dark.png"], tmp_path / "out", model) == 0
     content = json.loads((tmp_path / "out" / "dark.json").read_text())
-    nothing = {"found": False, "area_pixels": 0, "area_mm2": None, "bounding_box": None, "centroid": None}
-    assert content["clavicles"] == {"right": nothing, "left": nothing}
+    for clavicle in content["clavicles"].values():
+        assert clavicle.pop("found") is False and clavicle.pop("area_pixels") == 0
+        assert set(clavicle.values()) == {None}
     assert content["spacing_mm"] is None and content["native_size"] == [50, 70]
     assert not cv2.imread(str(tmp_path / "out" / "dark_mask.png"), -1).any()
 

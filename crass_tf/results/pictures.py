@@ -3,7 +3,7 @@
 import numpy as np
 
 from crass_tf.formats.png import write_png
-from crass_tf.overlay import overlay
+from crass_tf.overlay import draw_measures, overlay
 
 
 def write_mask(path, segmentation, source, model):
@@ -19,3 +19,14 @@ def write_labels(path, segmentation, source, model):
 def write_overlay(path, segmentation, source, model):
     """Writes the radiograph with both clavicles outlined in colour."""
     write_png(path, overlay(segmentation.radiograph.image, segmentation.labels))
+
+
+def write_measures(path, segmentation, source, model):
+    """Writes the overlay with centre lines, the midline, and the distances of the medial ends to it."""
+    canvas = overlay(segmentation.radiograph.image, segmentation.labels)
+    write_png(path, draw_measures(canvas, segmentation.centre_lines, segmentation.midline, segmentation.spacing_mm))
+
+
+def write_probability(path, segmentation, source, model):
+    """Writes the probability of clavicle, 16 bits: 65535 is 1."""
+    write_png(path, np.round(segmentation.probability * 65535).astype(np.uint16), segmentation.spacing_mm)

@@ -1,11 +1,17 @@
-"""What `STEM.json` says about a radiograph."""
+"""What `STEM.json` says about a radiograph; its JSON Schema is `schema.json` beside this file."""
 
+import importlib.resources
+import json
 import pathlib
 
 import numpy as np
 
-from crass_tf.files import write_json
+from crass_tf import midline
+from crass_tf.files import write_json, write_text
 from crass_tf.quality import SIDES
+
+# The `$id` of `schema.json`: its number goes up when a program that reads these files would have to change.
+SCHEMA = "urn:crass-tf:result:1"
 
 NOTE = "Research software, not a medical device: not for diagnosis or treatment."
 
@@ -16,34 +22,41 @@ def write(path, segmentation, source, model):
 
 
 def result(segmentation, image, model):
-    """Returns what `STEM.json` says about a segmented radiograph. All lengths are native pixels unless named otherwise.
-
-    `bounding_box` is `[x, y, width, height]`, `centroid` `[x, y]`; both are null for a side that was not found.
-    """
+    """Returns what `STEM.json` says about a segmented radiograph, as docs/results.md explains it."""
     quality = dict(segmentation.quality)
-    clavicles = {name: quality.pop(name) | _place(segmentation.labels == label) for name, label in SIDES.items()}
-    return _header(image, model) | {
-        "status": "segmented",
-        "native_size": list(segmentation.mask.shape),
-        "spacing_mm": None if segmentation.spacing_mm is None else list(segmentation.spacing_mm),
-        "sides": "patient",
-        "notes": list(segmentation.radiograph.notes),
-        "clavicles": clavicles,
-        "quality": quality,
+    clavicles = {
+        name: quality.pop(name) | place(segmentation.labels == label) | rounded(segmentation.measures[name])
+        for name, label in SIDES.items()
     }
+    return (
+        {"schema": SCHEMA}
+        | header(image, model)
+        | {
+            "status": "segmented",
+            "native_size": list(segmentation.mask.shape),
+            "spacing_mm": None if segmentation.spacing_mm is None else list(segmentation.spacing_mm),
+            "sides": "patient",
+            "notes": list(segmentation.radiograph.notes),
+            "clavicles": clavicles,
+            "midline": {"ends": rounded(segmentation.midline.tolist()), "error_mm": midline.ERROR_MM},
+            "medial_distances": rounded(segmentation.medial_distances),
+            "quality": quality,
+        }
+    )
 
 
 def refusal(reason, image, model):
     """Returns what `STEM.json` says about a radiograph that was not segmented."""
-    return _header(image, model) | {"status": "refused", "reason": str(reason)}
+    return {"schema": SCHEMA} | header(image, model) | {"status": "refused", "reason": str(reason)}
 
 
-def _header(image, model):
-    return {"image": pathlib.Path(image).as_posix(), "model": pathlib.Path(model).as_posix(), "note": NOTE}
+def schema():
+    """Returns the JSON Schema (Draft 2020-12) of what `result` and `refusal` return."""
+    return json.loads(importlib.resources.files(__package__).joinpath("schema.json").read_text(encoding="utf-8"))
 
 
-def _place(mask):
-    """Returns the bounding box and the centroid of a mask `[H, W]`."""
+def place(mask):
+    """Returns the `bounding_box` (x, y, width, height) and the `centroid` (x, y) of a mask `[H, W]`; None without."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return {"bounding_box": None, "centroid": None}
@@ -52,3 +65,22 @@ def _place(mask):
     y, x = (float(axis.mean()) for axis in np.nonzero(inner))
     box = [left, top, inner.shape[1], inner.shape[0]]
     return {"bounding_box": [int(value) for value in box], "centroid": [x + float(left), y + float(top)]}
+
+
+def rounded(value):
+    """Returns nested lists and dictionaries with all numbers rounded to hundredths: of pixels, millimetres, degrees."""
+    if isinstance(value, dict):
+        return {name: rounded(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [rounded(part) for part in value]
+    return value if value is None else round(value, 2)
+
+
+def header(image, model):
+    """Returns what every file of results begins with."""
+    return {"image": pathlib.Path(image).as_posix(), "model": pathlib.Path(model).as_posix(), "note": NOTE}
+
+
+def write_compact(path, content):
+    """Writes long lists of numbers as JSON in one line, whole or not at all."""
+    write_text(path, json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n")

@@ -1,0 +1,120 @@
+"""Results as DICOM segmentation objects, through highdicom."""
+
+import io
+import pathlib
+
+import numpy as np
+
+import crass_tf
+from crass_tf.files import InputError, atomic_file
+from crass_tf.formats import dicom
+from crass_tf.formats.content import read_bytes
+from crass_tf.overlay import SIDE_COLOURS
+from crass_tf.quality import SIDES
+from crass_tf.results.record import NOTE
+
+# What ties a segmentation to its radiograph.
+NEEDED = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+# What highdicom takes from the radiograph and DICOM allows to be empty; those who make patients anonymous remove it.
+MAY_BE_EMPTY = (
+    "AccessionNumber",
+    "PatientBirthDate",
+    "PatientID",
+    "PatientName",
+    "PatientSex",
+    "ReferringPhysicianName",
+    "StudyDate",
+    "StudyID",
+    "StudyTime",
+)
+# A text that DICOM cuts off at 64 characters; the segments' own hold `NOTE`.
+DESCRIPTION = "Clavicles, research only: not for diagnosis or treatment"
+SERIES_NUMBER = 900
+
+
+def write(path, segmentation, source, model):
+    """Writes a DICOM segmentation object whose segments 1 and 2 are the patient's right and left clavicle.
+
+    A side that was not found has an empty segment.
+
+    Raises:
+        InputError: where the radiograph is no DICOM file, or lacks a UID.
+    """
+    try:
+        found = _object(segmentation, _source(source), model)
+    # highdicom and pydicom raise whatever an unusual header leads to.
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{source}: no DICOM segmentation can be made of this file ({reason})") from None
+    with atomic_file(path) as temporary:
+        found.save_as(temporary)
+
+
+def _source(path):
+    """Returns the header of the radiograph's DICOM file; InputError where it is none, or lacks what is needed."""
+    import pydicom
+
+    if not (dicom.is_dicom(read_bytes(path, dicom.HEAD)) or dicom.is_named_so(path)):
+        raise InputError(f"{path}: found no DICOM file, which dicom-seg needs; choose other outputs for this one")
+    header = pydicom.dcmread(io.BytesIO(read_bytes(path)), stop_before_pixels=True, force=True)
+    missing = [name for name in NEEDED if not header.get(name)]
+    if missing:
+        raise InputError(f"{path}: found no {', '.join(missing)} in the DICOM file, which dicom-seg needs")
+    for name in MAY_BE_EMPTY:
+        if name not in header:
+            setattr(header, name, "")
+    # A projection has no slices; highdicom would note its spacing without their thickness, and then not read it back.
+    header.pop("PixelSpacing", None)
+    return header
+
+
+def _object(segmentation, header, model):
+    import highdicom
+    from pydicom.uid import generate_uid
+
+    return highdicom.seg.Segmentation(
+        source_images=[header],
+        pixel_array=np.stack([segmentation.labels == side for side in SIDES.values()], axis=-1)[None],
+        segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[_description(name, side, model) for name, side in SIDES.items()],
+        series_instance_uid=generate_uid(),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer="crass-tf",
+        manufacturer_model_name="crass-tf",
+        software_versions=crass_tf.__version__,
+        device_serial_number="none",
+        # highdicom keeps a frame of nothing where all are empty, and would say so.
+        omit_empty_frames=bool(segmentation.labels.any()),
+        content_label="CLAVICLES",
+        content_description=DESCRIPTION,
+        series_description=DESCRIPTION,
+    )
+
+
+def _description(name, side, model):
+    """Returns the segment of one side: SNOMED's codes for the clavicle and its side, and what found it."""
+    import highdicom
+    from pydicom.sr.codedict import codes
+
+    parameters = {"model": pathlib.Path(model).name}
+    algorithm = highdicom.AlgorithmIdentificationSequence(
+        "crass-tf", codes.DCM.ArtificialIntelligence, crass_tf.__version__, parameters=parameters
+    )
+    description = highdicom.seg.SegmentDescription(
+        segment_number=side,
+        segment_label=f"{name.capitalize()} clavicle",
+        segmented_property_category=codes.cid7150.AnatomicalStructure,
+        segmented_property_type=codes.SCT.Clavicle,
+        algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=algorithm,
+        display_color=highdicom.color.CIELabColor.from_rgb(*SIDE_COLOURS[side][::-1]),
+    )
+    description.SegmentDescription = NOTE
+    (kind,) = description.SegmentedPropertyTypeCodeSequence
+    laterality = highdicom.sr.CodedConcept.from_code(getattr(codes.SCT, name.capitalize()))
+    kind.SegmentedPropertyTypeModifierCodeSequence = [laterality]
+    return description
