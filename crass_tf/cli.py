@@ -363,7 +363,7 @@ def _add_predict(commands):
         type=names,
         default=("mask", "labels", "overlay", "json"),
         metavar="LIST",
-        help="of mask, labels, overlay, json (default: all)",
+        help="of mask, labels, overlay, json (default: these four); probability, measures, contours, coco, dicom-seg",
     )
     command.add_argument("--spacing-mm", type=spacing, metavar="R[,C]", help="pixel spacing; outranks the files")
     _add_threads(command)

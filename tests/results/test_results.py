@@ -11,7 +11,7 @@ import pytest
 from pycocotools import mask as coco_masks
 from pydicom.uid import DigitalXRayImageStorageForPresentation
 
-from crass_tf import results
+from crass_tf import cli, results
 from crass_tf.files import InputError
 from crass_tf.formats.png import write_png
 from crass_tf.geometry import Letterbox
@@ -274,3 +274,10 @@ def test_what_an_output_needs_is_said_before_work_starts(monkeypatch):
     check_outputs(["mask", "coco"])
     with pytest.raises(InputError, match=r"dicom-seg needs highdicom; install it with: pip install crass-tf\[dicom\]"):
         check_outputs(["mask", "dicom-seg"])
+
+
+def test_help_names_every_output(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["predict", "--help"])
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in OUTPUTS)
