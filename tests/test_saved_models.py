@@ -2,17 +2,22 @@ import hashlib
 import pathlib
 import re
 
+import cv2
 import numpy as np
 import pytest
+import SimpleITK
 
 import crass_tf
+from crass_tf import metadata
 from crass_tf.data.negatives import negative
+from crass_tf.formats.png import write_png
 from crass_tf.phantom import render
 from crass_tf.segmenter import Segmenter, shipped_model
 
 FOLDER = pathlib.Path(shipped_model()).parent
 PHANTOM_MODEL = FOLDER.parent / "clavicle_unet_phantom" / "model_int8.tflite"
 FILES = sorted(path for folder in (FOLDER, PHANTOM_MODEL.parent) for path in folder.glob("model_*.*") if path.is_file())
+LITE = [path for path in FILES if path.suffix == ".tflite"]
 MODELS = [path for path in FILES if path.suffix != ".md"]
 
 
@@ -60,3 +65,46 @@ def test_every_form_of_the_shipped_model_is_there_and_they_agree(phantom):
         assert np.count_nonzero(masks[0] & mask) / np.count_nonzero(masks[0] | mask) > 0.97
     assert sum(path.stat().st_size for path in FILES) <= 12_000_000
     assert (FOLDER / names[0]).stat().st_size <= 2_000_000
+
+
+@pytest.mark.parametrize("path", LITE, ids=[f"{path.parent.name}/{path.name}" for path in LITE])
+def test_shipped_files_say_what_they_are_and_on_what_terms(path):
+    about = metadata.read(path)
+    assert path.name == f"model_{about['form']}.tflite"
+    assert about["architecture"] == "cascade" and list(about["signatures"]) == ["locate", "segment"]
+    assert ("research and education" in about["terms"]) == (path.parent == FOLDER)
+    assert path.stat().st_size <= 4_000_000
+
+
+def write_dicom(path, pixels, photometric):
+    """Writes uint8 `[H, W]` as a computed radiograph; MONOCHROME1 stores white as 0."""
+    import pydicom
+
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    dataset.SOPClassUID, dataset.SOPInstanceUID = pydicom.uid.ComputedRadiographyImageStorage, "1.2.3"
+    dataset.Modality, dataset.PhotometricInterpretation = "CR", photometric
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+    dataset.PixelData = (255 - pixels if photometric == "MONOCHROME1" else pixels).tobytes()
+    dataset["PixelData"].VR = "OB"
+    dataset.save_as(path, enforce_file_format=True)
+
+
+def test_one_radiograph_gives_one_mask_from_every_kind_of_file(phantom, tmp_path):
+    image, segmenter = phantom.image, Segmenter.load()
+    write_png(tmp_path / "8bits.png", image)
+    expected = segmenter.segment(tmp_path / "8bits.png").mask
+    assert expected.any()
+    for photometric in ("MONOCHROME1", "MONOCHROME2"):
+        write_dicom(tmp_path / f"{photometric}.dcm", image, photometric)
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(image), tmp_path / "8bits.mhd")
+    cv2.imwrite(str(tmp_path / "16bits.png"), image.astype(np.uint16) * 257)
+    # 255 becomes 4080 of 4095: a little darker.
+    cv2.imwrite(str(tmp_path / "12bits.png"), image.astype(np.uint16) * 16)
+    least = {"MONOCHROME1.dcm": 0.999, "MONOCHROME2.dcm": 0.999, "8bits.mhd": 0.999}
+    for name, least_iou in (least | {"16bits.png": 0.99, "12bits.png": 0.99}).items():
+        found = segmenter.segment(tmp_path / name).mask
+        assert np.count_nonzero(expected & found) / np.count_nonzero(expected | found) >= least_iou, name
