@@ -34,6 +34,7 @@ class Segmenter:
 
     Attributes:
         path: the model's file or folder.
+        metadata: what a `.tflite` says of itself, see `crass_tf.metadata`: training data, terms, version; else None.
         networks: its `networks.Network`s, one or two.
         image_size: `(height, width)` of the grid of the whole radiograph.
         strip_size: that of the strip's grid; None without a cascade.
@@ -48,6 +49,7 @@ class Segmenter:
 
     def __init__(self, path, networks):
         self.path = path
+        self.metadata = networks[0].metadata
         self.networks = networks
         self.image_size = networks[0].image_size
         self.strip_size = networks[1].image_size if len(networks) > 1 else None

@@ -8,7 +8,6 @@ import pytest
 import SimpleITK
 
 import crass_tf
-from crass_tf import metadata
 from crass_tf.data.negatives import negative
 from crass_tf.formats.png import write_png
 from crass_tf.phantom import render
@@ -69,7 +68,7 @@ def test_every_form_of_the_shipped_model_is_there_and_they_agree(phantom):
 
 @pytest.mark.parametrize("path", LITE, ids=[f"{path.parent.name}/{path.name}" for path in LITE])
 def test_shipped_files_say_what_they_are_and_on_what_terms(path):
-    about = metadata.read(path)
+    about = Segmenter.load(path).metadata
     assert path.name == f"model_{about['form']}.tflite"
     assert about["architecture"] == "cascade" and list(about["signatures"]) == ["locate", "segment"]
     assert ("research and education" in about["terms"]) == (path.parent == FOLDER)
