@@ -64,7 +64,7 @@ def train(data_dir, out, **options):
     """A training run."""
     from crass_tf.training.running import train
 
-    train(out, data_dir, **{name: value for name, value in options.items() if value is not None})
+    train(out, data_dir, **_given(options))
     print(f"wrote {out}/model.keras")
 
 
@@ -72,7 +72,7 @@ def recipe(**options):
     """From a folder to the artifact."""
     from crass_tf.recipe import recipe
 
-    recipe(**options)
+    recipe(**_given(options))
 
 
 def evaluate(model, **options):
@@ -89,7 +89,7 @@ def export(**options):
     """SavedModel and LiteRT files of a trained model; exit code 1 where one departs from it further than it may."""
     from crass_tf.export.running import export_from
 
-    forms = export_from(**options)["forms"]
+    forms = export_from(**_given(options))["forms"]
     return 0 if all(form["passed"] for form in forms.values()) else 1
 
 
@@ -98,6 +98,18 @@ def predict(path, **options):
     from crass_tf.prediction import predict
 
     return predict(path, **options)
+
+
+def benchmark(json, **options):
+    """What a model takes: time and memory."""
+    from crass_tf.benchmark import benchmark
+
+    benchmark(json_file=json, **{name: value for name, value in options.items() if value is not None})
+
+
+def _given(options):
+    """Returns the options that were given: each default has one home, where the work is done."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def spacing(text):
@@ -175,6 +187,7 @@ def _parser():
         _add_evaluate,
         _add_export,
         _add_predict,
+        _add_benchmark,
     ):
         add(commands)
     return parser
@@ -288,12 +301,7 @@ def _add_recipe(commands):
     command.add_argument("--phantoms", type=int, metavar="N", help="number of phantoms (default: 600)")
     command.add_argument("--seed", type=int, default=0, help="of tuning (default: %(default)s)")
     _add_xla(command)
-    command.add_argument(
-        "--training-data",
-        default="not stated",
-        metavar="TEXT",
-        help="what the model was trained on and on what terms, for the model card",
-    )
+    _add_training_data(command)
 
 
 def _add_evaluate(commands):
@@ -337,18 +345,7 @@ def _add_export(commands):
         "last by name (default: phantoms)",
     )
     _add_dataset(command, "crass12")
-    command.add_argument(
-        "--training-data",
-        default="not stated",
-        metavar="TEXT",
-        help="what the model was trained on, for the model card and inside the .tflite files (default: %(default)s)",
-    )
-    command.add_argument(
-        "--terms",
-        default="not stated",
-        metavar="TEXT",
-        help="on what terms the weights may be used, for both, too (default: %(default)s)",
-    )
+    _add_training_data(command)
 
 
 def _add_predict(commands):
@@ -366,6 +363,21 @@ def _add_predict(commands):
         help="of mask, labels, overlay, json (default: these four); probability, measures, contours, coco, dicom-seg",
     )
     command.add_argument("--spacing-mm", type=spacing, metavar="R[,C]", help="pixel spacing; outranks the files")
+    command.add_argument("--overwrite", action="store_true", help="do again what an earlier run on a folder has done")
+    command.epilog = (
+        "A folder's run writes DIR/summary.csv, too. Stopped and started again, it goes on where it was; with another "
+        "model or spacing, and for changed files, all is done again. Exit code 0: all were segmented; 1: some were "
+        "refused; 2: all were, or a mistake."
+    )
+    _add_threads(command)
+
+
+def _add_benchmark(commands):
+    command = _add(commands, benchmark, "measures start-up, latency, throughput and memory of a model", False)
+    command.epilog = "Prints a table, then the figures as one line of JSON. Let nothing else run meanwhile."
+    command.add_argument("--model", help=".keras file, SavedModel folder or .tflite file (default: the shipped model)")
+    command.add_argument("--json", metavar="FILE", help="writes the JSON to a file instead")
+    command.add_argument("--radiographs", type=int, metavar="N", help="in the folder for the throughput (default: 48)")
     _add_threads(command)
 
 
@@ -375,6 +387,15 @@ def _add_data_dir(command):
 
 def _add_dataset(command, default=None):
     command.add_argument("--dataset", default=default, metavar="NAME", help="default: crass12")
+
+
+def _add_training_data(command):
+    command.add_argument(
+        "--training-data",
+        metavar="TEXT",
+        help="what the model was trained on, for the model card and inside the .tflite files",
+    )
+    command.add_argument("--terms", metavar="TEXT", help="on what terms its weights may be used, for both, too")
 
 
 def _add_xla(command):

@@ -9,7 +9,7 @@ import crass_tf
 from crass_tf import cli
 from crass_tf.formats.png import write_png
 
-COMMANDS = ("demo", "phantom", "check", "build", "train", "recipe", "evaluate", "export", "predict")
+COMMANDS = ("demo", "phantom", "check", "build", "train", "recipe", "evaluate", "export", "predict", "benchmark")
 
 
 def run(capsys, *arguments):
