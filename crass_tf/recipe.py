@@ -3,6 +3,7 @@
 import pathlib
 
 from crass_tf.data.loading import DEFAULT_DATASET, default_splits, examples
+from crass_tf.export.description import NOT_STATED
 from crass_tf.files import InputError
 
 PHANTOMS, PHANTOM_SEED, PHANTOM_SIZE = 600, 7, 1024
@@ -19,7 +20,8 @@ def recipe(
     phantoms=None,
     seed=0,
     jit_compile=None,
-    training_data="not stated",
+    training_data=NOT_STATED,
+    terms=NOT_STATED,
 ):
     """Makes a model like the shipped one; prints each step. What an earlier call has finished is not done again.
 
@@ -31,7 +33,8 @@ def recipe(
         phantoms: their number; None is 600.
         seed: of tuning. Phantoms and the training on them have their own.
         jit_compile: whether XLA compiles the training steps; None is the presets' choice.
-        training_data: what the model was trained on and on what terms, for the model card.
+        training_data: what the model was trained on, for the model card and the `.tflite` files.
+        terms: on what terms its weights may be used, for both, too.
 
     Returns:
         The content of the evaluation's `metrics.json`.
@@ -51,7 +54,7 @@ def recipe(
     build(manual_dir, out / "data", dataset=dataset)
     print("recipe: tuning")
     _train(out / "run", out / "data", "cascade-tuned", init=init, dataset=dataset, seed=seed, **changes)
-    return _finish(out, dataset, training_data)
+    return _finish(out, dataset, training_data, terms)
 
 
 def _train_on_phantoms(out, count, changes):
@@ -77,7 +80,7 @@ def _train(run, data_dir, preset, **options):
         train(run, data_dir, preset=preset, resume=run.exists(), **options)
 
 
-def _finish(out, dataset, training_data):
+def _finish(out, dataset, training_data, terms):
     from crass_tf.evaluation import evaluate
     from crass_tf.export.running import export_from
     from crass_tf.segmenter import Segmenter
@@ -88,6 +91,6 @@ def _finish(out, dataset, training_data):
     names = {"model": str(model), "dataset": dataset, "split": split}
     metrics = evaluate(Segmenter.load(model), found, out / "evaluation", total=len(found), **names)
     print("recipe: exporting")
-    export_from(model, out / "export", out / "data", dataset, training_data)
+    export_from(model, out / "export", out / "data", dataset, training_data, terms)
     print(f"IoU on {split} at native size: {metrics['iou']['mean']:.4f}; the artifact is {out / 'export'}")
     return metrics
