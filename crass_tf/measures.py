@@ -19,6 +19,8 @@ DEGREE = 3
 CLEAR = 0.5
 # How often the line is laid through the middles of the cross-sections that are perpendicular to the last one.
 ROUNDS = 4
+# Samples across the width of a clavicle, at most: half a pixel apart where that is fewer.
+FINENESS = 128
 # A shape that is shorter than so many times its width has no direction.
 LEAST_ELONGATION = 1.5
 
@@ -59,7 +61,7 @@ def scale(spacing_mm):
 
 
 def centre_line(field, corner, towards, spacing_mm=None):
-    """Returns the `CentreLine` of one clavicle, or None where there is no shape with a direction.
+    """Returns the `CentreLine` of one clavicle, or None where the shape is no band: as wide as long, or too crooked.
 
     A polynomial curve is laid through the middles of cross-sections perpendicular to it, again and again until it is
     its own centre line; beyond the last whole cross-sections it goes on straight to the outline.
@@ -81,14 +83,17 @@ def centre_line(field, corner, towards, spacing_mm=None):
     if _steps(ends).sum() < LEAST_ELONGATION * width:
         return None
     line = np.linspace(*ends, SECTIONS)
-    for _ in range(ROUNDS):
+    for again in reversed(range(ROUNDS + 1)):
         sections, whole = _sections(field, line, unit, width)
         if whole.sum() <= DEGREE:
             return None
-        width = np.hypot(*(sections[whole, 1] - sections[whole, 0]).T).mean()
-        line = _ended(field, _smooth(line, sections.mean(axis=1), whole), unit, width)
-    sections, whole = _sections(field, line, unit, width)
-    return CentreLine(*(((part / unit) + corner).astype(np.float32) for part in (line, sections[whole])), spacing_mm)
+        if again:
+            width = np.hypot(*(sections[whole, 1] - sections[whole, 0]).T).mean()
+            line = _ended(field, _smooth(line, sections.mean(axis=1), whole), unit, width)
+    if (_sample(field, line[1:-1], unit) <= 0).any():
+        return None
+    points, sections = ((part / unit + corner).astype(np.float32) for part in (line, sections[whole]))
+    return CentreLine(points, sections, spacing_mm)
 
 
 def of_clavicle(line):
@@ -181,7 +186,7 @@ def _sections(field, line, unit, width):
     tangents = np.gradient(line, axis=0)
     tangents /= np.hypot(*tangents.T)[:, None]
     normals = np.stack([-tangents[:, 1], tangents[:, 0]], axis=1)
-    reach = np.arange(-1.5 * width, 1.5 * width, unit.min() / 2)
+    reach = np.arange(-1.5 * width, 1.5 * width, _step(unit, width))
     values = _sample(field, line[:, None] + normals[:, None] * reach[:, None], unit)
     low, high, found = _run(values)
     offsets = np.stack([np.interp(edge, np.arange(len(reach)), reach) for edge in (low, high)], axis=1)
@@ -221,13 +226,15 @@ def _smooth(line, middles, whole):
 
 def _ended(field, line, unit, width):
     """Returns a line `[N, 2]` that goes on straight at both ends to where the field is zero; evenly spaced again."""
-    reach = np.arange(0, 3 * width, unit.min() / 2)[:, None]
+    furthest = 3 * width + 4 * _steps(line).max()
+    reach = np.arange(0, furthest, _step(unit, width))[:, None]
     ends = []
     for end, inner in ((line[0], line[4]), (line[-1], line[-5])):
         ray = end + reach * (end - inner) / np.hypot(*(end - inner))
         values = _sample(field, ray, unit)
         outside = max(1, int(np.argmax(values <= 0)))
-        share = np.clip(values[outside - 1] / (values[outside - 1] - values[outside]), 0, 1)
+        before, after = values[outside - 1 : outside + 1]
+        share = np.clip(before / (before - after), 0, 1) if before > after else 0
         ends.append(ray[outside - 1] + share * (ray[outside] - ray[outside - 1]))
     line = np.concatenate([ends[:1], line, ends[1:]])
     along = np.concatenate([[0], np.cumsum(_steps(line))])
@@ -236,10 +243,20 @@ def _ended(field, line, unit, width):
 
 
 def _sample(field, points, unit):
-    """Returns the field at points `[..., 2]` of (x, y), in millimetres, bilinearly."""
-    x, y = np.moveaxis((points / unit).astype(np.float32), -1, 0)
-    flat = cv2.remap(field, x.reshape(-1, 1), y.reshape(-1, 1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return flat.reshape(x.shape)
+    """Returns the field at points `[..., 2]` of (x, y), in millimetres, bilinearly; beyond its border that of it."""
+    # OpenCV's remap rounds to 1/32 of a pixel, and takes neither long lists nor wide fields.
+    x, y = np.moveaxis(points / unit, -1, 0)
+    x, y = np.clip(x, 0, field.shape[1] - 1), np.clip(y, 0, field.shape[0] - 1)
+    left, top = np.minimum(x.astype(int), field.shape[1] - 2), np.minimum(y.astype(int), field.shape[0] - 2)
+    x, y = x - left, y - top
+    corner = top * field.shape[1] + left
+    a, b, c, d = (field.ravel()[corner + step] for step in (0, 1, field.shape[1], field.shape[1] + 1))
+    return (a * (1 - x) + b * x) * (1 - y) + (c * (1 - x) + d * x) * y
+
+
+def _step(unit, width):
+    """Returns how far apart a clavicle of a width is sampled, in the units of both."""
+    return max(unit.min() / 2, width / FINENESS)
 
 
 def _steps(points):

@@ -11,6 +11,7 @@ RIGHT_COLOUR = (60, 160, 255)  # orange
 LEFT_COLOUR = (255, 190, 60)  # light blue
 TRUTH_COLOUR = (90, 220, 90)  # green
 MIDLINE_COLOUR = (80, 240, 240)  # yellow
+CASING_COLOUR = (40, 40, 40)
 # Of fixed-point coordinates, in bits.
 SHIFT = 4
 SIDE_COLOURS = {RIGHT: RIGHT_COLOUR, LEFT: LEFT_COLOUR}
@@ -51,15 +52,16 @@ def draw_measures(canvas, centre_lines, midline, spacing_mm=None):
         midline: `[2, 2]`, two points (x, y) of it.
         spacing_mm: `(row, column)` or None, by which the ways are perpendicular.
     """
-    thickness = line_thickness(canvas)
-    fine = max(1, thickness // 2)
-    _draw_line(canvas, midline, MIDLINE_COLOUR, fine)
+    # Thinner than outlines: with its casing a line is three times as thick.
+    thickness = max(1, round(0.6 * line_thickness(canvas)))
+    _draw_line(canvas, midline, MIDLINE_COLOUR, thickness)
     for name, line in centre_lines.items():
         if line is not None:
             end, colour = line.points[0], SIDE_COLOURS[SIDES[name]]
-            _draw_line(canvas, [end, end + to_line(end, midline, spacing_mm)], MIDLINE_COLOUR, fine)
-            _draw_line(canvas, line.points, colour, fine)
-            cv2.circle(canvas, _fixed(end), _fixed(2 * thickness), colour, cv2.FILLED, cv2.LINE_AA, SHIFT)
+            _draw_line(canvas, [end, end + to_line(end, midline, spacing_mm)], MIDLINE_COLOUR, thickness)
+            _draw_line(canvas, line.points, colour, thickness)
+            for radius, fill in ((3 * thickness, CASING_COLOUR), (2 * thickness, colour)):
+                cv2.circle(canvas, _fixed(end), _fixed(radius), fill, cv2.FILLED, cv2.LINE_AA, SHIFT)
     return canvas
 
 
@@ -78,7 +80,9 @@ def sheet(pictures, columns, width):
 
 
 def _draw_line(canvas, points, colour, thickness):
-    cv2.polylines(canvas, [_fixed(points)[:, None]], False, colour, thickness, cv2.LINE_AA, SHIFT)
+    """Draws a line in a dark casing: it is to be seen on a bright spine and a dark windpipe alike."""
+    for width, shade in ((3 * thickness, CASING_COLOUR), (thickness, colour)):
+        cv2.polylines(canvas, [_fixed(points)[:, None]], False, shade, width, cv2.LINE_AA, SHIFT)
 
 
 def _fixed(value):

@@ -73,6 +73,20 @@ def test_a_thick_end_does_not_bend_the_line():
     assert line.length(scale(None)) == pytest.approx(100, abs=0.01)
 
 
+def test_a_clavicle_of_a_large_radiograph():
+    # 1200 x 300 pixels, more than a detector has.
+    line = centre_line(rectangle(1200, 300, 15, centre=(700, 500), size=(1000, 1400)), (0, 0), towards=1)
+    assert line.length(scale(None)) == pytest.approx(1200, abs=0.1)
+    assert line.width(scale(None)) == pytest.approx(300, abs=0.1)
+
+
+@pytest.mark.parametrize("size", [(3, 32_766), (1, 500)])
+def test_a_radiograph_that_is_all_clavicle(size):
+    line = centre_line(np.ones(size, np.float32), (0, 0), towards=1)
+    assert line.length(scale(None)) == pytest.approx(size[1], abs=0.1)
+    assert line.width(scale(None)) == pytest.approx(size[0], abs=0.1)
+
+
 def test_the_largest_shape_counts_and_the_corner_is_added():
     field = np.maximum(rectangle(120, 24, 10, centre=(150, 100)), rectangle(20, 6, 0, centre=(330, 250)))
     line = centre_line(field, (1000, 2000), towards=1)
