@@ -104,12 +104,7 @@ def benchmark(json, **options):
     """What a model takes: time and memory."""
     from crass_tf.benchmark import benchmark
 
-    benchmark(json_file=json, **{name: value for name, value in options.items() if value is not None})
-
-
-def _given(options):
-    """Returns the options that were given: each default has one home, where the work is done."""
-    return {name: value for name, value in options.items() if value is not None}
+    benchmark(json_file=json, **_given(options))
 
 
 def _given(options):
@@ -392,15 +387,6 @@ def _add_data_dir(command):
 
 def _add_dataset(command, default=None):
     command.add_argument("--dataset", default=default, metavar="NAME", help="default: crass12")
-
-
-def _add_training_data(command):
-    command.add_argument(
-        "--training-data",
-        metavar="TEXT",
-        help="what the model was trained on, for the model card and inside the .tflite files",
-    )
-    command.add_argument("--terms", metavar="TEXT", help="on what terms its weights may be used, for both, too")
 
 
 def _add_training_data(command):
