@@ -20,7 +20,7 @@ CLEAR = 0.5
 # How often the line is laid through the middles of the cross-sections that are perpendicular to the last one.
 ROUNDS = 4
 # Samples across the width of a clavicle, at most: half a pixel apart where that is fewer.
-FINENESS = 128
+FINENESS = 64
 # A shape that is shorter than so many times its width has no direction.
 LEAST_ELONGATION = 1.5
 

@@ -1,6 +1,8 @@
 """Every form of a result, read back by the programs it is meant for."""
 
 import json
+import subprocess
+import sys
 
 import cv2
 import highdicom
@@ -15,6 +17,7 @@ from crass_tf import cli, results
 from crass_tf.files import InputError
 from crass_tf.formats.png import write_png
 from crass_tf.geometry import Letterbox
+from crass_tf.prediction import predict
 from crass_tf.quality import SIDES
 from crass_tf.radiograph import Radiograph, read_radiograph
 from crass_tf.results import OUTPUTS, check_outputs, coco, record
@@ -281,3 +284,38 @@ def test_help_names_every_output(capsys):
         cli.main(["predict", "--help"])
     shown = capsys.readouterr().out
     assert all(name in shown for name in OUTPUTS)
+
+
+LIGHT = """
+import sys
+from crass_tf.prediction import predict
+from crass_tf.results import OUTPUTS
+assert predict([sys.argv[1]], sys.argv[2], sys.argv[3], outputs=[name for name in OUTPUTS if name != "dicom-seg"]) == 0
+heavy = {"tensorflow", "keras", "tensorflow_datasets", "jax", "pydicom", "highdicom", "SimpleITK"}
+heavy &= {name.split(".")[0] for name in sys.modules}
+assert not heavy, heavy
+"""
+
+
+def test_all_but_dicom_is_written_on_a_device(litert_model, tmp_path):
+    image = np.where(np.pad(drawn(), ((12, 12), (0, 0))), 228, 28).astype(np.uint8)
+    write_png(tmp_path / "a.png", image)
+    command = [sys.executable, "-c", LIGHT, *map(str, (tmp_path / "a.png", tmp_path / "out", litert_model))]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    expected = [f"a{output.suffix}" for name, output in OUTPUTS.items() if name != "dicom-seg"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(expected)
+
+
+def test_dicom_and_png_in_one_run(litert_model, tmp_path, capsys):
+    pixels = np.where(np.pad(drawn(), ((12, 12), (0, 0))), 228, 28).astype(np.uint8)
+    write_dicom(tmp_path / "a.dcm", Rows=64, PixelData=pixels.tobytes())
+    write_png(tmp_path / "b.png", pixels)
+    out = tmp_path / "out"
+    assert (
+        predict([tmp_path / "a.dcm", tmp_path / "b.png"], out, litert_model, ["mask", "dicom-seg"], progress=False) == 1
+    )
+    assert sorted(path.name for path in out.iterdir()) == ["a_mask.png", "a_seg.dcm", "b.json"]
+    assert "b.png: found no DICOM file, which dicom-seg needs" in json.loads((out / "b.json").read_text())["reason"]
+    labels = highdicom.seg.segread(out / "a_seg.dcm").get_pixels_by_source_instance(["1.2.3"], combine_segments=True)
+    assert labels.shape == (1, 64, 100) and set(np.unique(labels)) == {0, 1, 2}
