@@ -25,7 +25,7 @@ from crass_tf.segmenter import Segmenter
 SIZE, NOISE = (1768, 1812), 2.5
 PHANTOM = {"seed": 0, "index": 3, "size": 512}
 STARTS, RADIOGRAPHS, LATENCIES = 5, 48, 30
-WARM_UP = 3
+WARM_UP = 2
 
 
 def benchmark(model=None, threads=None, radiographs=RADIOGRAPHS, json_file=None):
@@ -124,8 +124,8 @@ def latency(model, path, threads=None):
     with tempfile.TemporaryDirectory() as folder:
         mask = pathlib.Path(folder, "mask.png")
         return {
-            "model": _times_ms(lambda: [segmenter.logits(x, number) for number, x in passes]),
-            "file": _times_ms(lambda: write_png(mask, segmenter.segment(path).mask * np.uint8(255))),
+            "model": times_ms(lambda: [segmenter.logits(x, number) for number, x in passes]),
+            "file": times_ms(lambda: write_png(mask, segmenter.segment(path).mask * np.uint8(255))),
         }
 
 
@@ -158,9 +158,11 @@ def alone(name, *arguments):
 
 
 def run(*arguments):
-    """Returns what this Python prints with such arguments."""
-    command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    """Returns what this Python prints with such arguments; RuntimeError with what it says where it fails."""
+    done = subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"exit code {done.returncode} of Python {arguments}: {done.stderr}")
+    return done.stdout
 
 
 def seconds(call):
@@ -193,7 +195,7 @@ def _cells(row):
     return name, str(row["bytes"]), threads, f"{start['process_s']:.2f} s", memory[0], model, file, rate, memory[1]
 
 
-def _times_ms(call):
-    """Returns `{"median", "p95"}` of the milliseconds that a call takes."""
-    times = [1000 * seconds(call) for _ in range(WARM_UP + LATENCIES)][WARM_UP:]
+def times_ms(call, count=LATENCIES):
+    """Returns `{"median", "p95"}` of the milliseconds that a call takes, a few calls to warm up left out."""
+    times = [1000 * seconds(call) for _ in range(WARM_UP + count)][WARM_UP:]
     return {"median": statistics.median(times), "p95": float(np.quantile(times, 0.95))}
