@@ -86,7 +86,7 @@ class Segmentation:
     def midline(self):
         """The chest's axis of mirror symmetry, float64 `[2, 2]`: (x, y) on the first and the last row; an estimate.
 
-        `midline.ERROR_MM` says how far off it was on radiographs where the truth is known.
+        `midline.ERROR_MM` says how far it was from the lungs' middle and from the spine where these are known.
         """
         return midline.find(self.radiograph.image, self.spacing_mm)
 
