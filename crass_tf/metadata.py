@@ -14,6 +14,8 @@ from crass_tf.files import InputError
 
 NAME = "crass_tf.json"
 FORMAT_VERSION = 1
+# What goes into every model of this package, and what comes out.
+MEANING = {"grey_range": [0, 255], "classes": ["background", "clavicle"], "logit_threshold": 0.0}
 # Of a FlatBuffer with LiteRT's schema: bytes 4 to 7.
 MARK = slice(4, 8), b"TFL3"
 MAX_BYTES = 1_000_000

@@ -130,6 +130,7 @@ def _saved_network(model, name, tf):
 
 def _open_tflite(path, threads):
     about = metadata.read(path)
+    _check_meaning(path, about)
     from ai_edge_litert.interpreter import Interpreter
 
     try:
@@ -142,8 +143,15 @@ def _open_tflite(path, threads):
     return [(*networks[name], about) for name in _signatures(path, networks, about)]
 
 
+def _check_meaning(path, about):
+    """Raises InputError where a `.tflite` takes other grey values or marks something else than this package's."""
+    for key, expected in metadata.MEANING.items():
+        if about.get(key) != expected:
+            raise InputError(f"{path}: found {key} = {about.get(key)} in its {metadata.NAME}, expected {expected}")
+
+
 def _signatures(path, networks, about):
-    """Returns the names of a `.tflite`'s networks; InputError where it has others than its description says."""
+    """Returns the names of a `.tflite`'s networks; InputError where these are not what its description says."""
     found = {name: list(inputs[0][0][1:3]) for name, (inputs, _, _) in networks.items()}
     said = {name: signature["image_size"] for name, signature in about["signatures"].items()}
     if found != said:

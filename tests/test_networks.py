@@ -9,6 +9,7 @@ import pytest
 from crass_tf import metadata
 from crass_tf.files import InputError
 from crass_tf.networks import open_model
+from tfds_builder.clavicles import LABELS
 
 
 @pytest.fixture
@@ -39,6 +40,17 @@ def test_a_file_of_other_sizes_than_it_says_is_refused(bare, litert_model, tmp_p
     )
     with pytest.raises(InputError, match=found):
         open_model(tmp_path / "model.tflite")
+
+
+def test_a_file_of_another_meaning_is_refused(bare, litert_model, tmp_path):
+    for key, value in {"classes": ["background", "lung"], "grey_range": [0, 1]}.items():
+        (tmp_path / "model.tflite").write_bytes(metadata.attach(bare, metadata.read(litert_model) | {key: value}))
+        with pytest.raises(InputError, match=f"model.tflite: found {key} = .* in its crass_tf.json, expected "):
+            open_model(tmp_path / "model.tflite")
+
+
+def test_classes_are_those_of_the_data_set():
+    assert metadata.MEANING["classes"] == LABELS
 
 
 def test_a_damaged_file_is_refused(litert_model, tmp_path):

@@ -1,6 +1,6 @@
 """What a `.tflite` says of itself: the content of its `crass_tf.json`."""
 
-from crass_tf import __version__
+from crass_tf import __version__, metadata
 from crass_tf.export.conversion import INPUT, OUTPUT, networks_of
 
 NOTICE = "Research software, not a medical device: not for diagnosis or treatment."
@@ -17,8 +17,6 @@ def describe(model, form, training_data=NOT_STATED, terms=NOT_STATED):
         training_data: what the model was trained on.
         terms: on what terms its weights may be used.
     """
-    from tfds_builder.clavicles import LABELS
-
     networks = networks_of(model)
     return {
         "made_by": f"crass-tf {__version__}",
@@ -26,9 +24,7 @@ def describe(model, form, training_data=NOT_STATED, terms=NOT_STATED):
         "form": form,
         "architecture": "single" if len(networks) == 1 else "cascade",
         "signatures": {name: _signature(network) for name, network in networks.items()},
-        "grey_range": [0, 255],
-        "classes": LABELS,
-        "logit_threshold": 0.0,
+        **metadata.MEANING,
         "sides": SIDES,
         "training_data": training_data,
         "terms": terms,
