@@ -44,7 +44,8 @@ def find(image, spacing_mm=None):
     # Two points of the upright axis of the turned image, brought back.
     line = (np.linalg.inv(turn) @ np.array([[x, x], [0, size[1] - 1], [1, 1]]))[:2].T
     line = (line + 0.5) * (image.shape[1] / size[0], image.shape[0] / size[1]) - 0.5
-    y = np.array([0.0, image.shape[0] - 1.0])
+    # One row has a line, too.
+    y = np.array([0.0, max(image.shape[0] - 1.0, 1.0)])
     slope = (line[1, 0] - line[0, 0]) / (line[1, 1] - line[0, 1])
     return np.stack([line[0, 0] + slope * (y - line[0, 1]), y], axis=1)
 

@@ -50,8 +50,12 @@ def test_the_mirror_image_has_the_mirrored_axis():
     np.testing.assert_allclose(255 - back[:, 0], there[:, 0], atol=1)
 
 
-@pytest.mark.parametrize("size", [(300, 200), (1, 1), (2, 500)])
+@pytest.mark.parametrize("size", [(300, 200), (2, 500), (9, 1)])
 def test_where_there_is_nothing_to_compare_it_is_the_centre(size):
     line = midline.find(np.full(size, 80, np.uint8))
     middle = (size[1] - 1) / 2
     np.testing.assert_allclose(line, [[middle, 0], [middle, size[0] - 1]], atol=0.01)
+
+
+def test_one_row_has_a_line():
+    np.testing.assert_allclose(midline.find(np.full((1, 7), 80, np.uint8)), [[3, 0], [3, 1]], atol=0.01)
