@@ -12,11 +12,14 @@ import venv
 import cv2
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from packaging.requirements import Requirement
 
 import crass_tf
+from crass_tf import geometry, quality, segmenter
 from crass_tf.formats.png import write_png
 from crass_tf.phantom import render
+from crass_tf.segmenter import shipped_model
 
 PACKAGE = pathlib.Path(crass_tf.__file__).parent
 WEIGHTS = PACKAGE.parent / "saved_models"
@@ -151,3 +154,28 @@ def test_predicts_where_every_other_import_is_blocked(radiograph, tmp_path):
     check_results(tmp_path, mask)
     done = run(sys.executable, "-c", BLOCKED, path, tmp_path, "crass_tf,numpy,cv2")
     assert done.returncode != 0 and "ai_edge_litert is blocked" in done.stderr
+
+
+def test_the_android_page_has_the_models_tensors_and_the_packages_numbers():
+    page = (PACKAGE.parent / "docs/android.md").read_text(encoding="utf-8")
+    interpreter = Interpreter(str(shipped_model()))
+    for name in ("locate", "segment"):
+        runner = interpreter.get_signature_runner(name)
+        for tensor, details in (
+            ("in: `image`", runner.get_input_details()),
+            ("out: `logits`", runner.get_output_details()),
+        ):
+            (found,) = details.values()
+            assert f"| `{name}` | {tensor} | float32 | `{found['shape'].tolist()}` |" in page
+            assert found["dtype"] == np.float32
+    kotlin = page.split("```kotlin")[2]
+    numbers = (
+        segmenter.OFF_CENTRE,
+        segmenter.GAP,
+        segmenter.SMALLEST_PART,
+        geometry.STRIP_FILL,
+        geometry.OUTSIDE_LOGIT,
+    )
+    assert [number for number in map(str, numbers) if number not in kotlin] == []
+    assert f"> {geometry.MAX_TILT_DEG:.0f} * PI / 180" in kotlin
+    assert f"below {quality.AGREEMENT}, or where its quality score is below {quality.LEAST_SCORE}" in page
