@@ -17,6 +17,8 @@ SECTIONS = 64
 DEGREE = 3
 # What a cross-section keeps from the ends, of its length: further out it runs into them.
 CLEAR = 0.5
+# Points from the end of a curve to that by which its direction there is known.
+TANGENT = 4
 # How often the line is laid through the middles of the cross-sections that are perpendicular to the last one.
 ROUNDS = 4
 # Samples across the width of a clavicle, at most: half a pixel apart where that is fewer.
@@ -48,7 +50,7 @@ class CentreLine:
 
     def length(self, unit):
         """Returns the length along the line; `unit` is the (x, y) size of a pixel, see `scale`."""
-        return float(_steps(self.points * unit).sum())
+        return float(_length(self.points * unit))
 
     def width(self, unit):
         """Returns the mean length of the cross-sections; `unit` as for `length`."""
@@ -77,12 +79,9 @@ def centre_line(field, corner, towards, spacing_mm=None):
         return None
     corner = corner + inner
     unit = scale(spacing_mm)
-    y, x = np.nonzero(field > 0)
-    ends = _axis(np.stack([x, y], axis=1) * unit, towards)
-    width = len(x) * np.prod(unit) / max(_steps(ends).sum(), 1e-9)
-    if _steps(ends).sum() < LEAST_ELONGATION * width:
+    line, width = _straight(field, unit, towards)
+    if _length(line) < LEAST_ELONGATION * width:
         return None
-    line = np.linspace(*ends, SECTIONS)
     for again in reversed(range(ROUNDS + 1)):
         sections, whole = _sections(field, line, unit, width)
         if whole.sum() <= DEGREE:
@@ -172,13 +171,17 @@ def _largest(field):
     return framed(field), np.array([first_x - 1, first_y - 1])
 
 
-def _axis(points, towards):
-    """Returns both ends `[2, 2]` of points' longest direction through their mean, the lateral one last."""
+def _straight(field, unit, towards):
+    """Returns the line `[N, 2]` along a shape's longest direction, the lateral end last, and the shape's mean width."""
+    y, x = np.nonzero(field > 0)
+    points = np.stack([x, y], axis=1) * unit
     mean = points.mean(axis=0)
     direction = np.linalg.eigh(np.cov((points - mean).T, bias=True))[1][:, 1]
     direction *= np.copysign(1, direction[0] * towards)
     along = (points - mean) @ direction
-    return mean + np.outer([along.min(), along.max()], direction)
+    # A pixel's own size, so that one alone has a length.
+    length = np.ptp(along) + unit.min()
+    return mean + np.outer(np.linspace(along.min(), along.max(), SECTIONS), direction), len(x) * unit.prod() / length
 
 
 def _sections(field, line, unit, width):
@@ -190,7 +193,7 @@ def _sections(field, line, unit, width):
     values = _sample(field, line[:, None] + normals[:, None] * reach[:, None], unit)
     low, high, found = _run(values)
     offsets = np.stack([np.interp(edge, np.arange(len(reach)), reach) for edge in (low, high)], axis=1)
-    along = np.concatenate([[0], np.cumsum(_steps(line))])
+    along = _along(line)
     needed = CLEAR * np.maximum(np.ptp(offsets, axis=1), width)
     whole = found & (along > needed) & (along < along[-1] - needed)
     return line[:, None] + normals[:, None] * offsets[..., None], whole
@@ -208,17 +211,20 @@ def _run(values):
     low = np.where(~inside & (place < nearest), place, -1).max(axis=1)
     high = np.where(~inside & (place > nearest), place, len(place)).min(axis=1)
     found = inside.any(axis=1) & (low >= 0) & (high < len(place))
-    rows, low, high = np.arange(len(values)), np.where(found, low, 0), np.where(found, high, 1)
-    first, last = (
-        values[rows, outer] / (values[rows, outer] - values[rows, inner] + ~found)
-        for outer, inner in ((low, low + 1), (high, high - 1))
-    )
-    return low + first, high - last, found
+    low, high = np.where(found, low, 0), np.where(found, high, 1)
+    return low + _share(values, low, low + 1), high - _share(values, high, high - 1), found
+
+
+def _share(values, outer, inner):
+    """Returns where rows `[N, M]` are zero between two columns, as a share of the way from the first, 0 to 1."""
+    rows = np.arange(len(values))
+    outside, inside = np.minimum(values[rows, outer], 0), np.maximum(values[rows, inner], 0)
+    return outside / np.minimum(outside - inside, -np.finfo(np.float32).tiny)
 
 
 def _smooth(line, middles, whole):
     """Returns the polynomial curve `[N, 2]` through middles of whole cross-sections, `[N, 2]`; for these alone."""
-    along = np.concatenate([[0], np.cumsum(_steps(line))])
+    along = _along(line)
     fitted = np.polynomial.Polynomial.fit
     inner = np.linspace(*along[whole][[0, -1]], SECTIONS)
     return np.stack([fitted(along[whole], axis, DEGREE)(inner) for axis in middles[whole].T], axis=1)
@@ -226,18 +232,17 @@ def _smooth(line, middles, whole):
 
 def _ended(field, line, unit, width):
     """Returns a line `[N, 2]` that goes on straight at both ends to where the field is zero; evenly spaced again."""
-    furthest = 3 * width + 4 * _steps(line).max()
-    reach = np.arange(0, furthest, _step(unit, width))[:, None]
+    # Further than from the last whole cross-section to the end of what it belongs to.
+    reach = np.arange(0, 3 * width + _length(line) * 4 / SECTIONS, _step(unit, width))[:, None]
     ends = []
-    for end, inner in ((line[0], line[4]), (line[-1], line[-5])):
+    for end, inner in ((line[0], line[TANGENT]), (line[-1], line[-1 - TANGENT])):
         ray = end + reach * (end - inner) / np.hypot(*(end - inner))
         values = _sample(field, ray, unit)
         outside = max(1, int(np.argmax(values <= 0)))
-        before, after = values[outside - 1 : outside + 1]
-        share = np.clip(before / (before - after), 0, 1) if before > after else 0
+        share = 1 - _share(values[None], [outside], [outside - 1])
         ends.append(ray[outside - 1] + share * (ray[outside] - ray[outside - 1]))
     line = np.concatenate([ends[:1], line, ends[1:]])
-    along = np.concatenate([[0], np.cumsum(_steps(line))])
+    along = _along(line)
     even = np.linspace(0, along[-1], SECTIONS)
     return np.stack([np.interp(even, along, axis) for axis in line.T], axis=1)
 
@@ -259,6 +264,10 @@ def _step(unit, width):
     return max(unit.min() / 2, width / FINENESS)
 
 
-def _steps(points):
-    """Returns the distances between neighbours in a row of points `[N, 2]`."""
-    return np.hypot(*np.diff(points, axis=0).T)
+def _along(line):
+    """Returns how far along a line `[N, 2]` its points lie, `[N]`."""
+    return np.concatenate([[0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
+
+
+def _length(line):
+    return _along(line)[-1]
