@@ -43,7 +43,7 @@ def phantom(**options):
     """Synthetic radiographs."""
     from crass_tf.phantom import write_folder
 
-    print(f"wrote {write_folder(**options)}")
+    print(f"wrote {write_folder(**_given(options))}")
 
 
 def build(config, **options):
@@ -206,19 +206,14 @@ def _add_demo(commands):
 
 
 def _add_phantom(commands):
-    from crass_tf.phantom import DEFAULT_COUNT, DEFAULT_SIZE
-
     command = _add(
         commands, phantom, "writes synthetic chest radiographs with clavicle masks as a CRASS12 folder", False
     )
     command.add_argument("--out", required=True, metavar="DIR", help="gets the folders CRASS12 and structures")
-    command.add_argument(
-        "--count", type=int, default=DEFAULT_COUNT, help="number of radiographs (default: %(default)s)"
-    )
+    # Written out, since importing the phantoms would slow down the start of every command.
+    command.add_argument("--count", type=int, help="number of radiographs (default: 240)")
     command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    command.add_argument(
-        "--size", type=int, default=DEFAULT_SIZE, metavar="PIXELS", help="height and width (default: %(default)s)"
-    )
+    command.add_argument("--size", type=int, metavar="PIXELS", help="height and width (default: 512)")
     command.add_argument("--workers", type=int, help="processes (default: one for each core)")
 
 

@@ -2,9 +2,9 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import re
-import secrets
 import shutil
 
 
@@ -18,7 +18,7 @@ def atomic_file(path):
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last, because writers choose the format by it.
-    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    temporary = path.with_name(f".{path.stem}-{os.urandom(4).hex()}{path.suffix}")
     temporary.touch(exist_ok=False)
     try:
         yield temporary
@@ -45,7 +45,7 @@ def atomic_folder(path):
     """Yields a temporary folder beside `path`; it replaces `path` on success and is removed on any error."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}-{os.urandom(4).hex()}")
     temporary.mkdir()
     try:
         yield temporary

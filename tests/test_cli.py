@@ -7,7 +7,9 @@ import pytest
 
 import crass_tf
 from crass_tf import cli
+from crass_tf.benchmark import RADIOGRAPHS
 from crass_tf.formats.png import write_png
+from crass_tf.phantom import DEFAULT_COUNT, DEFAULT_SIZE
 
 COMMANDS = ("demo", "phantom", "check", "build", "train", "recipe", "evaluate", "export", "predict", "benchmark")
 
@@ -27,6 +29,14 @@ def test_help_says_what_it_is_not(capsys, command):
         cli.main([command, "--help"])
     assert stop.value.code == 0
     assert "not a medical device" in " ".join(capsys.readouterr().out.split())
+
+
+def test_help_of_phantom_and_benchmark_names_their_defaults(capsys):
+    for command, defaults in (("phantom", (DEFAULT_COUNT, DEFAULT_SIZE)), ("benchmark", (RADIOGRAPHS,))):
+        with pytest.raises(SystemExit):
+            cli.main([command, "--help"])
+        said = capsys.readouterr().out
+        assert all(f"(default: {default})" in said for default in defaults)
 
 
 def test_version(capsys):
