@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+import warnings
 
 import numpy as np
 
@@ -41,15 +42,16 @@ def write(path, segmentation, source, model):
         InputError: where the radiograph is no DICOM file, or lacks a UID.
     """
     try:
-        found = _object(segmentation, _source(source), model)
+        # What pydicom would warn of stands in the radiograph's header already.
+        with warnings.catch_warnings(), atomic_file(path) as temporary:
+            warnings.simplefilter("ignore")
+            _object(segmentation, _source(source), model).save_as(temporary)
+    except InputError:
+        raise
     # highdicom and pydicom raise whatever an unusual header leads to.
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{source}: no DICOM segmentation can be made of this file ({reason})") from None
-    with atomic_file(path) as temporary:
-        found.save_as(temporary)
 
 
 def _source(path):
@@ -65,8 +67,9 @@ def _source(path):
     for name in MAY_BE_EMPTY:
         if name not in header:
             setattr(header, name, "")
-    # A projection has no slices; highdicom would note its spacing without their thickness, and then not read it back.
-    header.pop("PixelSpacing", None)
+    # A projection has no slices: highdicom would ask for their thickness, or note a spacing that it cannot read back.
+    for name in ("PixelSpacing", "FrameOfReferenceUID"):
+        header.pop(name, None)
     return header
 
 

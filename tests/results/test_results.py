@@ -265,6 +265,22 @@ def test_dicom_seg_says_what_is_missing(tmp_path, tags, message):
     assert not (tmp_path / "a_seg.dcm").exists()
 
 
+def test_a_header_that_dicom_seg_cannot_copy_is_one_line(tmp_path):
+    source = write_dicom(tmp_path / "a.dcm", PatientSex="UNKNOWN")
+    segmentation = segmentation_of(drawn(), radiograph=read_radiograph(source))
+    with pytest.raises(InputError, match="a.dcm: no DICOM segmentation can be made of this file .*UNKNOWN"):
+        written("dicom-seg", tmp_path, segmentation, source)
+
+
+def test_a_radiograph_with_a_frame_of_reference(tmp_path):
+    place = {"ImagePositionPatient": [0, 0, 0], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}
+    source = write_dicom(tmp_path / "a.dcm", FrameOfReferenceUID="1.2.9", **place)
+    segmentation = segmentation_of(drawn(), radiograph=read_radiograph(source))
+    found = highdicom.seg.segread(written("dicom-seg", tmp_path, segmentation, source))
+    labels = found.get_pixels_by_source_instance(["1.2.3"], combine_segments=True)[0]
+    np.testing.assert_array_equal(labels, segmentation.labels)
+
+
 def test_dicom_seg_of_a_png(tmp_path):
     write_png(tmp_path / "a.png", drawn())
     with pytest.raises(InputError, match="a.png: found no DICOM file, which dicom-seg needs"):
