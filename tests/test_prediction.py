@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import pathlib
 import random
 import shutil
 import signal
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from crass_tf.files import InputError
+from crass_tf.formats.content import MAX_PIXELS
 from crass_tf.formats.png import write_png
 from crass_tf.midline import ERROR_MM
 from crass_tf.prediction import plan, predict, summary
@@ -267,6 +269,12 @@ def test_summary_has_a_row_for_each_radiograph_in_order(model, folder, tmp_path,
     sizes = [found[2][key] for key in ("height", "width", "spacing_row_mm", "spacing_column_mm")]
     assert sizes == ["64", "64", "0.5", "0.2"] and 0 < float(found[2]["score"]) <= 1
     assert "bad.png: found no PNG" in found[1]["reason"] and found[1]["score"] == found[1]["height"] == ""
+
+
+def test_the_page_on_folders_names_every_column():
+    page = (pathlib.Path(__file__).parents[1] / "docs/folders.md").read_text(encoding="utf-8")
+    assert [column for column in summary.COLUMNS if f"`{column}`" not in page] == []
+    assert f"OUT/{summary.JOURNAL}" in page and f"{MAX_PIXELS // 10**6}\nmillion pixels" in page
 
 
 def test_files_alone_get_no_summary_and_are_done_again(model, folder, tmp_path):
