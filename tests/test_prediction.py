@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from crass_tf.benchmark import alone
 from crass_tf.files import InputError
 from crass_tf.formats.content import MAX_PIXELS
 from crass_tf.formats.png import write_png
@@ -394,6 +395,18 @@ def test_two_runs_into_one_folder_do_not_mix(model, folder, tmp_path):
     with summary.Journal(tmp_path / "out"), pytest.raises(InputError, match="another crass-tf predict is writing"):
         predict([folder], tmp_path / "out", model)
     assert predict([folder], tmp_path / "out", model) == 0
+
+
+def test_memory_does_not_grow_with_the_number_of_files(model, tmp_path):
+    image = cv2.resize(bars(), (1024, 1024))
+    peaks = []
+    for count in (8, 64):
+        write_png(tmp_path / f"{count}" / "0.png", image)
+        for number in range(1, count):
+            os.link(tmp_path / f"{count}" / "0.png", tmp_path / f"{count}" / f"{number}.png")
+        peaks.append(alone("throughput", model, tmp_path / f"{count}")["peak_mib"])
+    # A radiograph, its logits and its mask take 6 MiB: 56 more would be 336.
+    assert peaks[1] - peaks[0] < 60
 
 
 def contents(out):

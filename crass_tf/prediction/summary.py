@@ -121,6 +121,7 @@ class Journal:
             writer = csv.DictWriter(table, COLUMNS, extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
             writer.writerows(_lines(self._path, self._start))
+        self._file.close()
         self._path.unlink(missing_ok=True)
 
 
