@@ -21,6 +21,9 @@ CLEAR = 0.5
 TANGENT = 4
 # How often the line is laid through the middles of the cross-sections that are perpendicular to the last one.
 ROUNDS = 4
+# A field with more pixels is measured on a coarser grid: no clavicle is that large, but what is found in a picture that
+# is no radiograph may be.
+MOST_PIXELS = 1_000_000
 # Samples across the width of a clavicle, at most: half a pixel apart where that is fewer.
 FINENESS = 64
 # A shape that is shorter than so many times its width has no direction.
@@ -74,11 +77,11 @@ def centre_line(field, corner, towards, spacing_mm=None):
         towards: where the lateral end is: -1 image left, 1 image right.
         spacing_mm: `(row, column)` or None.
     """
+    field, step = _reduced(field)
     field, inner = _largest(field)
     if field is None:
         return None
-    corner = corner + inner
-    unit = scale(spacing_mm)
+    unit = scale(spacing_mm) * step
     line, width = _straight(field, unit, towards)
     if _length(line) < LEAST_ELONGATION * width:
         return None
@@ -91,8 +94,8 @@ def centre_line(field, corner, towards, spacing_mm=None):
             line = _ended(field, _smooth(line, sections.mean(axis=1), whole), unit, width)
     if (_sample(field, line[1:-1], unit) <= 0).any():
         return None
-    points, sections = ((part / unit + corner).astype(np.float32) for part in (line, sections[whole]))
-    return CentreLine(points, sections, spacing_mm)
+    found = ((part / unit + inner + 0.5) * step - 0.5 + corner for part in (line, sections[whole]))
+    return CentreLine(*(part.astype(np.float32) for part in found), spacing_mm)
 
 
 def of_clavicle(line):
@@ -156,6 +159,16 @@ def _to_midline(line, midline, spacing_mm, unit):
         return None
     way, outward = to_line(line.points[0], midline, spacing_mm), line.points[-1] - line.points[0]
     return float(-np.hypot(*(way * unit)) * np.sign(way[0] * outward[0]))
+
+
+def _reduced(field):
+    """Returns a field of at most `MOST_PIXELS`, and how many of the given pixels (x, y) one of its own stands for."""
+    height, width = field.shape
+    if field.size <= MOST_PIXELS:
+        return field, np.ones(2)
+    factor = (MOST_PIXELS / field.size) ** 0.5
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    return cv2.resize(field, size, interpolation=cv2.INTER_AREA), np.array([width, height]) / size
 
 
 def _largest(field):

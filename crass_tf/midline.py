@@ -5,9 +5,10 @@ import numpy as np
 
 from crass_tf.measures import scale
 
-# The axis is looked for on the radiograph at this width, in this part of its height, by these tilts, and not
-# further from its centre than this part of its width.
+# The axis is looked for on the radiograph at this width, and at most so many times this height, which no chest has; in
+# this part of its height, by these tilts, and not further from its centre than this part of its width.
 WIDTH = 128
+TALLEST = 4
 ROWS = (0.05, 0.7)
 TILTS_DEG = np.arange(-9.0, 9.1, 1.5)
 OFF_CENTRE = 0.2
@@ -37,7 +38,8 @@ def find(image, spacing_mm=None):
         spacing_mm: `(row, column)` or None.
     """
     unit = scale(spacing_mm)
-    size = WIDTH, max(2, round(image.shape[0] / image.shape[1] * WIDTH * unit[1] / unit[0]))
+    height = round(image.shape[0] / image.shape[1] * WIDTH * unit[1] / unit[0])
+    size = WIDTH, min(max(height, 2), TALLEST * WIDTH)
     even = _evened(cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32))
     x, tilt_deg = _best_axis(even)
     turn = np.vstack([_rotation(even.shape, tilt_deg), (0, 0, 1)])

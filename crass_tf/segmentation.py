@@ -126,8 +126,8 @@ class Segmentation:
             return np.full((1, 1), OUTSIDE_LOGIT, np.float32), np.zeros(2, np.float32)
         top, left = max(rows[0] - 2, 0), max(columns[0] - 2, 0)
         box = slice(top, rows[-1] + 3), slice(left, columns[-1] + 3)
-        logits, labels = self._logits[box], self.labels[box]
-        field = np.where((labels == side) | (labels == 0), logits, -np.abs(logits))
+        field, other = self._logits[box].copy(), self.labels[box] == LEFT + RIGHT - side
+        field[other] = -np.abs(field[other])
         return field, np.array([left, top], np.float32)
 
     @functools.cached_property

@@ -57,14 +57,13 @@ def schema():
 
 def place(mask):
     """Returns the `bounding_box` (x, y, width, height) and the `centroid` (x, y) of a mask `[H, W]`; None without."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    by_row, by_column = mask.sum(axis=1, dtype=np.int64), mask.sum(axis=0, dtype=np.int64)
+    rows, columns = np.flatnonzero(by_row), np.flatnonzero(by_column)
     if not len(rows):
         return {"bounding_box": None, "centroid": None}
-    top, left = rows[0], columns[0]
-    inner = mask[top : rows[-1] + 1, left : columns[-1] + 1]
-    y, x = (float(axis.mean()) for axis in np.nonzero(inner))
-    box = [left, top, inner.shape[1], inner.shape[0]]
-    return {"bounding_box": [int(value) for value in box], "centroid": [x + float(left), y + float(top)]}
+    box = [columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1]
+    x, y = (float(counts @ np.arange(len(counts)) / counts.sum()) for counts in (by_column, by_row))
+    return {"bounding_box": [int(value) for value in box], "centroid": [x, y]}
 
 
 def rounded(value):
