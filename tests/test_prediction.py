@@ -382,12 +382,13 @@ def test_a_torn_journal_costs_its_last_line_only(model, folder, tmp_path):
     assert [name for name in names(out) if "/." in name] == ["b/.mine-0123abcd.txt"]
 
 
-def test_a_table_of_the_users_own_stays(model, folder, tmp_path):
+@pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"\xff" * 200_000, b"result,input,settings\n" + b"x" * 200_000])
+def test_a_table_of_the_users_own_stays(model, folder, tmp_path, content):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "summary.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match="summary.csv: found another table"):
+    (tmp_path / "out" / "summary.csv").write_bytes(content)
+    with pytest.raises(InputError, match="summary.csv: found something else"):
         predict([folder], tmp_path / "out", model)
-    assert names(tmp_path / "out") == ["summary.csv"]
+    assert names(tmp_path / "out") == ["summary.csv"] and (tmp_path / "out" / "summary.csv").read_bytes() == content
 
 
 def test_two_runs_into_one_folder_do_not_mix(model, folder, tmp_path):

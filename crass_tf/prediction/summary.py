@@ -130,11 +130,13 @@ def _rows_of_summary(path):
     try:
         with path.open(encoding="utf-8", errors="replace", newline="") as table:
             reader = csv.DictReader(table)
-            if reader.fieldnames and not {"result", "input", "settings"} <= set(reader.fieldnames):
-                raise InputError(f"{path}: found another table, expected none or one of crass-tf; change --out")
-            return list(reader)
+            if not reader.fieldnames or {"result", "input", "settings"} <= set(reader.fieldnames):
+                return list(reader)
     except FileNotFoundError:
         return []
+    except csv.Error:
+        pass
+    raise InputError(f"{path}: found something else, expected no file or a table of crass-tf; change --out")
 
 
 def _lines(path, start=0):
