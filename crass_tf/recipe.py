@@ -74,10 +74,10 @@ def _train_on_phantoms(out, count, changes):
 
 def _train(run, data_dir, preset, **options):
     """Trains, or goes on with what an earlier call has begun."""
-    from crass_tf.training.running import train
+    from crass_tf.training.running import has_begun, train
 
     if not (run / "model.keras").exists():
-        train(run, data_dir, preset=preset, resume=run.exists(), **options)
+        train(run, data_dir, preset=preset, resume=has_begun(run), **options)
 
 
 def _finish(out, dataset, training_data, terms):

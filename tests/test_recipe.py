@@ -18,6 +18,8 @@ def test_recipe(phantom_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(recipes, "PHANTOM_SIZE", 64)
     # Trained for one epoch it finds nothing to calibrate the export on.
     monkeypatch.setattr("crass_tf.export.running.export_from", lambda model, out, *_: print("exported", model, out))
+    # As a call leaves it that is killed before the first epoch has ended.
+    (tmp_path / "phantom_run" / "locate" / "checkpoints").mkdir(parents=True)
     metrics = recipes.recipe(phantom_folder, tmp_path, phantoms=6)
     assert metrics["n"] == 2
     assert Segmenter.load(tmp_path / "run" / "model.keras").strip_size == (32, 64)

@@ -93,14 +93,19 @@ def train_network(run, data_dir, settings, *, init=None, resume=False):
     return fit(batches_from, validation, steps, run, settings, init=init, resume=resume, callbacks=callbacks)
 
 
+def has_begun(run):
+    """Returns whether a folder holds a run, of one network or of a cascade, that can be resumed."""
+    folders = [run, *(run / name for name in CASCADE)]
+    return any(completed_epochs(folder) or (folder / FILE_NAME).exists() for folder in folders)
+
+
 def _train_cascade(run, data_dir, networks, init, resume):
     """Trains a cascade's networks in `RUN/locate` and `RUN/segment`; what was finished before is only read again."""
-    begun = [bool(completed_epochs(run / name)) or (run / name / FILE_NAME).exists() for name in CASCADE]
-    if resume and not any(begun):
+    if resume and not has_begun(run):
         raise InputError(f"{run}: found no run to resume; train without --resume first")
     models = [
-        train_network(run / name, data_dir, settings, init=init, resume=resume and was_begun)
-        for name, settings, was_begun in zip(CASCADE, networks, begun)
+        train_network(run / name, data_dir, settings, init=init, resume=resume and has_begun(run / name))
+        for name, settings in zip(CASCADE, networks)
     ]
     model = cascade(*models)
     with atomic_file(run / MODEL_NAME) as temporary:
