@@ -54,7 +54,7 @@ def test_model_cards_describe_the_shipped_files(path):
     card = (path.parent / "model_card.md").read_text(encoding="utf-8")
     assert re.search(rf"`{path.name}` {hashlib.sha256(path.read_bytes()).hexdigest()}", card)
     assert "not a medical device" in card
-    assert ("research and education" in card) == (path.parent == FOLDER)
+    assert ("Research and education only" in card) == (path.parent == FOLDER)
 
 
 def test_every_form_of_the_shipped_model_is_there_and_they_agree(phantom):
@@ -71,7 +71,7 @@ def test_shipped_files_say_what_they_are_and_on_what_terms(path):
     about = Segmenter.load(path).metadata
     assert path.name == f"model_{about['form']}.tflite"
     assert about["architecture"] == "cascade" and list(about["signatures"]) == ["locate", "segment"]
-    assert ("research and education" in about["terms"]) == (path.parent == FOLDER)
+    assert ("Research and education only" in about["terms"]) == (path.parent == FOLDER)
     assert path.stat().st_size <= 4_000_000
 
 
