@@ -29,7 +29,7 @@ from crass_tf.training.settings import MODEL_NAME, Settings
 
 SEED, SIZE, VALIDATION = 41, 512, 40
 REACH_MM, GAMMA, CONTRAST, NOISE = 30.0, 1.8, 0.6, 6.0
-SHIPPED = pathlib.Path(__file__).parents[1] / "saved_models" / SHIPPED_FOLDER / MODEL_NAME
+SHIPPED = pathlib.Path(__file__).parents[1] / "saved_models" / SHIPPED_FOLDER / "model_float16.keras"
 TUNED, SCRATCH = "fine-tuned", "from scratch"
 SCRATCH_PRESET = "cascade"
 
