@@ -36,6 +36,7 @@ SPACINGS = {
     "ImagerPixelSpacing": "spacing from ImagerPixelSpacing: at the detector, not corrected for magnification",
     "NominalScannedPixelSpacing": "spacing from NominalScannedPixelSpacing: of the film scanner",
 }
+NOT_MEASURED = ((0, 0), (1, 1))
 
 
 def is_dicom(head):
@@ -141,7 +142,7 @@ def _mirrored(path, dataset):
 def _spacing(path, dataset):
     """Returns `((row, column) in millimetres or None, notes)`.
 
-    A spacing of 1 x 1 mm is what converters fill in when they know nothing, and taken as no measurement.
+    A spacing of 1 x 1 mm, or of 0 x 0, is what is filled in where nothing is known, and taken as no measurement.
     """
     for name, note in SPACINGS.items():
         if dataset.get_item(name) is None or not (found := _stored(dataset, name)):
@@ -150,11 +151,12 @@ def _spacing(path, dataset):
             row_mm, column_mm = map(float, found)
         except (TypeError, ValueError):
             row_mm = column_mm = math.nan
+        if (row_mm, column_mm) in NOT_MEASURED:
+            continue
         if not all(math.isfinite(length) and length > 0 for length in (row_mm, column_mm)):
             shown = "\\".join(map(str, found)) if isinstance(found, list) else found
             raise InputError(f"{path}: found {name} = {shown!r}, expected two lengths above 0 in millimetres")
-        if (row_mm, column_mm) != (1, 1):
-            return (row_mm, column_mm), (note,) if note else ()
+        return (row_mm, column_mm), (note,) if note else ()
     return None, ()
 
 

@@ -117,6 +117,8 @@ def _apply_lut(path, dataset, name, values):
     pydicom's functions count entries in as many bits as an entry has, and wrap around in LUTs from 12 to 8 bits.
     """
     item = dataset[name].value[0]
+    if not item.get("LUTDescriptor") or not item.get("LUTData"):
+        raise InputError(f"{path}: found {name} without a table, expected its LUTDescriptor and LUTData")
     count, first, bits = (int(number) for number in item.LUTDescriptor)
     count = count or 2**16
     # The VR of the first mapped value is ambiguous: it is signed where stored values are.

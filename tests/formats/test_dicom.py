@@ -213,6 +213,7 @@ def test_colours_become_luminance(tmp_path):
         ({"ImagerPixelSpacing": [0.3, 0.2]}, (0.3, 0.2), "not corrected for magnification"),
         ({"NominalScannedPixelSpacing": [0.1, 0.1]}, (0.1, 0.1), "film scanner"),
         ({"PixelSpacing": [1, 1]}, None, ""),
+        ({"PixelSpacing": [0, 0], "ImagerPixelSpacing": [0.2, 0.2]}, (0.2, 0.2), "ImagerPixelSpacing"),
         ({}, None, ""),
     ],
 )
@@ -277,11 +278,11 @@ REFUSED = {
     "high-bit": (dict(HighBit=6), "HighBit = 6"),
     "no-photometric": (dict(PhotometricInterpretation=None), "found 1 samples a pixel of None"),
     "palette": (dict(PhotometricInterpretation="PALETTE COLOR"), "PALETTE COLOR"),
-    "zero-spacing": (dict(PixelSpacing=[0, 0]), r"found PixelSpacing = '0(.0)?\\\\0(.0)?'"),
+    "half-a-spacing": (dict(PixelSpacing=[0, 0.2]), r"found PixelSpacing = '0(.0)?\\\\0.2'"),
     "one-spacing": (dict(PixelSpacing=[0.2]), "found PixelSpacing"),
     "slope": (dict(RescaleSlope=0, RescaleIntercept=0), "RescaleSlope = 0"),
     "lut": (dict(VOILUTSequence=lut([1, 2], 0, 20)), "found 2 entries of 20 bits in VOILUTSequence"),
-    "empty-lut": (dict(VOILUTSequence=[pydicom.Dataset()]), "cannot be read"),
+    "empty-lut": (dict(VOILUTSequence=[pydicom.Dataset()]), "found VOILUTSequence without a table"),
     "huge": (dict(Rows=20000, Columns=20000), "claims 20000 x 20000 pixels"),
 }
 
