@@ -7,17 +7,20 @@ ORDERS = {b"II": "<", b"MM": ">"}
 TYPES = {1: "B", 3: "H", 4: "I", 5: "II", 7: "B", 13: "I", 16: "Q", 18: "Q"}
 # Struct characters of the number of tags, of a tag without its value, and of an offset.
 CLASSIC, BIG = ("H", "HHI", "I"), ("Q", "HHQ", "Q")
-MAX_DIRECTORIES = 64
+# Tags may share their values' bytes: without limits a small file could fill the memory.
+MAX_DIRECTORIES, MAX_TAGS, MAX_VALUES = 64, 4096, 2**20
 
 
-def read(data):
+def read(data, wanted):
     """Yields each directory as `{tag: values}`; of tags that hold no whole numbers the values are ().
 
     Args:
         data: bytes that begin with the byte order.
+        wanted: the tags that are read; all others are left out.
 
     Raises:
-        ValueError, struct.error: where something lies outside `data`, or the chain of directories has a loop.
+        ValueError, struct.error: where something lies outside `data`, the chain of directories has a loop, or there
+            is more than `MAX_TAGS` or `MAX_VALUES` allow.
     """
     order = ORDERS.get(data[:2])
     version = struct.unpack_from(f"{order}H", data, 2)[0] if order else None
@@ -26,23 +29,26 @@ def read(data):
     layout = BIG if version == 43 else CLASSIC
     offset = _number(order + layout[2], data, 8 if version == 43 else 4)
     for _ in range(MAX_DIRECTORIES):
-        tags, offset = _directory(data, offset, order, layout)
+        tags, offset = _directory(data, offset, order, layout, wanted)
         yield tags
         if not offset:
             return
     raise ValueError(f"more than {MAX_DIRECTORIES} directories")
 
 
-def _directory(data, position, order, layout):
+def _directory(data, position, order, layout, wanted):
     """Returns the tags of the directory at `position`, and where the next one lies (0: there is none)."""
     count = _number(order + layout[0], data, position)
+    if count > MAX_TAGS:
+        raise ValueError(f"more than {MAX_TAGS} tags")
     position += struct.calcsize(order + layout[0])
     head, size = struct.calcsize(order + layout[1]), struct.calcsize(order + layout[2])
     tags = {}
     for _ in range(count):
         tag, kind, length = struct.unpack_from(order + layout[1], data, position)
         inline = position + head
-        tags[tag] = _values(data, inline, size, kind, length, order, layout)
+        if tag in wanted:
+            tags[tag] = _values(data, inline, size, kind, length, order, layout)
         position = inline + size
     return tags, _number(order + layout[2], data, position)
 
@@ -56,6 +62,8 @@ def _values(data, inline, size, kind, length, order, layout):
     position = inline if total <= size else _number(order + layout[2], data, inline)
     if position + total > len(data):
         raise ValueError("a tag's values lie behind the end")
+    if length > MAX_VALUES:
+        raise ValueError(f"more than {MAX_VALUES} values in a tag")
     return struct.unpack_from(f"{order}{length}{form}" if len(form) == 1 else order + form * length, data, position)
 
 

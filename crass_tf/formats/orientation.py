@@ -23,7 +23,7 @@ TURNS = {
 def of_exif(data):
     """Returns the orientation, 1 to 8, of an EXIF block without its `Exif` mark; 1 where it is broken or says none."""
     try:
-        return of_directory(next(directories.read(data)))
+        return of_directory(next(directories.read(data, {TAG})))
     except (StopIteration, ValueError, struct.error):
         return 1
 

@@ -13,6 +13,8 @@ SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, PLANES = 254, 2
 X_RESOLUTION, Y_RESOLUTION, UNIT, TILE_WIDTH, TILE_HEIGHT, SAMPLE_FORMAT = 282, 283, 296, 322, 323, 339
 # Where the pixels lie, and in how many bytes: of strips, or of tiles.
 PARTS = ((273, 279), (324, 325))
+TAGS = {SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, PLANES, X_RESOLUTION, Y_RESOLUTION, UNIT}
+TAGS |= {TILE_WIDTH, TILE_HEIGHT, SAMPLE_FORMAT, orientation.TAG, *PARTS[0], *PARTS[1]}
 # None, three kinds of fax, LZW, JPEG, deflate, PackBits and deflate's older number.
 COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946)
 WHITE_IS_ZERO, RGB = 0, 2
@@ -49,7 +51,7 @@ def finish(path, pixels, tags):
 def _picture(path, data):
     """Returns the tags of the one picture; further pages may only be smaller copies of it."""
     try:
-        pages = list(directories.read(data))
+        pages = list(directories.read(data, TAGS))
     except (ValueError, struct.error):
         raise InputError(f"{path}: the TIFF file's tags are damaged; copy the file again") from None
     whole = [tags for tags in pages if not _first(tags, SUBFILE, 0) & 1]

@@ -1,6 +1,7 @@
 """TIFF files give the stored grey values, upright, with the spacing that was measured."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -108,3 +109,13 @@ def test_truncated_anywhere(tmp_path, options):
         with pytest.raises(InputError, match="image.tif: ") as caught:
             read(tmp_path, ramp(), cut=length, **options)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("tags, values", [(5000, 1), (2, 2**21)])
+def test_tags_that_would_fill_the_memory(tmp_path, tags, values):
+    # BigTIFF: values of a tag may lie anywhere, so that every tag can have the same megabytes as its own.
+    table = b"".join(struct.pack("<HHQQ", 273, 1, values, 16) for _ in range(tags))
+    path = tmp_path / "image.tif"
+    path.write_bytes(struct.pack("<2sHHHQQ", b"II", 43, 8, 0, 16, tags) + table + bytes(8 + values))
+    with pytest.raises(InputError, match="tags are damaged"):
+        read_radiograph(path)
