@@ -17,8 +17,8 @@ SYMMETRY = 2.0
 HEIGHT_SHARE = (0.0, 0.6)
 # IoU of what a locator and an outliner found, below which one of them saw no clavicles.
 AGREEMENT = 0.25
-# Score below which nothing is a chest radiograph: drawn pictures that are none stay below 0.28, real radiographs whose
-# mask has an IoU above 0.6, changed or not, above 0.48 (training radiographs held out).
+# Score below which nothing is a chest radiograph: drawn pictures that are none stay below 0.1, training radiographs
+# whose mask has an IoU above 0.6, changed or not, above 0.6.
 LEAST_SCORE = 0.3
 # Width in model pixels of the band along the outline in which the network has to be sure.
 BORDER = 5
@@ -51,13 +51,16 @@ def checks(labels):
     }
 
 
-def expected_iou(probability):
-    """Returns the IoU with the truth that probabilities `[h, w]` promise, were they calibrated; 0 for an empty mask.
+def stability(probability):
+    """Returns the IoU of the masks of probabilities `[h, w]` above 3/4 and above 1/4; 0 where both are empty.
 
-    The expected intersection with the mask above one half, over the expected union.
+    The closer they are, the less does it matter where the border between clavicle and background is drawn. Of the
+    scores that were compared on changed training radiographs it ranked them best by their IoU with the truth.
+
+    Source: the stability score of Kirillov et al., Segment Anything, ICCV 2023.
     """
-    inside = probability > 0.5
-    return float(probability[inside].sum() / max(np.count_nonzero(inside) + probability[~inside].sum(), 1.0))
+    narrow, wide = (np.count_nonzero(probability > level) for level in (0.75, 0.25))
+    return narrow / max(wide, 1)
 
 
 def border_confidence(probability):
@@ -67,16 +70,16 @@ def border_confidence(probability):
     return float(np.abs(2 * probability[band] - 1).mean()) if band.any() else 0.0
 
 
-def score(expected, agreement, checks):
+def score(stability, agreement, checks):
     """Returns one figure from 0 to 1 that ranks results by their IoU with the truth.
 
     Args:
-        expected: what `expected_iou` returned.
-        agreement: what `agreement` returned, or None.
+        stability: what `stability` returned.
+        agreement: what `agreement` returned, or None. A locator is coarse: from 0.5 on it agrees.
         checks: what `checks` returned; each that fails costs a fifth.
     """
-    agreed = 1.0 if agreement is None else min(1.0, 0.4 + 0.8 * agreement)
-    return expected * agreed * 0.8 ** sum(not passed for passed in checks.values())
+    agreed = 1.0 if agreement is None else min(1.0, 0.2 + 1.6 * agreement)
+    return stability * agreed * 0.8 ** sum(not passed for passed in checks.values())
 
 
 def agreement(located, mask):

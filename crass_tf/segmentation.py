@@ -132,8 +132,8 @@ class Segmentation:
 
     @functools.cached_property
     def _score(self):
-        expected = quality.expected_iou(_sigmoid(self.model_logits))
-        return quality.score(expected, self._agreement, quality.checks(self._sides))
+        stability = quality.stability(_sigmoid(self.model_logits))
+        return quality.score(stability, self._agreement, quality.checks(self._sides))
 
     @functools.cached_property
     def _agreement(self):

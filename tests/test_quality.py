@@ -38,11 +38,11 @@ def test_what_fails(drawn, failed):
     assert {name for name, passed in quality.checks(drawn).items() if not passed} == failed
 
 
-def test_expected_iou_by_hand():
-    # Mask: 0.9 and 0.7; expected intersection 1.6, expected union 2 + 0.3 + 0.1.
-    assert quality.expected_iou(np.array([[0.9, 0.7], [0.3, 0.1]])) == pytest.approx(1.6 / 2.4)
-    assert quality.expected_iou(np.ones((2, 2))) == 1
-    assert quality.expected_iou(np.full((2, 2), 0.1)) == 0
+def test_stability_by_hand():
+    # Above 3/4: one pixel; above 1/4: three.
+    assert quality.stability(np.array([[0.9, 0.7], [0.3, 0.1]])) == pytest.approx(1 / 3)
+    assert quality.stability(np.ones((2, 2))) == 1
+    assert quality.stability(np.full((2, 2), 0.1)) == 0
 
 
 def test_border_confidence_by_hand():
@@ -66,6 +66,7 @@ def test_agreement_by_hand():
 def test_score_falls_with_each_flaw():
     good = dict.fromkeys(("both_found", "area"), True)
     assert quality.score(0.9, None, good) == pytest.approx(0.9)
-    assert quality.score(0.9, 0.75, good) == pytest.approx(0.9)
+    assert quality.score(0.9, 0.5, good) == pytest.approx(0.9)
     assert quality.score(0.9, 0.25, good) == pytest.approx(0.9 * 0.6)
+    assert quality.score(0.9, 0.0, good) == pytest.approx(0.9 * 0.2)
     assert quality.score(0.9, None, good | {"area": False}) == pytest.approx(0.72)
