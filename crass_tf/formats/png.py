@@ -13,6 +13,8 @@ from crass_tf.formats.content import Header, check_size, read_bytes
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Bytes in the parts that are read here.
 LENGTHS = {b"IHDR": 13, b"pHYs": 9, b"acTL": 8}
+# Each takes a microsecond; the largest files, in parts of 8 KiB as is usual, have fewer than half as many.
+MAX_CHUNKS = 2**17
 # 72 and 96 dots per inch are what image editors write when they know nothing; they are no measurement.
 SCREEN_PIXELS_PER_METRE = (2834, 2835, 3779, 3780)
 
@@ -34,27 +36,37 @@ def check(path, data):
 
     OpenCV fills what is missing from a truncated file with grey and says nothing, hence the check.
     """
-    position, spacing_mm, turned, kind = len(SIGNATURE), None, 1, b""
-    while kind != b"IEND":
-        if position + 12 > len(data):
-            raise InputError(f"{path}: the PNG file is truncated after {len(data)} bytes; copy the file again")
-        length, kind = struct.unpack(">I4s", data[position : position + 8])
-        body, position = data[position + 8 : position + 8 + length], position + 12 + length
-        if position > len(data):
-            raise InputError(f"{path}: the PNG file is truncated after {len(data)} bytes; copy the file again")
-        if zlib.crc32(kind + body) != struct.unpack(">I", data[position - 4 : position])[0]:
-            raise InputError(f"{path}: wrong checksum in the PNG file's {kind!r} part; copy the file again")
-        if length != LENGTHS.get(kind, length):
-            raise InputError(f"{path}: found {length} bytes in the PNG file's {kind!r} part, expected {LENGTHS[kind]}")
+    spacing_mm, exif = None, b""
+    for kind, body in _chunks(path, data):
+        if len(body) != LENGTHS.get(kind, len(body)):
+            found = f"found {len(body)} bytes in the PNG file's {kind!r} part"
+            raise InputError(f"{path}: {found}, expected {LENGTHS[kind]}")
         if kind == b"IHDR":
             check_size(path, *struct.unpack(">II", body[:8]))
         if kind == b"pHYs":
             spacing_mm = _physical_spacing(body)
         if kind == b"eXIf":
-            turned = orientation.of_exif(body)
+            exif = bytes(body)
         if kind == b"acTL" and (pictures := struct.unpack(">I", body[:4])[0]) != 1:
             raise InputError(f"{path}: found an animation of {pictures} pictures in the PNG file, expected 1 picture")
-    return spacing_mm, turned
+    return spacing_mm, orientation.of_exif(exif)
+
+
+def _chunks(path, data):
+    """Yields `(kind, body)` of each chunk up to the last, once its checksum is known to be right."""
+    data, position = memoryview(data), len(SIGNATURE)
+    for _ in range(MAX_CHUNKS):
+        length = int.from_bytes(data[position : position + 4], "big")
+        start, position = position + 4, position + 12 + length
+        if position > len(data):
+            raise InputError(f"{path}: the PNG file is truncated after {len(data)} bytes; copy the file again")
+        kind, body = bytes(data[start : start + 4]), data[start + 4 : position - 4]
+        if zlib.crc32(data[start : position - 4]) != int.from_bytes(data[position - 4 : position], "big"):
+            raise InputError(f"{path}: wrong checksum in the PNG file's {kind!r} part; copy the file again")
+        yield kind, body
+        if kind == b"IEND":
+            return
+    raise InputError(f"{path}: found more than {MAX_CHUNKS} parts in the PNG file, expected fewer")
 
 
 def write_png(path, image, spacing_mm=None):
