@@ -7,7 +7,7 @@ ORDERS = {b"II": "<", b"MM": ">"}
 TYPES = {1: "B", 3: "H", 4: "I", 5: "II", 7: "B", 13: "I", 16: "Q", 18: "Q"}
 # Struct characters of the number of tags, of a tag without its value, and of an offset.
 CLASSIC, BIG = ("H", "HHI", "I"), ("Q", "HHQ", "Q")
-# Tags may share their values' bytes: without limits a small file could fill the memory.
+# Tags may share their values' bytes: without limits, of all directories together, a small file could fill the memory.
 MAX_DIRECTORIES, MAX_TAGS, MAX_VALUES = 64, 4096, 2**20
 
 
@@ -20,7 +20,7 @@ def read(data, wanted):
 
     Raises:
         ValueError, struct.error: where something lies outside `data`, the chain of directories has a loop, or there
-            is more than `MAX_TAGS` or `MAX_VALUES` allow.
+            are more of them, or of tags or values, than are allowed.
     """
     order = ORDERS.get(data[:2])
     version = struct.unpack_from(f"{order}H", data, 2)[0] if order else None
@@ -28,43 +28,49 @@ def read(data, wanted):
         raise ValueError("no TIFF header")
     layout = BIG if version == 43 else CLASSIC
     offset = _number(order + layout[2], data, 8 if version == 43 else 4)
+    count = 0
     for _ in range(MAX_DIRECTORIES):
-        tags, offset = _directory(data, offset, order, layout, wanted)
-        yield tags
+        places, offset = _directory(data, offset, order, layout, wanted)
+        count += sum(length for _, length, _ in places.values())
+        if count > MAX_VALUES:
+            raise ValueError(f"more than {MAX_VALUES} values")
+        yield {tag: _values(data, order, *place) for tag, place in places.items()}
         if not offset:
             return
     raise ValueError(f"more than {MAX_DIRECTORIES} directories")
 
 
 def _directory(data, position, order, layout, wanted):
-    """Returns the tags of the directory at `position`, and where the next one lies (0: there is none)."""
+    """Returns `{tag: place}` of the directory at `position`, and where the next one lies (0: there is none)."""
     count = _number(order + layout[0], data, position)
     if count > MAX_TAGS:
         raise ValueError(f"more than {MAX_TAGS} tags")
     position += struct.calcsize(order + layout[0])
     head, size = struct.calcsize(order + layout[1]), struct.calcsize(order + layout[2])
-    tags = {}
+    places = {}
     for _ in range(count):
         tag, kind, length = struct.unpack_from(order + layout[1], data, position)
-        inline = position + head
-        if tag in wanted:
-            tags[tag] = _values(data, inline, size, kind, length, order, layout)
-        position = inline + size
-    return tags, _number(order + layout[2], data, position)
+        # Of a tag that is given twice the first counts, as in libtiff.
+        if tag in wanted and tag not in places:
+            places[tag] = _place(data, position + head, size, kind, length, order + layout[2])
+        position += head + size
+    return places, _number(order + layout[2], data, position)
 
 
-def _values(data, inline, size, kind, length, order, layout):
-    """Returns a tag's values, which stand where the tag is if they have room there, else at an offset."""
+def _place(data, inline, size, kind, length, offset_form):
+    """Returns a tag's `(form, length, position)`: its values stand where the tag is if they fit there."""
     form = TYPES.get(kind)
     if form is None:
-        return ()
-    total = struct.calcsize(order + form) * length
-    position = inline if total <= size else _number(order + layout[2], data, inline)
+        return "B", 0, inline
+    total = struct.calcsize(f"={form}") * length
+    position = inline if total <= size else _number(offset_form, data, inline)
     if position + total > len(data):
         raise ValueError("a tag's values lie behind the end")
-    if length > MAX_VALUES:
-        raise ValueError(f"more than {MAX_VALUES} values in a tag")
-    return struct.unpack_from(f"{order}{length}{form}" if len(form) == 1 else order + form * length, data, position)
+    return form, length, position
+
+
+def _values(data, order, form, length, position):
+    return struct.unpack_from(f"{order}{len(form) * length}{form[0]}", data, position)
 
 
 def _number(form, data, position):

@@ -8,6 +8,7 @@ import pytest
 import tifffile
 
 from crass_tf.files import InputError
+from crass_tf.formats import directories
 from crass_tf.radiograph import read_radiograph
 
 
@@ -119,3 +120,27 @@ def test_tags_that_would_fill_the_memory(tmp_path, tags, values):
     path.write_bytes(struct.pack("<2sHHHQQ", b"II", 43, 8, 0, 16, tags) + table + bytes(8 + values))
     with pytest.raises(InputError, match="tags are damaged"):
         read_radiograph(path)
+
+
+def classic(*tables):
+    """A TIFF file of directories of `(tag, type, length, value)`, one behind the other, and a megabyte of ones."""
+    data, sizes = b"II*\0" + struct.pack("<I", 8), [6 + 12 * len(table) for table in tables]
+    for number, table in enumerate(tables):
+        following = 8 + sum(sizes[: number + 1]) if table is not tables[-1] else 0
+        entries = b"".join(struct.pack("<HHII", *entry) for entry in table)
+        data += struct.pack("<H", len(table)) + entries + struct.pack("<I", following)
+    return data + b"\1" * 2**20
+
+
+def test_values_are_counted_together():
+    half = (273, 1, 2**19, 60)
+    (tags,) = directories.read(classic([half, (279, 1, 2**19, 60)]), {273, 279})
+    assert [len(tags[273]), len(tags[279])] == [2**19, 2**19]
+    for tables in ([half, (279, 1, 2**19 + 1, 60)],), ([half], [half], [(273, 1, 5, 60)]):
+        with pytest.raises(ValueError, match="more than 1048576 values"):
+            list(directories.read(classic(*tables), {273, 279}))
+
+
+def test_of_a_tag_given_twice_the_first_counts():
+    (tags,) = directories.read(classic([(256, 4, 1, 7), (256, 4, 1, 9)]), {256})
+    assert tags == {256: (7,)}
