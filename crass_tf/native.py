@@ -1,6 +1,7 @@
 """Native libraries write to standard error past Python; here they are kept quiet."""
 
 import contextlib
+import errno
 import os
 import sys
 import threading
@@ -8,6 +9,7 @@ import threading
 _LOCK = threading.Lock()
 # How many blocks are open; the first one turns standard error off, the last one on again.
 _open = 0
+# A copy of its descriptor meanwhile; None where the process has no standard error.
 _kept = None
 
 
@@ -33,10 +35,7 @@ def _enter():
     global _open, _kept
     with _LOCK:
         if not _open:
-            sys.stderr.flush()
-            _kept = os.dup(2)
-            with open(os.devnull, "wb") as nothing:  # noqa: PTH123
-                os.dup2(nothing.fileno(), 2)
+            _kept = _turn_off()
         _open += 1
 
 
@@ -44,17 +43,47 @@ def _leave():
     global _open, _kept
     with _LOCK:
         _open -= 1
-        if not _open:
+        if not _open and _kept is not None:
             sys.stderr.flush()
             os.dup2(_kept, 2)
             os.close(_kept)
             _kept = None
 
 
+def _turn_off():
+    """Sends descriptor 2 to nowhere and returns a copy of what it was; None where that is not standard error."""
+    kept = _copy()
+    if kept is not None:
+        if sys.stderr is None:  # Closed when Python started; by now the number may be some file's.
+            os.close(kept)
+            return None
+        sys.stderr.flush()
+    # Where it was closed it stays taken: as the number of the next file, it would get native code's lines as content.
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    if nothing != 2:
+        os.dup2(nothing, 2)
+        os.close(nothing)
+    return kept
+
+
+def _copy():
+    """Returns a copy of descriptor 2, or None where it is closed."""
+    try:
+        return os.dup(2)
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise
+        return None
+
+
 @contextlib.contextmanager
 def _voice():
     """Yields a text file that writes to where standard error went before."""
-    if not _is_standard_error(sys.stderr):
+    if sys.stderr is None:
+        with open(os.devnull, "w") as nothing:  # noqa: PTH123
+            yield nothing
+        return
+    if _kept is None or not _is_standard_error(sys.stderr):
         yield sys.stderr
         return
     with os.fdopen(os.dup(_kept), "w", encoding=sys.stderr.encoding, errors=sys.stderr.errors, buffering=1) as file:

@@ -48,3 +48,44 @@ def test_blocks_of_several_threads():
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60)
     assert done.stderr == "before said nested after all\n"
     assert done.returncode == 0
+
+
+CLOSED = """
+import os, sys
+from crass_tf.native import quiet_native
+for _ in range(2):
+    with quiet_native() as voice:
+        os.write(2, b"dropped")
+        print("dropped", file=voice)
+path = sys.argv[1]
+# The number 2 is not given to a file, into which native code would write.
+with open(path, "w") as file, quiet_native():
+    os.write(2, b"dropped")
+    file.write("whole")
+print(open(path).read())
+"""
+
+
+def test_standard_error_may_be_closed(tmp_path):
+    command = ["sh", "-c", '"$0" -c "$1" "$2" 2>&-', sys.executable, CLOSED, str(tmp_path / "file")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "whole\n")
+
+
+def test_standard_error_may_be_closed_later_and_a_file_in_its_place_is_left_alone(tmp_path):
+    script = """
+import os, sys
+os.close(2)
+from crass_tf.native import quiet_native
+with quiet_native() as voice:
+    voice.flush()
+sys.stderr = None
+os.close(2)
+with open(sys.argv[1], "wb", 0) as file, quiet_native():
+    assert file.fileno() == 2
+    file.write(b"whole")
+print(open(sys.argv[1]).read())
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "file")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "whole\n")
