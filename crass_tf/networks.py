@@ -153,10 +153,17 @@ def _check_meaning(path, about):
 def _signatures(path, networks, about):
     """Returns the names of a `.tflite`'s networks; InputError where these are not what its description says."""
     found = {name: list(inputs[0][0][1:3]) for name, (inputs, _, _) in networks.items()}
-    said = {name: signature["image_size"] for name, signature in about["signatures"].items()}
+    said = _said_sizes(about.get("signatures"))
     if found != said:
         raise InputError(f"{path}: found signatures with image sizes {found}, expected {said} by its {metadata.NAME}")
     return CASCADE if set(CASCADE) <= set(found) else (SIGNATURE,)
+
+
+def _said_sizes(signatures):
+    """Returns `{name: image_size}` by a `.tflite`'s description, which may hold anything; {} where it holds none."""
+    if not isinstance(signatures, dict):
+        return {}
+    return {name: isinstance(said, dict) and said.get("image_size") for name, said in signatures.items()}
 
 
 def _lite_network(interpreter, name):

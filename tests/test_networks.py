@@ -42,6 +42,18 @@ def test_a_file_of_other_sizes_than_it_says_is_refused(bare, litert_model, tmp_p
         open_model(tmp_path / "model.tflite")
 
 
+@pytest.mark.parametrize("signatures", [None, [], "serving_default", {}, {"serving_default": [64, 64]}, {"a": {}}])
+def test_a_description_of_no_such_signatures_is_refused(bare, litert_model, tmp_path, signatures):
+    about = metadata.read(litert_model) | {"signatures": signatures}
+    (tmp_path / "model.tflite").write_bytes(metadata.attach(bare, about))
+    with pytest.raises(InputError, match="model.tflite: found signatures with image sizes .*, expected {.*} by its"):
+        open_model(tmp_path / "model.tflite")
+    del about["signatures"]
+    (tmp_path / "model.tflite").write_bytes(metadata.attach(bare, about))
+    with pytest.raises(InputError, match="expected {} by its crass_tf.json"):
+        open_model(tmp_path / "model.tflite")
+
+
 def test_a_file_of_another_meaning_is_refused(bare, litert_model, tmp_path):
     for key, value in {"classes": ["background", "lung"], "grey_range": [0, 1]}.items():
         (tmp_path / "model.tflite").write_bytes(metadata.attach(bare, metadata.read(litert_model) | {key: value}))
