@@ -55,13 +55,37 @@ class Room:
     @contextlib.contextmanager
     def take(self, amount):
         """Waits until so much is free, and holds it within the block; more than there is at all counts as all."""
-        amount = min(amount, self._size)
+        with self.share() as need:
+            need(amount)
+            yield
+
+    @contextlib.contextmanager
+    def share(self):
+        """Yields `need(amount)`, which waits until so much is free; the most that was needed is held within the block.
+
+        Who needs more than before gives back what it holds and waits with nothing, so that no two wait for each other.
+        """
+        held = 0
+
+        def need(amount):
+            nonlocal held
+            if held < min(amount, self._size):
+                self._give(held)
+                held = 0
+                held = self._wait_for(min(amount, self._size))
+
+        try:
+            yield need
+        finally:
+            self._give(held)
+
+    def _wait_for(self, amount):
         with self._changed:
             self._changed.wait_for(lambda: self._free >= amount)
             self._free -= amount
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += amount
-                self._changed.notify_all()
+        return amount
+
+    def _give(self, amount):
+        with self._changed:
+            self._free += amount
+            self._changed.notify_all()

@@ -45,3 +45,21 @@ def test_room_is_shared():
     [thread.start() for thread in threads]
     [thread.join(timeout=10) for thread in threads]
     assert len(most) == 24 and max(most) == 10
+
+
+def test_who_needs_more_gives_back_what_it_has_first():
+    room, both_hold, done = Room(10), threading.Barrier(2, timeout=10), []
+
+    def grow():
+        with room.share() as need:
+            need(5)
+            both_hold.wait()
+            # Neither could have it while the other one keeps 5.
+            need(8)
+            need(2)
+            done.append(room._free)
+
+    threads = [threading.Thread(target=grow, daemon=True) for _ in range(2)]
+    [thread.start() for thread in threads]
+    [thread.join(timeout=10) for thread in threads]
+    assert done == [2, 2] and room._free == 10

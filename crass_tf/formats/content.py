@@ -1,5 +1,6 @@
 """What all formats share: opening a file, what a header says, what comes out, and how much is too much."""
 
+import contextvars
 import dataclasses
 import pathlib
 import stat
@@ -15,6 +16,8 @@ MAX_PIXELS = 64_000_000
 MAX_SIDE = 32_766
 # No file of so many pixels is larger, unless most of it is something else.
 MAX_BYTES = 400_000_000
+# Called with the number of a file's pixels before they are decoded: threads that share memory wait there for theirs.
+before_decoding = contextvars.ContextVar("before_decoding", default=lambda pixels: None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +69,7 @@ def check_size(path, width, height):
     if not 0 < width * height <= MAX_PIXELS or max(width, height) > MAX_SIDE:
         expected = f"at most {MAX_PIXELS} in all and {MAX_SIDE} a side"
         raise InputError(f"{path}: the header claims {width} x {height} pixels, expected {expected}")
+    before_decoding.get()(width * height)
 
 
 def _check_file(path, status, count):
