@@ -29,8 +29,6 @@ class Augmentation:
         invert: probability of exchanging black and white.
         blur: probability of a Gaussian blur, with up to 1.5 pixels standard deviation.
         noise: largest standard deviation of the noise, in grey values.
-        local: probability of detail strengthened or weakened against its surroundings, as digital radiographs are
-            processed: by 0.6 to 3 times, in surroundings of 2 to 25 % of the shorter side that are flattened, too.
         shading: largest change of grey values from one side to the other, as of uneven exposure.
         bars: probability of black or white collimation borders.
         faint: probability of squeezing the grey values into a tenth of their range or less, as of a film that was
@@ -50,7 +48,6 @@ class Augmentation:
     invert: float = 0.02
     blur: float = 0.2
     noise: float = 5.0
-    local: float = 0.0
     shading: float = 20.0
     bars: float = 0.05
     faint: float = 0.0
@@ -99,10 +96,8 @@ def collimate(image, settings, rng):
 
 
 def change_exposure(image, settings, rng):
-    """Changes tone curve, contrast, brightness, polarity and local contrast, then adds blur, shading and noise."""
+    """Changes tone curve, contrast, brightness and polarity, then adds shading, blur and noise."""
     values = cv2.LUT(image, _tone_curve(settings, rng))
-    if settings.local and rng.random() < settings.local:
-        values = _local_contrast(values, rng)
     if rng.random() < settings.blur:
         values = cv2.GaussianBlur(values, (0, 0), rng.uniform(0.4, 1.5))
     values = values + _shading(image.shape, settings, rng)
@@ -147,17 +142,6 @@ def _tone_curve(settings, rng):
     grey = 127.5 + (255 * grey - 127.5) * _factor(settings.contrast, rng)
     grey = grey + rng.uniform(-1, 1) * settings.brightness
     return (255 - grey if rng.random() < settings.invert else grey).astype(np.float32)
-
-
-def _local_contrast(values, rng):
-    """Returns grey values, float32 `[H, W]`, whose detail stands out more or less from its surroundings."""
-    extent, factor = (np.exp(rng.uniform(*np.log(limits))) for limits in ((0.02, 0.25), (0.6, 3.0)))
-    # An odd number of pixels.
-    side = 2 * round(extent * min(values.shape) / 2) + 1
-    surroundings = cv2.stackBlur(values, (side, side))
-    level = surroundings.mean()
-    flattened = level + np.float32(rng.uniform(0.4, 1)) * (surroundings - level)
-    return flattened + np.float32(factor) * (values - surroundings)
 
 
 def _shading(shape, settings, rng):
