@@ -41,6 +41,11 @@ def check(path, data):
     return orientation.of_exif(exif)
 
 
+def is_whole(data):
+    """Returns whether JPEG data have their end."""
+    return any(marker == END for marker, _ in _parts(data))
+
+
 def frame_size(data):
     """Returns the `(height, width)` of JPEG data of any process, or None where no header is found."""
     return next((_size(body) for marker, body in _parts(data) if marker in FRAMES), None)

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 from crass_tf.files import InputError
-from crass_tf.formats import directories
+from crass_tf.formats import directories, tiff
 from crass_tf.radiograph import read_radiograph
 
 
@@ -110,6 +110,52 @@ def test_truncated_anywhere(tmp_path, options):
         with pytest.raises(InputError, match="image.tif: ") as caught:
             read(tmp_path, ramp(), cut=length, **options)
         assert "\n" not in str(caught.value)
+
+
+def rewritten(tmp_path, changes, pixels=None, **options):
+    """Writes a TIFF file and changes values of its tags, given functions of what was written."""
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, ramp() if pixels is None else pixels, **options)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for name, change in changes.items():
+            tag = file.pages[0].tags[name]
+            tag.overwrite(change(tag.value))
+    return path
+
+
+COMPRESSIONS = ["none", "lzw", "deflate", "packbits", "jpeg"]
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize(
+    "options, counts",
+    [({"rowsperstrip": 8}, "StripByteCounts"), ({"tile": (16, 16)}, "TileByteCounts"), ({}, "StripByteCounts")],
+)
+def test_a_part_that_ends_too_soon(tmp_path, compression, options, counts):
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 33), dtype=np.uint8)
+    changes = {counts: lambda value: (*value[:-1], value[-1] * 2 // 3) if isinstance(value, tuple) else value * 2 // 3}
+    path = rewritten(tmp_path, {}, pixels, compression=compression, **options)
+    tiff.check(path, path.read_bytes())
+    path = rewritten(tmp_path, changes, pixels, compression=compression, **options)
+    with pytest.raises(InputError, match="image.tif: the pixels in the TIFF file end too soon"):
+        read_radiograph(path)
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS[:-1])
+@pytest.mark.parametrize("options", [{}, {"photometric": "rgb"}, {"photometric": "rgb", "planarconfig": "separate"}])
+def test_a_part_that_unpacks_to_too_little(tmp_path, compression, options):
+    pixels = ramp() if not options else np.stack([ramp()] * 3, axis=0 if "planarconfig" in options else 2)
+    changes = {"ImageLength": lambda value: value + 1, "RowsPerStrip": lambda value: value + 1}
+    np.testing.assert_array_equal(read(tmp_path, pixels, compression=compression, **options).image, ramp())
+    with pytest.raises(InputError, match="image.tif: the pixels in the TIFF file end too soon"):
+        read_radiograph(rewritten(tmp_path, changes, pixels, compression=compression, **options))
+
+
+def test_parts_that_are_missing(tmp_path):
+    path = rewritten(tmp_path, {"ImageLength": lambda value: 17}, rowsperstrip=8)
+    # 12 rows by 8 are 2 strips, 17 rows 3.
+    with pytest.raises(InputError, match="found 2 strips or tiles in the TIFF file, expected 3"):
+        read_radiograph(path)
 
 
 @pytest.mark.parametrize("tags, values", [(5000, 1), (2, 2**21)])
