@@ -5,7 +5,7 @@ import os
 import sys
 
 import crass_tf
-from crass_tf.files import InputError
+from crass_tf.files import InputError, one_line
 
 NOTICE = "Research software, not a medical device: do not use it for diagnosis."
 
@@ -123,6 +123,17 @@ def spacing(text):
     return (values[0], values[-1])
 
 
+def positive(text):
+    """Returns a whole number above 0."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number above 0")
+    return value
+
+
 def size(text):
     """Returns `(height, width)` from `N` or `HxW`."""
     try:
@@ -162,7 +173,7 @@ def _import_tensorflow():
 
 
 def _fail(message):
-    print(f"crass-tf: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"crass-tf: error: {' '.join(one_line(message).split())}", file=sys.stderr)
     return 2
 
 
@@ -404,4 +415,5 @@ def _add_xla(command):
 
 
 def _add_threads(command):
-    command.add_argument("--threads", type=int, metavar="N", help="of a .tflite model (default: the cores, at most 4)")
+    text = "of a .tflite model (default: the cores, at most 4)"
+    command.add_argument("--threads", type=positive, metavar="N", help=text)

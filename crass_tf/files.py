@@ -7,9 +7,17 @@ import pathlib
 import re
 import shutil
 
+# What the names of temporary files begin with.
+TEMPORARY = ".crass-tf-"
+
 
 class InputError(ValueError):
     """A user's mistake: one line that names the file or argument, what was found and what was expected."""
+
+
+def one_line(text):
+    """Returns a text as a terminal may show it: a space for each white space, `?` for what cannot be printed."""
+    return "".join(" " if letter.isspace() else letter if letter.isprintable() else "?" for letter in text)
 
 
 @contextlib.contextmanager
@@ -17,8 +25,9 @@ def atomic_file(path):
     """Yields a temporary path beside `path`; moves it into place on success, removes it on any error."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last, because writers choose the format by it.
-    temporary = path.with_name(f".{path.stem}-{os.urandom(4).hex()}{path.suffix}")
+    # A name of its own, since `path` may have the longest one possible. The suffix stays last, because writers choose
+    # the format by it.
+    temporary = path.with_name(f"{TEMPORARY}{os.urandom(4).hex()}{path.suffix}")
     temporary.touch(exist_ok=False)
     try:
         yield temporary
@@ -27,17 +36,12 @@ def atomic_file(path):
         temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(folder, is_ours):
-    """Removes what `atomic_file` left in a folder where its process was killed.
-
-    Args:
-        folder: a folder; nothing happens where there is none.
-        is_ours: of a file's name; whether the killed process may have been writing a file of this name.
-    """
-    for path in pathlib.Path(folder).glob(".*-*"):
-        found = re.fullmatch(r"\.(.*)-[0-9a-f]{8}(\.[^.]*)?", path.name, re.DOTALL)
-        if found and is_ours(found[1] + (found[2] or "")):
-            path.unlink(missing_ok=True)
+def remove_leftovers(folder):
+    """Removes what `atomic_file` left in a folder where its process was killed; nothing where there is no folder."""
+    for path in pathlib.Path(folder).glob(f"{TEMPORARY}*"):
+        if re.fullmatch(r"[0-9a-f]{8}(\.[^.]*)?", path.name.removeprefix(TEMPORARY), re.DOTALL):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 @contextlib.contextmanager

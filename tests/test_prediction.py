@@ -374,7 +374,7 @@ def test_a_torn_journal_costs_its_last_line_only(model, folder, tmp_path):
     whole, lines = (out / "summary.csv").read_bytes(), [json.dumps(row).encode() for row in rows(out)]
     (out / "summary.csv").unlink()
     (out / summary.JOURNAL).write_bytes(b"\n".join(lines)[:-20])
-    (out / "b" / ".two_mask-0123abcd.png").write_bytes(b"half a m")
+    (out / "b" / ".crass-tf-0123abcd.png").write_bytes(b"half a m")
     (out / "b" / ".mine-0123abcd.txt").write_bytes(b"a user's own")
     assert run_again(folder, out, model) == ["b/two_mask.png"]
     assert (out / "summary.csv").read_bytes() == whole

@@ -11,6 +11,8 @@ from crass_tf.formats.content import read_bytes
 from crass_tf.results import OUTPUTS
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", *dicom.SUFFIXES, *metaimage.SUFFIXES)
+# What CDs hold beside DICOM files: a list of them, itself in DICOM's form.
+DICOM_INDEX = "DICOMDIR"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,42 +45,68 @@ class Job:
 
 
 def plan(paths, out):
-    """Returns the `Job`s of files and folders, sorted within each folder; raises InputError as `predict` says."""
-    out = pathlib.Path(out)
-    jobs = [job for path in paths for job in _jobs(pathlib.Path(path), out)]
+    """Returns the `Job`s of files and folders, sorted within each folder, and a line on each folder that is unreadable.
+
+    Raises:
+        InputError: as `predict` says.
+    """
+    if "" in map(os.fspath, [*paths, out]):
+        raise InputError("found an empty path, expected files or folders, and a folder as --out")
+    out, unreadable = pathlib.Path(out), []
+    jobs = [job for path in paths for job in _jobs(pathlib.Path(path), out, unreadable)]
     if not jobs:
         raise InputError("found no radiographs to segment, expected at least one path")
     _check_collisions(jobs)
-    return jobs
+    return jobs, unreadable
 
 
-def _jobs(path, out):
-    """Returns the jobs of one path that a user named."""
+def _jobs(path, out, unreadable):
+    """Returns the jobs of one path that a user named; adds to the lines on what is `unreadable`."""
     if path.is_file():
         return [Job(str(path), _stem(path.name), str(out))]
     if not path.is_dir():
         raise InputError(f"{path}: no such file or folder")
     if _real(path) == _real(out):
         raise InputError(f"{out}: the results would lie among the radiographs; give another folder as --out")
-    found = _radiographs(path, out)
+    lines = []
+    found = _radiographs(path, out, lines)
     if not found:
-        raise InputError(
-            f"{path}: found no radiographs in this folder, expected files that end in {' '.join(SUFFIXES)}"
-        )
+        expected = f"found no radiographs in this folder, expected files that end in {' '.join(SUFFIXES)}"
+        raise InputError(lines[0] if lines else f"{path}: {expected}")
+    unreadable += lines
     return [Job(str(path / name), _result(name), str(out)) for name in found]
 
 
-def _radiographs(folder, out):
+def _radiographs(folder, out, unreadable):
     """Returns the radiographs below a folder, sorted, as paths in it; hidden files and `out` are passed over."""
-    out, found = _real(out), []
-    for parent, folders, names in os.walk(folder):
-        here = pathlib.Path(parent)
-        folders[:] = [name for name in folders if not name.startswith(".") and _real(here / name) != out]
+    found = []
+    for here, names in _folders(folder, out, unreadable):
         kept = (name for name in names if not name.startswith(".") and _is_radiograph(here, name))
         below = here.relative_to(folder)
         found += [str(below / name) for name in kept]
     # As paths are sorted: a folder's files before those of a folder whose name goes on.
     return sorted(found, key=lambda name: pathlib.PurePath(name).parts)
+
+
+def _folders(top, out, unreadable):
+    """Yields `(path, names of files)` of a folder and of those below it, each folder once; hidden ones and `out` never.
+
+    Links are followed once all is seen that is no link: so what does not need one keeps its own path.
+    """
+
+    def note(error):
+        unreadable.append(f"{error.filename}: the folder cannot be read ({error.strerror}), nor what lies below it")
+
+    # A link to a folder that holds `top` would lead to everything beside it, too.
+    seen, waiting = {str(_real(out)), *map(str, _real(top).parents)}, [top]
+    while waiting:
+        for parent, folders, names in os.walk(waiting.pop(0), onerror=note):
+            here, real = pathlib.Path(parent), str(_real(parent))
+            folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
+            waiting += [here / name for name in folders if (here / name).is_symlink()]
+            if real not in seen:
+                seen.add(real)
+                yield here, names
 
 
 def _is_radiograph(folder, name):
@@ -88,6 +116,8 @@ def _is_radiograph(folder, name):
     """
     if name.lower().endswith(SUFFIXES):
         return True
+    if name.upper() == DICOM_INDEX:
+        return False
     suffix = pathlib.Path(name).suffix
     if suffix and not suffix[1:].isdigit():
         return False

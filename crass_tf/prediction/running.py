@@ -3,12 +3,13 @@
 import collections
 import contextlib
 import dataclasses
-import json
+import errno
 import os
 import pathlib
+import sys
 
-from crass_tf.files import InputError, remove_leftovers, write_json
-from crass_tf.formats.content import MAX_PIXELS
+from crass_tf.files import InputError, one_line, remove_leftovers, write_json
+from crass_tf.formats.content import MAX_PIXELS, before_decoding
 from crass_tf.native import quiet_native
 from crass_tf.parallel import Room, ordered_map
 from crass_tf.prediction import summary
@@ -17,12 +18,17 @@ from crass_tf.radiograph import read_radiograph
 from crass_tf.results import DEFAULTS, OUTPUTS, check_outputs, record
 from crass_tf.segmenter import Segmenter
 
+# Of files in the memory at once; one that is larger is alone there.
+MAX_BYTES_AT_ONCE = 64_000_000
+# All radiographs would be refused for it.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 def predict(paths, out, model=None, outputs=DEFAULTS, spacing_mm=None, threads=None, progress=True, overwrite=False):
     """Segments radiographs and writes the results to a folder.
 
     A radiograph that cannot be segmented gets a JSON with the reason and a line on standard error; what an earlier
-    run left for it is removed.
+    run left for it is removed. So it is where its results cannot be written, or anything else goes wrong with it.
 
     Where a path is a folder, `out` gets `summary.csv`, too, one row a radiograph; and a run that was stopped goes on:
     a radiograph is passed over whose results an earlier run has written, from the same file, by the same model and
@@ -39,27 +45,26 @@ def predict(paths, out, model=None, outputs=DEFAULTS, spacing_mm=None, threads=N
         overwrite: does all radiographs of a folder again.
 
     Returns:
-        The exit code: 0, 1 where some of many radiographs failed, 2 where none succeeded.
+        The exit code: 0, 1 where some of many radiographs failed or a subfolder could not be read, 2 where none
+        succeeded.
 
     Raises:
         InputError: before any work, for a path that does not exist, a folder without radiographs, inputs that would
-            write the same file, an unknown output, no usable model, another run that writes to `out`.
+            write the same file, an unknown output, no usable model, another run that writes to `out`; later, where the
+            disk is full.
     """
     check_outputs(outputs)
-    jobs = plan(paths, out)
-    segmenter = Segmenter.load(model, threads)
+    jobs, unreadable = plan(paths, out)
+    run = _Run(Segmenter.load(model, threads), tuple(outputs), spacing_mm, overwrite)
     _make_folder(out)
-    run = _Run(segmenter, tuple(outputs), spacing_mm)
-    if not any(pathlib.Path(path).is_dir() for path in paths):
-        return _exit_code(_go(run, jobs, None, progress), len(jobs))
-    with summary.Journal(out, overwrite) as journal:
-        if journal.interrupted:
-            _tidy(jobs)
-        counts = _go(run, jobs, journal, progress)
-        journal.finish()
-    if progress:
+    for line in unreadable:
+        print(one_line(line), file=sys.stderr)
+    is_folder = any(pathlib.Path(path).is_dir() for path in paths)
+    with _disk_errors(out):
+        counts = _go_on(run, jobs, progress) if is_folder else _go(run, jobs, None, progress)
+    if is_folder and progress:
         _report(counts, len(jobs), pathlib.Path(out, summary.NAME))
-    return _exit_code(counts, len(jobs))
+    return _exit_code(counts, len(jobs)) or int(bool(unreadable))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +74,30 @@ class _Run:
     segmenter: Segmenter
     outputs: tuple[str, ...]
     spacing_mm: tuple[float, float] | None
-    # Results of the largest radiograph that is read just fit into memory; threads share that.
+    overwrite: bool = False
+    # What threads share: the largest radiograph that is read, and its results, just fit into memory.
+    bytes: Room = dataclasses.field(default_factory=lambda: Room(MAX_BYTES_AT_ONCE))
     pixels: Room = dataclasses.field(default_factory=lambda: Room(MAX_PIXELS))
+
+
+@contextlib.contextmanager
+def _disk_errors(out):
+    """Makes one line of what has nothing to do with a single radiograph."""
+    try:
+        yield
+    except OSError as error:
+        hint = "; make room and start again: what is done is not done again" if error.errno in DISK_FULL else ""
+        raise InputError(f"{error.filename or out}: {error.strerror}{hint}") from None
+
+
+def _go_on(run, jobs, progress):
+    """Does what of the jobs is left to be done, and writes the summary; returns what `_go` does."""
+    with summary.Journal(jobs[0].out) as journal:
+        if journal.interrupted:
+            _tidy(jobs)
+        counts = _go(run, jobs, journal, progress)
+        journal.finish()
+    return counts
 
 
 def _go(run, jobs, journal, progress):
@@ -95,11 +122,16 @@ def _done(run, job, journal, stamp):
     if journal is None:
         return named | _run_job(run, job), False
     stamps = {"input": summary.input_stamp(job.source), "settings": stamp}
-    earlier = journal.find(job, stamps)
-    made = _made(earlier, job)
-    if earlier and (made == ["json"] if earlier["status"] == "refused" else set(run.outputs) <= set(made)):
+    earlier = journal.find(job) or {}
+    made, is_same = _made(earlier, job), summary.is_same(earlier, stamps)
+    refused = earlier.get("status") == "refused"
+    if is_same and not run.overwrite and (made == ["json"] if refused else set(run.outputs) <= set(made)):
         return earlier | named, True
-    row = named | stamps | _run_job(run, job, summary.figures)
+    if refused or not is_same:
+        # Beside the new results they would seem to be of the same radiograph, by the same model.
+        _remove(job, made)
+        made = []
+    row = named | stamps | _run_job(run, job, summary.figures, made)
     if row["status"] == "segmented":
         row["outputs"] = " ".join(name for name in OUTPUTS if name in made or name in run.outputs)
     return row, False
@@ -107,49 +139,101 @@ def _done(run, job, journal, stamp):
 
 def _made(row, job):
     """Returns which results that an earlier run's row tells of are there."""
-    return [name for name in row["outputs"].split() if name in OUTPUTS and job.target(name).is_file()] if row else []
+    named = str(row.get("outputs") or "").split()
+    # Path.is_file would raise where a name is too long.
+    return [name for name in named if name in OUTPUTS and os.path.isfile(job.target(name))]  # noqa: PTH113
 
 
-def _run_job(run, job, figures=lambda segmentation: {}):
-    """Segments and writes one radiograph; returns the cells of the summary that say what came of it."""
+def _remove(job, outputs):
+    for output in outputs:
+        with contextlib.suppress(OSError):
+            job.target(output).unlink()
+
+
+def _run_job(run, job, figures=lambda segmentation: {}, made=()):
+    """Segments and writes one radiograph, of which results are `made`; returns the summary's cells on what came of it.
+
+    Whatever goes wrong with it, the run goes on.
+    """
+    ours = [*made]
     try:
-        radiograph = read_radiograph(job.source, run.spacing_mm)
-        with run.pixels.take(radiograph.image.size):
-            return _segment(run, job, radiograph, figures)
+        _check_json(run, job)
+        with run.pixels.share() as need:
+            return _segment(run, job, _read(run, job, need), figures, ours)
     except InputError as error:
-        # Without a stamp it is tried again: the file may have been locked, a library missing.
-        return _refuse(run, job, error) | {"input": ""}
+        reason = error
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise
+        reason = f"{job.source}: its results {job.stem}* cannot be written ({error.strerror or error})"
+    except Exception as error:
+        reason = f"{job.source}: unexpected {type(error).__name__} ({error})"
+    # Without a stamp it is tried again: the file may have been locked, a library missing.
+    return _refuse(run, job, reason, ours) | {"input": ""}
 
 
-def _segment(run, job, radiograph, figures):
+def _check_json(run, job):
+    """Raises InputError where something else would be overwritten."""
+    path = job.target("json")
+    if "json" in run.outputs and _is_foreign(path):
+        raise InputError(f"{job.source}: found a {path} that is no result of crass-tf; move it, or change --out")
+
+
+def _is_foreign(path):
+    """Returns whether a file has some content that is not ours; it has none where the machine lost its power."""
+    try:
+        return path.stat().st_size > 0 and record.status(path) is None
+    except OSError:
+        return False
+
+
+def _read(run, job, need):
+    """Returns the radiograph, once there is room for its file, and then for its pixels, of which `need` is told."""
+    size = summary.input_size(job.source)
+    with run.bytes.take(size):
+        if size > MAX_BYTES_AT_ONCE:
+            need(MAX_PIXELS)
+        token = before_decoding.set(need)
+        try:
+            return read_radiograph(job.source, run.spacing_mm)
+        finally:
+            before_decoding.reset(token)
+
+
+def _segment(run, job, radiograph, figures, ours):
+    """Segments and writes; adds what it has written to the names of results that are `ours`."""
     segmentation = run.segmenter.segment(radiograph)
     if segmentation.refusal:
-        return _refuse(run, job, f"{job.source}: {segmentation.refusal}")
+        return _refuse(run, job, f"{job.source}: {segmentation.refusal}", ours)
     for output in run.outputs:
         OUTPUTS[output].write(job.target(output), segmentation, job.source, run.segmenter.path)
-    if "json" not in run.outputs and _is_refusal(job.target("json")):
-        job.target("json").unlink()
+        ours.append(output)
+    if "json" not in run.outputs and record.status(job.target("json")) == "refused":
+        _remove(job, ["json"])
     return {"status": "segmented"} | figures(segmentation)
 
 
-def _refuse(run, job, error):
-    """Leaves a JSON with the reason as the only result of a radiograph; returns the cells that say so."""
-    for output in OUTPUTS:
-        if output != "json":
-            job.target(output).unlink(missing_ok=True)
-    # A file's name may have several lines.
-    reason = " ".join(str(error).splitlines())
-    write_json(job.target("json"), record.refusal(reason, job.source, run.segmenter.path))
-    return {"status": "refused", "reason": reason, "outputs": "json"}
+def _refuse(run, job, error, ours):
+    """Leaves a JSON with the reason as the only result of a radiograph; returns the cells that say so.
+
+    What is not ours stays: `ours` names results, and a JSON of ours that speaks of results stands for all.
+    """
+    path, reason = job.target("json"), one_line(str(error))
+    known = OUTPUTS if record.status(path) == "segmented" else ours
+    _remove(job, [output for output in known if output != "json"])
+    written = not _is_foreign(path) and _try_to_write(path, record.refusal(reason, job.source, run.segmenter.path))
+    return {"status": "refused", "reason": reason, "outputs": "json" if written else ""}
 
 
-def _is_refusal(path):
-    """Returns whether a file is the refusal of an earlier run; a JSON that is not ours is nobody's to remove."""
+def _try_to_write(path, content):
+    """Returns whether a JSON could be written; its name may be too long, its folder locked."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        write_json(path, content)
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise
         return False
-    return isinstance(content, dict) and content.get("status") == "refused" and content.get("note") == record.NOTE
+    return True
 
 
 def _make_folder(out):
@@ -161,10 +245,8 @@ def _make_folder(out):
 
 def _tidy(jobs):
     """Removes what a killed run has left half-written beside the results."""
-    suffixes = tuple(output.suffix for output in OUTPUTS.values())
-    remove_leftovers(jobs[0].out, summary.NAME.__eq__)
-    for folder in {os.path.dirname(job.stem) for job in jobs}:  # noqa: PTH120
-        remove_leftovers(folder, lambda name: name.endswith(suffixes))
+    for folder in {jobs[0].out, *(os.path.dirname(job.stem) for job in jobs)}:  # noqa: PTH120
+        remove_leftovers(folder)
 
 
 def _report(counts, total, path):

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -54,11 +55,24 @@ def settings_stamp(model, spacing_mm):
 
 def input_stamp(path):
     """Returns size and time of change of the files that hold a radiograph; "" where one cannot be found."""
+    return " ".join(f"{status.st_size}@{status.st_mtime_ns}" for status in _data_files(path))
+
+
+def input_size(path):
+    """Returns how many bytes the files have that hold a radiograph; 0 where one cannot be found."""
+    return sum(status.st_size for status in _data_files(path))
+
+
+def is_same(row, stamps):
+    """Returns whether a row is of the same file and settings as these stamps, `{column: text}`."""
+    return bool(stamps["input"]) and all(row.get(key) == stamps[key] for key in stamps)
+
+
+def _data_files(path):
     try:
-        found = [pathlib.Path(file).stat() for file in metaimage.data_files(path)]
+        return [pathlib.Path(file).stat() for file in metaimage.data_files(path)]
     except (OSError, ValueError, KeyError):  # A MetaImage header may name no file, or one that cannot be.
-        return ""
-    return " ".join(f"{status.st_size}@{status.st_mtime_ns}" for status in found)
+        return []
 
 
 class Journal:
@@ -71,12 +85,8 @@ class Journal:
         interrupted: whether an earlier run was stopped before its end.
     """
 
-    def __init__(self, out, overwrite=False):
-        """Opens the journal in a folder.
-
-        Args:
-            out: the folder for the results.
-            overwrite: forgets the rows of earlier runs.
+    def __init__(self, out):
+        """Opens the journal in a folder, `out`, for the results.
 
         Raises:
             InputError: where another run is writing there, or `summary.csv` is something else.
@@ -87,11 +97,10 @@ class Journal:
         self._file = self._path.open("ab", buffering=0)
         try:
             _lock(self._file, out)
-            self._known = {} if overwrite else {row["result"]: json.dumps(row) for row in rows}
-            if not overwrite:
-                self._known |= {row["result"]: json.dumps(row) for row in _lines(self._path)}
+            # As text, which takes less memory than dictionaries.
+            self._known = {row["result"]: json.dumps(row) for row in itertools.chain(rows, _lines(self._path))}
             # Ends a line that was torn.
-            self._file.write(b"\n")
+            self._write(b"\n")
             self._start = self._file.seek(0, os.SEEK_END)
         except BaseException:
             self._file.close()
@@ -103,14 +112,18 @@ class Journal:
     def __exit__(self, *_):
         self._file.close()
 
-    def find(self, job, stamps):
-        """Returns what an earlier run wrote of a job, if the file and the settings were the same; else None."""
-        row = json.loads(self._known.get(job.result, "null"))
-        return row if row and stamps["input"] and all(row.get(key) == stamps[key] for key in stamps) else None
+    def find(self, job):
+        """Returns the row that an earlier run wrote of a job, or None."""
+        return json.loads(self._known.get(job.result, "null"))
 
     def add(self, row):
         """Writes the row of the next radiograph."""
-        self._file.write(json.dumps(row).encode() + b"\n")
+        self._write(json.dumps(row).encode() + b"\n")
+
+    def _write(self, data):
+        # Without a buffer, a disk that is nearly full takes a part and raises at the next one only.
+        while data:
+            data = data[self._file.write(data) :]
 
     def finish(self):
         """Writes `summary.csv` from the rows that were added."""

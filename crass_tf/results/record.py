@@ -50,6 +50,17 @@ def refusal(reason, image, model):
     return {"schema": SCHEMA} | header(image, model) | {"status": "refused", "reason": str(reason)}
 
 
+def status(path):
+    """Returns the `status` in a `STEM.json` of this package; None where there is no file, or one of something else."""
+    try:
+        content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        ours = content["schema"].startswith(SCHEMA.rstrip("0123456789"))
+        return content["status"] if ours else None
+    # Of a file that anybody may have written.
+    except (OSError, ValueError, RecursionError, TypeError, LookupError, AttributeError):
+        return None
+
+
 def schema():
     """Returns the JSON Schema (Draft 2020-12) of what `result` and `refusal` return."""
     return json.loads(importlib.resources.files(__package__).joinpath("schema.json").read_text(encoding="utf-8"))
