@@ -7,7 +7,7 @@ import stat
 import numpy as np
 import pytest
 
-from crass_tf.files import InputError, atomic_file, atomic_folder, write_json, write_text
+from crass_tf.files import InputError, atomic_file, atomic_folder, one_line, remove_leftovers, write_json, write_text
 
 
 @pytest.fixture
@@ -52,6 +52,29 @@ def test_failed_first_file_leaves_nothing(tmp_path):
         temporary.write_text("half")
         raise RuntimeError
     assert names(tmp_path) == []
+
+
+def test_a_file_may_have_the_longest_name_possible(tmp_path):
+    write_text(tmp_path / f"{'n' * 251}.txt", "whole")
+    assert names(tmp_path) == [f"{'n' * 251}.txt"]
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    temporaries = []
+    for name in ("a.png", "b"):
+        with pytest.raises(FileNotFoundError), atomic_file(tmp_path / name) as temporary:
+            temporary.unlink()
+            temporaries.append(temporary)
+    kept = [".crass-tf-notes", ".crass-tf-0123abcd.png.bak", "crass-tf-0123abcd.png", ".a-0123abcd.png"]
+    for path in (*temporaries, *(tmp_path / name for name in kept)):
+        path.write_text("")
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == sorted(kept)
+    remove_leftovers(tmp_path / "nowhere")
+
+
+def test_one_line_has_nothing_that_a_terminal_would_obey():
+    assert one_line("\x1b[31mRöntgen\n\u3000胸部 \udcff\x9b.png\u2028") == "?[31mRöntgen  胸部 ??.png "
 
 
 def test_permissions_are_those_of_any_new_file(tmp_path, umask):

@@ -1,6 +1,7 @@
 """What `crass-tf predict` leaves on the disk, by a model whose result is known: brighter than 128 is clavicle."""
 
 import csv
+import errno
 import json
 import os
 import pathlib
@@ -9,19 +10,22 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+import types
 
 import cv2
 import numpy as np
 import pytest
 
+from crass_tf import cli, formats, parallel
 from crass_tf.benchmark import alone
 from crass_tf.files import InputError
 from crass_tf.formats.content import MAX_PIXELS
 from crass_tf.formats.png import write_png
 from crass_tf.midline import ERROR_MM
-from crass_tf.prediction import plan, predict, summary
-from crass_tf.results import DEFAULTS, OUTPUTS
+from crass_tf.prediction import plan, predict, running, summary
+from crass_tf.results import DEFAULTS, OUTPUTS, Output, record
 from crass_tf.results.record import NOTE, SCHEMA
 
 
@@ -408,6 +412,200 @@ def test_memory_does_not_grow_with_the_number_of_files(model, tmp_path):
         peaks.append(alone("throughput", model, tmp_path / f"{count}")["peak_mib"])
     # A radiograph, its logits and its mask take 6 MiB: 56 more would be 336.
     assert peaks[1] - peaks[0] < 60
+
+
+def test_results_that_cannot_be_written_stop_no_other_radiograph(model, folder, tmp_path, capsys):
+    out, longest = tmp_path / "out", "n" * 251
+    os.link(folder / "a.png", folder / f"{longest}.png")
+    (out / "a_mask.png").mkdir(parents=True)
+    (out / "b").write_text("a file where a folder would be")
+    os.link(folder / "a.png", folder / "good.png")
+    for _ in range(2):
+        assert predict([folder], out, model, progress=False) == 1
+        lines = capsys.readouterr().err.splitlines()
+        assert [line.split(": ")[0] for line in lines] == [
+            f"{folder}/{name}.png" for name in ("a", "b/one", "b/two", longest)
+        ]
+        assert lines[0].endswith(f": its results {out}/a* cannot be written (Is a directory)")
+        assert lines[3].endswith("cannot be written (File name too long)")
+        refused = {row["result"]: row["reason"] for row in rows(out) if row["status"] == "refused"}
+        assert list(refused.values()) == lines and list(refused) == ["a", "b/one", "b/two", longest]
+        good = [f"good_{output}.png" for output in ("labels", "mask", "overlay")]
+        assert names(out) == ["a.json", "b", "good.json", *good, "summary.csv"]
+
+
+def test_an_unexpected_error_stops_no_other_radiograph(model, folder, tmp_path, monkeypatch, capsys):
+    read = running.read_radiograph
+
+    def fail(path, spacing_mm):
+        return read(path, spacing_mm) if path.name == "two.png" else {}["two\nlines"]
+
+    monkeypatch.setattr(running, "read_radiograph", fail)
+    assert predict([folder], tmp_path / "out", model, progress=False) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(" (")[0] for line in lines] == [
+        f"{folder}/{name}.png: unexpected KeyError" for name in ("a", "b/one")
+    ]
+    monkeypatch.undo()
+    assert predict([folder], tmp_path / "out", model, progress=False) == 0
+
+
+@pytest.mark.parametrize("fails", ["one_mask.png", summary.JOURNAL, summary.NAME])
+def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(model, folder, tmp_path, monkeypatch, fails):
+    out = tmp_path / "out"
+
+    def full(path):
+        if path.name == fails:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    write, append, finish = OUTPUTS["mask"].write, summary.Journal.add, summary.Journal.finish
+    monkeypatch.setitem(OUTPUTS, "mask", Output("_mask.png", lambda path, *rest: full(path) or write(path, *rest)))
+    monkeypatch.setattr(summary.Journal, "add", lambda self, row: append(self, row) or full(self._path))
+    monkeypatch.setattr(summary.Journal, "finish", lambda self: full(self._summary) or finish(self))
+    with pytest.raises(InputError, match=f"{out}: No space left on device; make room and start again"):
+        predict([folder], out, model, ["mask"], progress=False)
+    monkeypatch.undo()
+    first = times(out)
+    assert "a_mask.png" in first and not list(out.rglob("*.json"))
+    assert predict([folder], out, model, ["mask"], progress=False) == 0
+    assert [row["result"] for row in rows(out)] == ["a", "b/one", "b/two"]
+    assert times(out)["a_mask.png"] == first["a_mask.png"]
+
+
+def test_a_journal_is_written_whole_where_the_disk_takes_parts(tmp_path):
+    with summary.Journal(tmp_path) as journal:
+        file, taken = journal._file, []
+        journal._file = types.SimpleNamespace(write=lambda data: taken.append(data[:7]) or len(data[:7]), close=int)
+        journal.add({"result": "a", "score": 0.5})
+        file.close()
+    assert json.loads(b"".join(taken)) == {"result": "a", "score": 0.5}
+
+
+def test_results_of_another_file_do_not_stay_beside_new_ones(model, folder, tmp_path):
+    out = tmp_path / "out"
+    predict([folder], out, model, [*DEFAULTS, "contours"], progress=False)
+    (out / "a_coco.json").write_text("a user's own")
+    write_png(folder / "a.png", np.zeros((70, 50), np.uint8))
+    predict([folder], out, model, ["mask"], progress=False)
+    assert sorted(path.name for path in out.glob("a*")) == ["a_coco.json", "a_mask.png"]
+    assert len(list(out.glob("b/one*"))) == 5
+    # Nor those of other settings; a row of the same ones goes on naming what is there.
+    predict([folder], out, model, ["labels"], spacing_mm=(1.0, 1.0), progress=False)
+    predict([folder], out, model, ["mask"], spacing_mm=(1.0, 1.0), overwrite=True, progress=False)
+    assert [path.name for path in sorted(out.glob("b/*"))] == [f"{n}_{k}.png" for n in ("one", "two") for k in (
+        "labels", "mask"
+    )]  # fmt: skip
+    assert [row["outputs"] for row in rows(out)] == ["mask labels"] * 3
+
+
+def test_a_refusal_leaves_the_users_own_files(model, tmp_path, capsys):
+    image = tmp_path / "c.png"
+    image.write_bytes(b"no image")
+    own = {"c_mask.png": b"drawn by hand", "c.json": b'{"status": "segmented"}'}
+    for name, content in own.items():
+        (tmp_path / name).write_bytes(content)
+    for outputs in (DEFAULTS, ["mask"]):
+        assert predict([image], tmp_path, model, outputs) == 2
+        assert contents(tmp_path) == own | {"c.png": b"no image"}
+    assert "c.json that is no result of crass-tf; move it, or change --out" in capsys.readouterr().err.splitlines()[0]
+    # It would be overwritten by a success, too.
+    write_bars(image)
+    assert predict([image], tmp_path, model) == 2
+    assert {name: contents(tmp_path)[name] for name in own} == own
+
+
+def test_an_empty_json_is_what_a_power_cut_leaves(model, tmp_path):
+    image, out = write_bars(tmp_path / "a.png"), tmp_path / "out"
+    out.mkdir()
+    (out / "a.json").write_text("")
+    assert predict([image], out, model, ["json"]) == 0 and record.status(out / "a.json") == "segmented"
+
+
+def test_linked_folders_are_followed_each_folder_once(tmp_path):
+    for name in ("in/b/real.png", "in/b/out/old.png", "elsewhere/deep/linked.png", "elsewhere/.hidden/no.png"):
+        write_bars(tmp_path / name)
+    (tmp_path / "in" / "a").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "again").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "0").symlink_to(tmp_path / "in" / "b")
+    (tmp_path / "in" / "b" / "loop").symlink_to(tmp_path / "in")
+    (tmp_path / "elsewhere" / "up").symlink_to(tmp_path)
+    jobs, unreadable = plan([tmp_path / "in"], tmp_path / "in" / "b" / "out")
+    assert [job.result for job in jobs] == ["a/deep/linked", "b/real"] and unreadable == []
+
+
+def test_an_unreadable_folder_is_named_and_counts(model, folder, tmp_path, monkeypatch, capsys):
+    scandir = os.scandir
+
+    def locked(path):
+        if os.fspath(path).endswith("/b"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    assert predict([folder], tmp_path / "out", model, ["mask"], progress=False) == 1
+    said = f"{folder}/b: the folder cannot be read (Permission denied), nor what lies below it\n"
+    assert capsys.readouterr().err == said
+    with pytest.raises(InputError, match="in/b: the folder cannot be read"):
+        plan([folder / "b"], tmp_path / "out")
+
+
+def test_the_index_of_a_cd_is_no_radiograph(folder, tmp_path):
+    for name in ("DICOMDIR", "IM1"):
+        (folder / name).write_bytes(bytes(128) + b"DICM")
+    assert [job.result for job in plan([folder], tmp_path / "out")[0]] == ["IM1", "a", "b/one", "b/two"]
+
+
+def test_mistakes_of_the_command_line(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for words, said in [
+        (["", "--out", "out"], "found an empty path"),
+        ([str(folder), "--out", ""], "found an empty path"),
+        (["\x1b[31m.png", "--out", "out"], "?[31m.png: no such file or folder"),
+    ]:
+        assert cli.main(["predict", *words]) == 2
+        assert f"crass-tf: error: {said}" in capsys.readouterr().err
+    for number in ("0", "-2", "x"):
+        with pytest.raises(SystemExit, match="2"):
+            cli.main(["predict", str(folder), "--out", "out", "--threads", number])
+        assert f"found '{number}', expected a whole number above 0" in capsys.readouterr().err
+    assert names(tmp_path) == ["in/a.png", "in/b/one.png", "in/b/two.png"]
+
+
+def test_names_reach_the_terminal_without_control_characters(model, tmp_path, capsys):
+    (tmp_path / "\x1b[31mX.png").write_bytes(b"no image")
+    assert predict([tmp_path / "\x1b[31mX.png"], tmp_path / "out", model) == 2
+    assert capsys.readouterr().err.startswith(f"{tmp_path}/?[31mX.png: found no PNG")
+
+
+def most_at_once(monkeypatch, folder, out, model):
+    """Returns how many radiographs a run decodes at the same time, at most."""
+    held, most, lock, decode = set(), [], threading.Lock(), formats._pixels
+
+    def slow(path, data):
+        with lock:
+            held.add(path)
+            most.append(len(held))
+        time.sleep(0.02)
+        pixels = decode(path, data)
+        held.discard(path)
+        return pixels
+
+    monkeypatch.setattr(formats, "_pixels", slow)
+    monkeypatch.setattr(parallel, "cores", lambda: 4)
+    predict([folder], out, model, ["mask"], progress=False)
+    monkeypatch.undo()
+    return max(most)
+
+
+def test_large_radiographs_are_decoded_one_at_a_time(model, tmp_path, monkeypatch):
+    for number in range(6):
+        write_bars(tmp_path / "in" / f"{number}.png")
+    assert most_at_once(monkeypatch, tmp_path / "in", tmp_path / "a", model) > 1
+    # As if two of 64 x 64 pixels were too many, or a file of more than 100 bytes.
+    monkeypatch.setattr(running, "MAX_PIXELS", 64 * 64 + 64)
+    assert most_at_once(monkeypatch, tmp_path / "in", tmp_path / "b", model) == 1
+    monkeypatch.setattr(running, "MAX_BYTES_AT_ONCE", 100)
+    assert most_at_once(monkeypatch, tmp_path / "in", tmp_path / "c", model) == 1
 
 
 def contents(out):
