@@ -8,7 +8,6 @@ import numpy as np
 
 from crass_tf.data.augmentation import augment
 from crass_tf.data.loading import IMAGE, MASK, check_split, labelled_builder, prepared_builder, read
-from crass_tf.data.views import View
 
 
 def training_dataset(dataset, view, *, batch_size, epochs, seed, augmentation, initial_epoch=0):
@@ -85,11 +84,6 @@ def config_size(dataset, config, data_dir=None):
     """Returns `(height, width)` of the images of a prepared data set's config, or None where they differ."""
     image_size = prepared_builder(dataset, config, data_dir).info.features[IMAGE].shape[:2]
     return None if None in image_size else tuple(image_size)
-
-
-def on_grid(dataset, image_size):
-    """Letterboxes `(image, mask)`, uint8 `[H, W, 1]`, to `image_size`."""
-    return mapped(dataset, View(image_size).fit, image_size)
 
 
 def mapped(dataset, function, size=(None, None)):
