@@ -14,12 +14,12 @@ from ai_edge_litert.interpreter import Interpreter
 
 def main(model, radiograph, mask):
     image = cv2.imread(radiograph, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
-    if image is None:
-        sys.exit(f"{radiograph}: found no image that OpenCV reads")
-    if image.dtype != np.uint8:  # 10, 12 or 14 bits in a 16-bit file become 0 to 255, too.
-        bits = next(bits for bits in (8, 10, 12, 14, 16) if image.max() < 2**bits)
-        image = np.round(image * np.float32(255 / (2**bits - 1))).astype(np.uint8)
-    cv2.imwrite(mask, 255 * segment(Interpreter(model, num_threads=4), image))
+    if image is None or image.dtype not in (np.uint8, np.uint16):
+        sys.exit(f"{radiograph}: found no image of unsigned 8 or 16 bits that OpenCV reads")
+    bits = next(bits for bits in (8, 10, 12, 14, 16) if image.max() < 2**bits)  # Often fewer than 16.
+    image = np.round(image * np.float32(255 / (2**bits - 1))).astype(np.uint8)
+    if not (cv2.haveImageWriter(mask) and cv2.imwrite(mask, 255 * segment(Interpreter(model, num_threads=4), image))):
+        sys.exit(f"{mask}: cannot be written, expected a name such as mask.png in a folder that is there")
 
 
 def segment(interpreter, image):  # The mask uint8 [H, W] of 0 and 1 of a radiograph uint8 [H, W].
@@ -42,7 +42,7 @@ def run(network, image):
 def locate(network, image):  # The whole radiograph, letterboxed; and the matrix back from there.
     _, rows, columns, _ = network.get_input_details()["image"]["shape"]
     scale = min(rows / image.shape[0], columns / image.shape[1])
-    height, width = (round(side * scale) for side in image.shape)
+    height, width = (max(1, round(side * scale)) for side in image.shape)
     top, left = (rows - height) // 2, (columns - width) // 2
     box = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     box = cv2.copyMakeBorder(box, top, rows - height - top, left, columns - width - left, cv2.BORDER_CONSTANT)
@@ -77,4 +77,4 @@ def outline(network, image, x, y):  # In a strip that is level with both clavicl
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:]) if len(sys.argv) == 4 else sys.exit(__doc__)

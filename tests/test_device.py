@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import venv
@@ -19,6 +20,7 @@ import crass_tf
 from crass_tf import geometry, quality, segmenter
 from crass_tf.formats.png import write_png
 from crass_tf.phantom import render
+from crass_tf.radiograph import to_grey8
 from crass_tf.segmenter import shipped_model
 
 PACKAGE = pathlib.Path(crass_tf.__file__).parent
@@ -179,3 +181,22 @@ def test_the_android_page_has_the_models_tensors_and_the_packages_numbers():
     assert [number for number in map(str, numbers) if number not in kotlin] == []
     assert f"> {geometry.MAX_TILT_DEG:.0f} * PI / 180" in kotlin
     assert f"below {quality.AGREEMENT}, or where its quality score is below {quality.LEAST_SCORE}" in page
+
+
+def test_the_android_page_has_the_packages_grey_values_sizes_and_sides():
+    page = " ".join((PACKAGE.parent / "docs/android.md").read_text(encoding="utf-8").split())
+    depths = re.search("multiplied by 255 / \\(2\\^b - 1\\), b being the smallest of ([0-9, ]+) that holds", page)[1]
+    for value in (200, 256, 1024, 4096, 16384):
+        bits = next(bits for bits in map(int, depths.split(",")) if value < 2**bits)
+        assert to_grey8(np.array([[value]], np.uint16)) == round(value * 255 / (2**bits - 1))
+    # 1 x 32766 pixels: 256 / 32766 of a row is none.
+    assert geometry.Letterbox.fit((1, 32766), (256, 256)).inner == (1, 256)
+    assert "(round(H s), round(W s)), at least one pixel each" in page
+    for side in ("rows", "cols"):
+        assert f"= max(1, round(image.{side}() * scale).toInt())" in page
+    assert "halfway between the centroids of the two largest components where these are an eighth of the width" in page
+    mask = np.zeros((1, 80), np.uint8)
+    mask[0, [10, 20]] = 1
+    assert geometry.split_sides(mask)[0, [10, 20]].tolist() == [geometry.RIGHT, geometry.LEFT]
+    mask[0, [19, 20]] = 1, 0
+    assert geometry.split_sides(mask)[0, [10, 19]].tolist() == [geometry.RIGHT, geometry.RIGHT]

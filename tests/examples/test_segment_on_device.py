@@ -2,11 +2,13 @@
 
 import importlib
 import pathlib
+import subprocess
 import sys
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 
 import crass_tf
 from crass_tf.phantom import render
@@ -78,6 +80,32 @@ def test_files_of_8_and_12_bits_give_the_mask_of_predict(example, segmenter, pha
 def test_what_cannot_be_read_is_said(example, tmp_path):
     with pytest.raises(SystemExit, match=r"none.png: found no image"):
         example.main(str(shipped_model()), str(tmp_path / "none.png"), str(tmp_path / "mask.png"))
+
+
+@pytest.mark.parametrize("pixels", [np.full((9, 9), np.nan, np.float32), np.full((9, 9), -5, np.int16)])
+def test_grey_values_of_other_kinds_are_refused(example, tmp_path, pixels):
+    tifffile.imwrite(tmp_path / "image.tif", pixels)
+    with pytest.raises(SystemExit, match=r"image.tif: found no image of unsigned 8 or 16 bits"):
+        example.main(str(shipped_model()), str(tmp_path / "image.tif"), str(tmp_path / "mask.png"))
+
+
+@pytest.mark.parametrize("name", ["nowhere/mask.png", "mask"])
+def test_a_mask_that_cannot_be_written_is_said(example, tmp_path, name):
+    cv2.imwrite(str(tmp_path / "image.png"), np.zeros((9, 9), np.uint8))
+    with pytest.raises(SystemExit, match=f"{name}: cannot be written"):
+        example.main(str(shipped_model()), str(tmp_path / "image.png"), str(tmp_path / name))
+
+
+@pytest.mark.parametrize("size", [(1, 32766), (32766, 1)])
+def test_the_thinnest_images_are_segmented(example, size):
+    mask = example.segment(example.Interpreter(str(shipped_model())), np.zeros(size, np.uint8))
+    assert mask.shape == size and not mask.any()
+
+
+def test_without_arguments_it_says_what_it_takes():
+    done = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True)
+    assert done.returncode == 1 and "segment_on_device.py model_int8.tflite radiograph.png mask.png" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_user_copies_one_file_of_eighty_lines_that_needs_nothing_of_ours():
