@@ -28,6 +28,12 @@ MAY_BE_EMPTY = (
     "StudyID",
     "StudyTime",
 )
+# Secondary capture, and what its classes for several frames begin with. Of one frame, as the reader takes them, they
+# lack what highdicom would look for in them.
+ONE_FRAME = "1.2.840.10008.5.1.4.1.1.7"
+SEVERAL_FRAMES = f"{ONE_FRAME}."
+# Unicode, into which the texts of any other character set can be brought.
+UTF_8 = "ISO_IR 192"
 # A text that DICOM cuts off at 64 characters; the segments' own hold `NOTE`.
 DESCRIPTION = "Clavicles, research only: not for diagnosis or treatment"
 SERIES_NUMBER = 900
@@ -45,7 +51,7 @@ def write(path, segmentation, source, model):
         # What pydicom would warn of stands in the radiograph's header already.
         with warnings.catch_warnings(), atomic_file(path) as temporary:
             warnings.simplefilter("ignore")
-            _object(segmentation, _source(source), model).save_as(temporary)
+            _object_of_any(segmentation, _source(source), model).save_as(temporary)
     except InputError:
         raise
     # highdicom and pydicom raise whatever an unusual header leads to.
@@ -61,6 +67,9 @@ def _source(path):
     if not (dicom.is_dicom(read_bytes(path, dicom.HEAD)) or dicom.is_named_so(path)):
         raise InputError(f"{path}: found no DICOM file, which dicom-seg needs; choose other outputs for this one")
     header = pydicom.dcmread(io.BytesIO(read_bytes(path)), stop_before_pixels=True, force=True)
+    # highdicom knows neither an empty name of a character set nor several of them, which Japanese headers have.
+    header.decode()
+    header.SpecificCharacterSet = UTF_8
     missing = [name for name in NEEDED if not header.get(name)]
     if missing:
         raise InputError(f"{path}: found no {', '.join(missing)} in the DICOM file, which dicom-seg needs")
@@ -71,6 +80,19 @@ def _source(path):
     for name in ("PixelSpacing", "FrameOfReferenceUID"):
         header.pop(name, None)
     return header
+
+
+def _object_of_any(segmentation, header, model):
+    """Returns the segmentation object of a radiograph of any class."""
+    kind = header.SOPClassUID
+    if not kind.startswith(SEVERAL_FRAMES):
+        return _object(segmentation, header, model)
+    header.SOPClassUID = ONE_FRAME
+    found = _object(segmentation, header, model)
+    for element in found.iterall():
+        if element.keyword == "ReferencedSOPClassUID":
+            element.value = kind
+    return found
 
 
 def _object(segmentation, header, model):

@@ -11,7 +11,10 @@ import numpy as np
 import pydicom
 import pytest
 from pycocotools import mask as coco_masks
-from pydicom.uid import DigitalXRayImageStorageForPresentation
+from pydicom.uid import (
+    DigitalXRayImageStorageForPresentation,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+)
 
 from crass_tf import cli, results
 from crass_tf.files import InputError
@@ -270,6 +273,26 @@ def test_a_header_that_dicom_seg_cannot_copy_is_one_line(tmp_path):
     segmentation = segmentation_of(drawn(), radiograph=read_radiograph(source))
     with pytest.raises(InputError, match="a.dcm: no DICOM segmentation can be made of this file .*UNKNOWN"):
         written("dicom-seg", tmp_path, segmentation, source)
+
+
+@pytest.mark.parametrize("name", ["", "Yamada^Tarou=山田^太郎=やまだ^たろう"])
+def test_a_japanese_header(tmp_path, name):
+    source = write_dicom(tmp_path / "a.dcm", SpecificCharacterSet=["", "ISO 2022 IR 87"], PatientName=name)
+    segmentation = segmentation_of(drawn(), radiograph=read_radiograph(source))
+    found = pydicom.dcmread(written("dicom-seg", tmp_path, segmentation, source))
+    assert found.PatientName == pydicom.dcmread(source).PatientName == name
+    assert found.SpecificCharacterSet == "ISO_IR 192"
+
+
+def test_secondary_capture_for_several_frames_with_one(tmp_path):
+    kind = MultiFrameGrayscaleByteSecondaryCaptureImageStorage
+    source = write_dicom(tmp_path / "a.dcm", SOPClassUID=kind, NumberOfFrames=1, Modality="OT")
+    segmentation = segmentation_of(drawn(), radiograph=read_radiograph(source))
+    found = highdicom.seg.segread(written("dicom-seg", tmp_path, segmentation, source))
+    labels = found.get_pixels_by_source_instance(["1.2.3"], combine_segments=True)[0]
+    np.testing.assert_array_equal(labels, segmentation.labels)
+    kinds = [element.value for element in found.iterall() if element.keyword == "ReferencedSOPClassUID"]
+    assert kinds and set(kinds) == {kind}
 
 
 def test_a_radiograph_with_a_frame_of_reference(tmp_path):
