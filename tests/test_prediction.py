@@ -280,6 +280,7 @@ def test_the_page_on_folders_names_every_column():
     page = (pathlib.Path(__file__).parents[1] / "docs/folders.md").read_text(encoding="utf-8")
     assert [column for column in summary.COLUMNS if f"`{column}`" not in page] == []
     assert f"OUT/{summary.JOURNAL}" in page and f"{MAX_PIXELS // 10**6}\nmillion pixels" in page
+    assert f"{running.MAX_BYTES_AT_ONCE // 10**6} million bytes" in page
 
 
 def test_files_alone_get_no_summary_and_are_done_again(model, folder, tmp_path):
