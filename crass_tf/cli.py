@@ -6,6 +6,7 @@ import sys
 
 import crass_tf
 from crass_tf.files import InputError, one_line
+from crass_tf.spacing import RANGE, is_plausible
 
 NOTICE = "Research software, not a medical device: do not use it for diagnosis."
 
@@ -118,8 +119,8 @@ def spacing(text):
         values = tuple(float(part) for part in text.split(","))
     except ValueError:
         values = ()
-    if len(values) not in (1, 2) or not all(0 < value < 100 for value in values):
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected millimetres as R or R,C, such as 0.25")
+    if len(values) not in (1, 2) or not is_plausible((values[0], values[-1])):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected millimetres as R or R,C, such as 0.25, {RANGE}")
     return (values[0], values[-1])
 
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from crass_tf import formats
 from crass_tf.files import InputError
+from crass_tf.grey_scale import GreyScale
+from crass_tf.spacing import known_spacing
 
-GREY_BITS = (8, 10, 12, 14, 16)
 GREY_TYPES = (np.uint8, np.uint16, np.int8, np.int16)
 
 
@@ -18,10 +19,13 @@ class Radiograph:
 
     Attributes:
         image: uint8 `[H, W]`, grey values from 0 to 255, dense tissue bright.
-        spacing_mm: pixel spacing `(row, column)` in millimetres, or None where unknown.
+        spacing_mm: pixel spacing `(row, column)` in millimetres, or None where unknown; NaN twice becomes None.
         source: where the pixels came from, for messages and reports.
         mirrored: whether image left is the patient's left, the other way round than radiographs are shown.
         notes: what reading did to the pixels, or what has to be known of the spacing, one line each.
+
+    Raises:
+        InputError: for pixels of another kind, or a spacing that there cannot be, see `spacing.check_spacing`.
     """
 
     image: np.ndarray
@@ -35,44 +39,7 @@ class Radiograph:
             raise InputError(
                 f"{self.source}: found {self.image.dtype} of shape {self.image.shape}, expected uint8 [H, W]"
             )
-
-
-@dataclasses.dataclass(frozen=True)
-class GreyScale:
-    """The package's one rule for grey values: what stored values mean, for one radiograph or a whole data set.
-
-    Unsigned 8-bit values stay as they are. Others are divided by the full scale of the smallest usual bit depth
-    (8, 10, 12, 14, 16) that holds the largest value: one detector gives one scale for all its radiographs, so grey
-    values stay comparable between images. Where stored values are negative, half the range of the smallest bit depth
-    that makes all of them positive (128, 512, 2048, ...) is added first. Nothing is stretched to an image's own minimum
-    and maximum.
-
-    Attributes:
-        offset: what is added to stored values.
-        bits: bit depth of the result.
-    """
-
-    offset: int = 0
-    bits: int = 8
-
-    @classmethod
-    def holding(cls, low, high):
-        """Returns the scale for stored values from `low` to `high`."""
-        offset = next(offset for offset in (0, *(2 ** (bits - 1) for bits in GREY_BITS)) if low + offset >= 0)
-        return cls(offset, next(bits for bits in GREY_BITS if high + offset < 2**bits))
-
-    def to_grey8(self, pixels):
-        """Maps stored grey values, 8 or 16 bits, to uint8 of the same shape."""
-        if pixels.dtype == np.uint8:
-            return pixels
-        grey = (pixels.astype(np.float32) + self.offset) * np.float32(255 / (2**self.bits - 1))
-        return np.round(np.clip(grey, 0, 255)).astype(np.uint8)
-
-    def to_uint16(self, pixels):
-        """Returns stored grey values as uint16, unchanged but for the offset."""
-        if pixels.dtype == np.uint8:
-            return pixels.astype(np.uint16)
-        return np.clip(pixels.astype(np.int32) + self.offset, 0, 2**16 - 1).astype(np.uint16)
+        object.__setattr__(self, "spacing_mm", known_spacing(self.spacing_mm, f"{self.source}, spacing_mm"))
 
 
 def to_grey8(pixels, scale=None):
@@ -93,18 +60,22 @@ def to_grey(pixels):
     """Returns stored grey values `[H, W]`: colours become luminance; an alpha channel is ignored.
 
     Args:
-        pixels: uint8, uint16, int8 or int16, `[H, W]`, `[H, W, 1]`, `[H, W, 3]` or `[H, W, 4]` (blue, green, red).
+        pixels: uint8, uint16, int8 or int16 in any byte order, `[H, W]` or `[H, W, 1]`; uint8 or uint16 `[H, W, 3]` or
+            `[H, W, 4]` (blue, green, red).
 
     Raises:
         InputError: for another dtype or shape.
     """
     if not pixels.size:
         raise InputError(f"found no pixels, shape {pixels.shape}")
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     if pixels.dtype not in GREY_TYPES:
         raise InputError(f"found {pixels.dtype} pixels, expected integers of 8 or 16 bits")
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     if pixels.ndim == 3 and pixels.shape[2] in (3, 4):
+        if np.issubdtype(pixels.dtype, np.signedinteger):
+            raise InputError(f"found colours as signed values, {pixels.dtype}, expected uint8 or uint16")
         pixels = cv2.cvtColor(pixels[:, :, :3], cv2.COLOR_BGR2GRAY)
     if pixels.ndim != 2:
         raise InputError(f"found pixels of shape {pixels.shape}, expected [H, W] or [H, W, channels]")
@@ -115,7 +86,7 @@ def from_array(pixels, spacing_mm=None, source="array", scale=None):
     """Returns the `Radiograph` of an array of grey values.
 
     Args:
-        pixels: uint8 or uint16 as in `to_grey8`, or floats from 0 to 255, `[H, W]` or `[H, W, 1]`.
+        pixels: as in `to_grey`, or floats from 0 to 255, `[H, W]` or `[H, W, 1]`.
         spacing_mm: `(row, column)` or None.
         source: a name for messages.
         scale: the `GreyScale` of the values; None takes the one that holds them.
@@ -124,6 +95,8 @@ def from_array(pixels, spacing_mm=None, source="array", scale=None):
     if np.issubdtype(pixels.dtype, np.floating) and pixels.size:
         if not np.isfinite(pixels).all() or pixels.min() < 0 or pixels.max() > 255:
             raise InputError(f"{source}: found float grey values outside 0 to 255, expected 0 to 255")
+        if 0 < pixels.max() <= 1:
+            raise InputError(f"{source}: found float grey values from 0 to 1, expected 0 to 255; multiply them by 255")
         pixels = np.round(pixels).astype(np.uint8)
     try:
         image = to_grey8(pixels, scale)
@@ -144,7 +117,8 @@ def read_radiograph(path, spacing_mm=None):
     """
     found = formats.decode(path)
     scale = None if found.bits is None else GreyScale(0, found.bits)
-    radiograph = from_array(found.pixels, spacing_mm or found.spacing_mm, str(path), scale)
+    spacing_mm = found.spacing_mm if spacing_mm is None else spacing_mm
+    radiograph = from_array(found.pixels, spacing_mm, str(path), scale)
     return dataclasses.replace(radiograph, mirrored=found.mirrored, notes=found.notes)
 
 

@@ -52,6 +52,8 @@ def test_version(capsys):
         (["train", "--out", "run", "--epochs", "many"], "--epochs"),
         (["build", "--manual-dir", ".", "--spacing-mm", "0"], "R,C"),
         (["build", "--manual-dir", ".", "--spacing-mm", "0.2,0.3,0.4"], "R,C"),
+        (["predict", "a.png", "--out", "masks", "--spacing-mm", "1e-9"], "from 0.01 to 20"),
+        (["predict", "a.png", "--out", "masks", "--spacing-mm", "0.1,2"], "one at most 10 times the other"),
         (["train", "--out", "run", "--image-size", "big"], "HxW"),
         (["train", "--out", "run", "--fold", "6/5"], "argument --fold: found '6/5', expected NUMBER/K"),
         (["train", "--out", "run", "--fold", "0/5"], "argument --fold: found '0/5', expected NUMBER/K"),

@@ -1,5 +1,6 @@
 """What stands in a file becomes grey values from 0 to 255 by one rule, or one line that names the file."""
 
+import math
 import struct
 import zlib
 
@@ -94,6 +95,9 @@ def test_grey_stored_as_colour_is_the_same_grey():
         (np.array([[0.0, np.nan]]), "outside 0 to 255"),
         (np.array([[0.0, 255.5]]), "outside 0 to 255"),
         (np.array([[-0.1, 3.0]]), "outside 0 to 255"),
+        (np.array([[0.0, 1.0]]), "from 0 to 1, expected 0 to 255; multiply them by 255"),
+        (np.zeros((4, 4, 3), np.int8), "colours as signed values, int8"),
+        (np.zeros((4, 4, 4), np.int16), "colours as signed values, int16"),
     ],
 )
 def test_arrays_that_are_no_radiographs(pixels, found):
@@ -109,9 +113,39 @@ def test_floats_are_rounded():
     assert radiograph.source == "array"
 
 
+def test_a_black_image_of_floats_is_black():
+    assert from_array(np.zeros((1, 2), np.float32)).image.tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_byte_order_does_not_matter(order):
+    # 12 bits: 1024 * 255 / 4095 = 63.77; with 2048 added, -1024 is the same.
+    assert from_array(np.array([[1024, 3000]], f"{order}u2")).image.tolist() == [[64, 187]]
+    assert from_array(np.array([[-1024, 952]], f"{order}i2")).image.tolist() == [[64, 187]]
+    assert from_array(np.full((1, 1, 3), 1024, f"{order}u2")).image.tolist() == [[64]]
+
+
 def test_radiograph_is_uint8_in_two_dimensions():
     with pytest.raises(InputError, match=r"there: found uint16 of shape \(2, 2\), expected uint8 \[H, W\]"):
         Radiograph(np.zeros((2, 2), np.uint16), source="there")
+
+
+@pytest.mark.parametrize(
+    "spacing_mm",
+    [0.25, (0.25,), (0.2, 0.2, 0.2), "12", (-1, 1), (0, 0), (math.nan, 1), (1e-9, 1e-9), (1e300, 1e300), (0.1, 1.1)],
+)
+def test_a_spacing_that_there_cannot_be(spacing_mm):
+    with pytest.raises(InputError, match=r"^array, spacing_mm: found .*, expected two lengths, .* from 0.01 to 20"):
+        from_array(ramp(), spacing_mm)
+
+
+def test_spacing_is_a_pair_of_floats_or_none():
+    for given in ([0.25, 0.5], np.array([0.25, 0.5], np.float32)):
+        assert repr(from_array(ramp(), given).spacing_mm) == "(0.25, 0.5)"
+    # The limits themselves; and unknown as the data sets have it.
+    assert from_array(ramp(), (0.01, 0.1)).spacing_mm == (0.01, 0.1)
+    assert from_array(ramp(), (20, 20)).spacing_mm == (20, 20)
+    assert from_array(ramp(), np.full(2, np.nan, np.float32)).spacing_mm is None
 
 
 # Files.
@@ -190,6 +224,10 @@ def test_asked_for_spacing_outranks_the_header(tmp_path):
         (3780, 3780, 1, None),
         # 150 dots per inch is what a film scanner may have measured: 150 / 0.0254 = 5905.5.
         (5906, 5906, 1, (1000 / 5906, 1000 / 5906)),
+        # 1000 mm a pixel, 0.0000002 mm, and pixels 20 times as long as wide: there is no such radiograph.
+        (1, 1, 1, None),
+        (2**32 - 1, 2**32 - 1, 1, None),
+        (5000, 250, 1, None),
         # One axis alone is no screen's.
         (2835, 4000, 1, (0.25, 1000 / 2835)),
     ],

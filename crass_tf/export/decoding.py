@@ -1,7 +1,7 @@
 """The bytes of a PNG or JPEG file as grey values, by TensorFlow: what `radiograph.read_radiograph` does with OpenCV."""
 
 from crass_tf.formats import png
-from crass_tf.radiograph import GREY_BITS
+from crass_tf.grey_scale import GREY_BITS
 
 # Of blue, green and red after OpenCV, in the order of TensorFlow.
 LUMINANCE = (0.299, 0.587, 0.114)
@@ -12,7 +12,7 @@ BIT_DEPTH = 24
 def decode_grey(data):
     """Returns grey values from 0 to 255, whole numbers, float32 `[H, W, 1]`, of an encoded image, string `[]`.
 
-    16-bit PNGs are scaled by the rule of `radiograph.GreyScale`; colours become luminance, an alpha channel is ignored.
+    16-bit PNGs are scaled by the rule of `grey_scale.GreyScale`; colours become luminance, an alpha channel is ignored.
     An EXIF orientation is not applied.
     """
     import tensorflow as tf

@@ -5,7 +5,7 @@ import numpy as np
 
 from crass_tf.files import InputError
 from crass_tf.formats import dicom, gif, jpeg, metaimage, orientation, png, tiff
-from crass_tf.formats.content import Decoded, read_bytes
+from crass_tf.formats.content import Decoded, read_bytes, with_plausible_spacing
 
 EXPECTED = "PNG, JPEG, TIFF, GIF, DICOM or MetaImage"
 SIGNATURES = (png.SIGNATURE, *jpeg.SIGNATURES, *tiff.SIGNATURES, *gif.SIGNATURES)
@@ -27,9 +27,24 @@ FOREIGN = {
 def decode(path):
     """Returns the `content.Decoded` of a PNG, JPEG, TIFF, GIF, DICOM or MetaImage file; the content decides which.
 
+    A pixel spacing that there cannot be is taken as unknown, with a note.
+
     Raises:
         InputError: where the file is missing, empty, truncated, damaged or no such image; the message names it.
     """
+    return with_plausible_spacing(_read(path))
+
+
+def read_header(path):
+    """Returns the `content.Header` of a PNG or MetaImage file; nothing is decoded.
+
+    Raises:
+        InputError: where the file is missing, empty or no such file, or claims an impossible size.
+    """
+    return metaimage.read_header(path) if metaimage.is_header(path) else png.read_header(path)
+
+
+def _read(path):
     head = read_bytes(path, dicom.HEAD)
     if dicom.is_dicom(head):
         return dicom.read(path)
@@ -40,15 +55,6 @@ def decode(path):
             return dicom.read(path)
         raise InputError(f"{path}: {_foreign(head)}")
     return _decode(path, read_bytes(path))
-
-
-def read_header(path):
-    """Returns the `content.Header` of a PNG or MetaImage file; nothing is decoded.
-
-    Raises:
-        InputError: where the file is missing, empty or no such file, or claims an impossible size.
-    """
-    return metaimage.read_header(path) if metaimage.is_header(path) else png.read_header(path)
 
 
 def _decode(path, data):

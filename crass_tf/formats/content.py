@@ -8,6 +8,7 @@ import stat
 import numpy as np
 
 from crass_tf.files import InputError
+from crass_tf.spacing import RANGE, is_plausible
 
 # Decoding is refused beyond this: the largest detectors have about 30 million pixels, and a model's result for twice
 # as many has to fit into 1.5 GiB, too.
@@ -45,6 +46,15 @@ class Decoded:
     bits: int | None = None
     mirrored: bool = False
     notes: tuple[str, ...] = ()
+
+
+def with_plausible_spacing(decoded):
+    """Returns a `Decoded` without a spacing that there cannot be, and with a note of it: no mask depends on it."""
+    if decoded.spacing_mm is None or is_plausible(decoded.spacing_mm):
+        return decoded
+    row_mm, column_mm = decoded.spacing_mm
+    note = f"the file's pixel spacing of {row_mm:g} x {column_mm:g} mm was ignored, expected lengths {RANGE}"
+    return dataclasses.replace(decoded, spacing_mm=None, notes=(*decoded.notes, note))
 
 
 def read_bytes(path, count=-1):

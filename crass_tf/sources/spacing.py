@@ -2,9 +2,9 @@
 
 import dataclasses
 import json
-import math
 
 from crass_tf.files import InputError, read_text
+from crass_tf.spacing import check_spacing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,15 +33,6 @@ class SpacingRule:
         if header_mm is not None:
             return header_mm, "file header"
         return self.fallback_mm, self.fallback_source
-
-
-def check_spacing(spacing_mm, source):
-    """Returns `spacing_mm` as a tuple of two floats; InputError that names `source` unless it is two lengths."""
-    values = spacing_mm if isinstance(spacing_mm, (list, tuple)) else ()
-    numbers = [float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
-    if len(values) != 2 or len(numbers) != 2 or not all(math.isfinite(n) and n > 0 for n in numbers):
-        raise InputError(f"{source}: found {spacing_mm!r}, expected two lengths above 0, [row, column] in millimetres")
-    return tuple(numbers)
 
 
 def read_spacing_file(path):
