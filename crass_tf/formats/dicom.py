@@ -15,8 +15,16 @@ from crass_tf.formats.content import MAX_BYTES, Decoded, check_size, read_bytes
 MARK = slice(128, 132), b"DICM"
 HEAD = 132
 SUFFIXES = (".dcm", ".dicom")
-DEFLATED = b"1.2.840.10008.1.2.1.99"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+DIRECTORY = "1.2.840.10008.1.3.10"
+# Radiographs' headers have some hundred elements, each of which pydicom reads in two steps or three.
+MAX_READS = 100_000
+# Of one element, but for the pixels: a list of numbers becomes as many objects. The groups are those looked at.
+MAX_ELEMENT_BYTES = 1_000_000
+GROUPS = (0x0008, 0x0018, 0x0020, 0x0028, 0x0054, 0x2050)
 JPEG_2000 = b"\xff\x4f\xff\x51"
+# Codes of JPEG, JPEG-LS and JPEG 2000 alike end with this marker, which cannot stand within.
+END_MARKER = b"\xff\xd9"
 EXPECTED = "a projection radiograph: CR, DX or secondary capture"
 # Other and secondary capture are what converters and film scanners write.
 MODALITIES = ("CR", "DX", "DR", "RG", "OT", "SC")
@@ -24,7 +32,9 @@ STORAGE = "1.2.840.10008.5.1.4.1.1."
 CLASSES = tuple(STORAGE + end for end in ("1", "1.1", "7", "7.1", "7.2", "7.3", "7.4"))
 FOR_PROCESSING = STORAGE + "1.1.1"
 # DICOM's terms for views that are not frontal: laterals, obliques, and those of a patient who lies on one side.
-OTHER_VIEWS = ("LL", "RL", "LLD", "RLD", "LLO", "RLO", "LAO", "RAO", "LPO", "RPO", "LAT", "LATERAL", "OBLIQUE")
+OTHER_VIEWS = ("LL", "RL", "LLD", "RLD", "LLO", "RLO", "LAO", "RAO", "LPO", "RPO")
+# What words for them begin with, in English and its neighbours' languages.
+OTHER_WORDS = ("LAT", "OBL")
 # DICOM's terms for parts of the body that show no clavicles.
 OTHER_PARTS = re.compile(
     "ABDOMEN|ANKLE|ARM|BREAST|CALCANEUS|CALF|COCCYX|CSPINE|ELBOW|EXTREMITY|FEMUR|FINGER|FOOT|FOREARM|HAND|HEAD|HIP|JAW|"
@@ -77,12 +87,12 @@ def read(path):
 
 
 def _read(path, data):
-    import pydicom
-
-    _check_deflated(path, data)
-    dataset = pydicom.dcmread(io.BytesIO(data), force=not is_dicom(data))
+    dataset = _open(path, data)
+    if dataset.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY:
+        raise InputError(f"{path}: found a DICOMDIR (Media Storage Directory), expected {EXPECTED}")
     if not any(name in dataset for name in ("SOPClassUID", "Modality", "Rows")):
         raise InputError(f"{path}: found no whole DICOM data set (it starts with {data[:8]!r}), expected one")
+    _check_lengths(path, dataset)
     _check_kind(path, dataset)
     _check_view(path, dataset)
     mirrored = _mirrored(path, dataset)
@@ -92,13 +102,54 @@ def _read(path, data):
     return Decoded(pixels, spacing_mm, bits, mirrored, (*notes, *spacing_notes))
 
 
-def _check_deflated(path, data):
-    """Raises InputError where a deflated data set is larger than what is read; pydicom would unpack all of it."""
-    if DEFLATED not in data[:2048]:
-        return
-    start = 144 + struct.unpack_from("<I", data, 140)[0]
-    if len(zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:], MAX_BYTES + 1)) > MAX_BYTES:
+class _File(io.BytesIO):
+    """A DICOM file as pydicom reads it; raises InputError where that would take too long, or too much memory."""
+
+    def __init__(self, path, data):
+        super().__init__(data)
+        self.path, self.reads = path, 0
+
+    def read(self, count=-1):
+        """Returns the next `count` bytes; all the rest is what pydicom asks for to inflate it, to whatever size."""
+        self.reads += 1
+        if count is None or count < 0:
+            raise InputError(f"{self.path}: found deflated data behind an unusual header, expected one in explicit VR")
+        if self.reads > MAX_READS:
+            raise InputError(f"{self.path}: found too many elements in the DICOM file, expected some hundred")
+        return super().read(count)
+
+
+def _open(path, data):
+    """Returns pydicom's data set of a file; one that is deflated is inflated here, up to a limit."""
+    from pydicom import dcmread, filereader
+    from pydicom.dataset import FileMetaDataset
+
+    file = _File(path, data)
+    filereader.read_preamble(file, force=True)
+    meta = filereader.read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
+    if meta.get("TransferSyntaxUID") != DEFLATED:
+        file.seek(0)
+        return dcmread(file, force=not is_dicom(data))
+    dataset = filereader.read_dataset(_File(path, _inflated(path, data[file.tell() :])), False, True)
+    dataset.file_meta = FileMetaDataset(meta)
+    return dataset
+
+
+def _inflated(path, data):
+    """Returns what was deflated; InputError where it is more than is read of any file."""
+    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, MAX_BYTES + 1)
+    if len(inflated) > MAX_BYTES:
         raise InputError(f"{path}: found more than {MAX_BYTES} bytes in the deflated DICOM file, expected fewer")
+    return inflated
+
+
+def _check_lengths(path, dataset):
+    """Raises InputError where an element that is looked at would become too many objects."""
+    for element in dataset.elements():
+        count = len(element.value) if isinstance(element.value, bytes) else 0
+        if element.tag.group in GROUPS and count > MAX_ELEMENT_BYTES:
+            found = f"{count} bytes in the element {element.tag}"
+            raise InputError(f"{path}: found {found}, expected at most {MAX_ELEMENT_BYTES}")
 
 
 def _check_kind(path, dataset):
@@ -121,7 +172,7 @@ def _check_view(path, dataset):
     part, view = _text(dataset, "BodyPartExamined"), _text(dataset, "ViewPosition")
     if OTHER_PARTS.fullmatch(part):
         raise InputError(f"{path}: found BodyPartExamined = {part}, expected CHEST")
-    if set(view.replace("_", " ").split()) & set(OTHER_VIEWS):
+    if any(word in OTHER_VIEWS or word.startswith(OTHER_WORDS) for word in re.findall("[A-Z]+", view)):
         raise InputError(f"{path}: found ViewPosition = {view}, expected a frontal view, PA or AP")
     for item in dataset.get("ViewCodeSequence") or []:
         meaning = _text(item, "CodeMeaning")
@@ -174,6 +225,8 @@ def _check_pixels(path, dataset):
         raise InputError(f"{path}: found a DICOM file without pixels, expected {EXPECTED}")
     height, width = (_integer(path, dataset, name) for name in ("Rows", "Columns"))
     check_size(path, width, height)
+    for name in ("SamplesPerPixel", "BitsAllocated", "BitsStored"):
+        _integer(path, dataset, name)
     dicom_grey.check(path, dataset)
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if syntax is not None and syntax.is_compressed:
@@ -190,7 +243,7 @@ def _check_pixels(path, dataset):
 
 
 def _check_frame(path, dataset, size):
-    """Raises InputError where no decoder for a compressed image is installed, or the image is of another size."""
+    """Raises InputError where no decoder for a compressed image is installed, or it is of another size, or cut off."""
     from pydicom.encaps import generate_frames
     from pydicom.pixels import get_decoder
 
@@ -203,6 +256,9 @@ def _check_frame(path, dataset, size):
         raise InputError(
             f"{path}: found pixels of {found[1]} x {found[0]}, expected {size[1]} x {size[0]} by the header"
         )
+    # Bytes that fill up a length may follow. Decoders fill what is missing with grey.
+    if found is not None and END_MARKER not in frame.rstrip(b"\0")[-64:]:
+        raise InputError(f"{path}: the compressed pixels are truncated, expected their end marker; copy the file again")
 
 
 def _frame_size(frame):

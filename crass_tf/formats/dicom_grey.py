@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from crass_tf.files import InputError
+from crass_tf.grey_scale import GreyScale
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
@@ -21,58 +22,112 @@ def check(path, dataset):
     if allocated not in (8, 16) or not stored or not 1 <= stored <= allocated or high != stored - 1:
         found = f"BitsAllocated = {allocated}, BitsStored = {stored}, HighBit = {high}"
         raise InputError(f"{path}: found {found}, expected 8 or 16 bits, all stored ones from the lowest on")
+    for name, wanted in (("PixelRepresentation", True), ("PlanarConfiguration", samples == 3)):
+        if wanted and dataset.get(name) not in (0, 1):
+            raise InputError(f"{path}: found {name} = {dataset.get(name)}, expected 0 or 1")
 
 
 def grey(path, dataset):
-    """Returns `(pixels, bits, notes)`: uint8 or uint16 `[H, W]` or `[H, W, 3]` (blue, green, red), and their depth."""
+    """Returns `(pixels, bits, notes)`: uint8 or uint16 `[H, W]` or `[H, W, 3]` (blue, green, red), and their depth.
+
+    Where neither a window nor a LUT says what is shown, `GreyScale` does, as for any other file; `bits` is None for
+    colours, whose luminance has to be known first.
+    """
     from pydicom.pixels import pixel_array
 
     stored = pixel_array(dataset)
     if stored.shape[:2] != (dataset.Rows, dataset.Columns):
         raise InputError(f"{path}: found pixels of shape {stored.shape}, expected {dataset.Rows} x {dataset.Columns}")
     if stored.ndim == 3:
-        return np.ascontiguousarray(stored[..., ::-1]), dataset.BitsStored, ("colours became luminance",)
-    low, table, bits, notes = _table(path, dataset)
+        return np.ascontiguousarray(stored[..., ::-1]), None, ("colours became luminance",)
+    stored = _without_unused_bits(stored, dataset.BitsStored)
+    padding = _padding(path, dataset)
+    low, table, bits, notes = _table(path, dataset, _scale(dataset, stored, padding))
+    if padding is not None:
+        table[padding[0] - low : padding[1] - low + 1] = 0
     return _look_up(stored, low, table), bits, notes
 
 
-def _table(path, dataset):
+def _without_unused_bits(stored, bits):
+    """Returns stored values without the bits above those stored, where old files have overlays."""
+    stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    unused = 8 * stored.dtype.itemsize - bits
+    # Shifted to the left and back, signed values keep their sign.
+    return stored << unused >> unused if unused else stored
+
+
+def _possible(dataset):
+    """Returns the lowest and the highest value that can be stored."""
+    low = -(2 ** (dataset.BitsStored - 1)) if dataset.PixelRepresentation else 0
+    return low, low + 2**dataset.BitsStored - 1
+
+
+def _padding(path, dataset):
+    """Returns the first and last of the values that stand where there is no image, and are shown black; or None."""
+    names = ("PixelPaddingValue", "PixelPaddingRangeLimit")
+    first, last = (_number(path, dataset, name, None) for name in names)
+    if first is None:
+        return None
+    # Signed values may be written as unsigned ones.
+    span = 2**dataset.BitsAllocated
+    lowest = -span // 2 if dataset.PixelRepresentation else 0
+    first, last = sorted((int(end) - lowest) % span + lowest for end in (first, first if last is None else last))
+    low, high = _possible(dataset)
+    return (first, last) if low <= first and last <= high else None
+
+
+def _scale(dataset, stored, padding):
+    """Returns the `GreyScale` that holds all stored values but those of the padding, of at most the bits stored."""
+    if padding is not None:
+        image = stored[(stored < padding[0]) | (stored > padding[1])]
+        stored = image if image.size else stored
+    scale = GreyScale.holding(int(stored.min()), int(stored.max()))
+    # 13 bits, say, which are no usual depth.
+    return scale if scale.bits <= dataset.BitsStored else GreyScale(-_possible(dataset)[0], dataset.BitsStored)
+
+
+def _table(path, dataset, scale):
     """Returns `(low, table, bits, notes)`: `table[value - low]` is the grey value of a stored value.
 
     All stored values that there can be are few beside an image's pixels, so they alone go through floating point.
     """
-    bits = dataset.BitsStored
-    low = -(2 ** (bits - 1)) if dataset.get("PixelRepresentation") else 0
-    values, full, notes = _modality(path, dataset, np.arange(low, low + 2**bits, dtype=np.float64))
+    low, high = _possible(dataset)
+    values, full, notes = _modality(path, dataset, np.arange(low, high + 1, dtype=np.float64), scale)
     shown, voi_notes = _voi(path, dataset, values, full)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         shown = 1 - shown
-    depth = 16 if notes or voi_notes else bits
-    table = np.round(shown * (2**depth - 1)).astype(np.uint8 if depth == 8 else np.uint16)
+    elif str(dataset.get("PresentationLUTShape") or "").strip().upper() == "INVERSE":
+        # The standard allows it for MONOCHROME1 only. Detectors are known that write the shape wrongly.
+        voi_notes = (*voi_notes, "PresentationLUTShape = INVERSE contradicts MONOCHROME2 and was ignored")
+    depth = 16 if notes or voi_notes else scale.bits
+    table = np.round(np.clip(shown, 0, 1) * (2**depth - 1)).astype(np.uint8 if depth == 8 else np.uint16)
     return low, table, depth, (*notes, *voi_notes)
 
 
 def _look_up(stored, low, table):
-    """Returns `table[stored - low]`; bits above those stored, where old files have overlays, do not count."""
+    """Returns `table[stored - low]`."""
     if stored.dtype == np.uint8 and np.array_equal(table, np.arange(256)):
         return stored
     grey = np.empty(stored.shape, table.dtype)
     # Row by row, since NumPy needs eight bytes for each index.
     for row, target in zip(stored, grey):
-        np.take(table, (row.astype(np.int32) - low) & (len(table) - 1), out=target)
+        np.take(table, row.astype(np.int32) - low, out=target)
     return grey
 
 
-def _modality(path, dataset, values):
-    """Returns `(values, (low, high), notes)` behind the Modality LUT or the rescaling, and their full range."""
+def _modality(path, dataset, values, scale):
+    """Returns `(values, full, notes)` behind the Modality LUT or the rescaling; `full` are their black and white.
+
+    Rescaling alone changes nothing but, where it falls, their order: `full` is the range of `scale`, rescaled.
+    """
     if dataset.get("ModalityLUTSequence"):
         values, bits = _apply_lut(path, dataset, "ModalityLUTSequence", values)
         return values, (0, 2**bits - 1), ("Modality LUT applied",)
     slope, intercept = _number(path, dataset, "RescaleSlope", 1), _number(path, dataset, "RescaleIntercept", 0)
     if slope == 0:
         raise InputError(f"{path}: found RescaleSlope = 0, expected another number")
-    values = values * slope + intercept
-    return values, (values.min(), values.max()), ()
+    ends = (end * slope + intercept for end in (-scale.offset, 2**scale.bits - 1 - scale.offset))
+    return values * slope + intercept, sorted(ends), ()
 
 
 def _voi(path, dataset, values, full):
@@ -82,7 +137,7 @@ def _voi(path, dataset, values, full):
         path: for messages.
         dataset: pydicom's.
         values: float64 `[N]`.
-        full: the range of all possible values, shown where the file says nothing.
+        full: what is shown as black and as white where the file says nothing.
     """
     if dataset.get("VOILUTSequence"):
         values, bits = _apply_lut(path, dataset, "VOILUTSequence", values)

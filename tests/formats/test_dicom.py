@@ -1,13 +1,16 @@
 """A DICOM file gives the grey values a viewer shows, of frontal projection radiographs only."""
 
 import json
+import struct
 import warnings
+import zlib
 
 import cv2
 import numpy as np
 import pydicom
 import pytest
 import SimpleITK
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import apply_voi_lut
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
@@ -19,7 +22,9 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGLSLossless,
+    MediaStorageDirectoryStorage,
     RLELossless,
     UltrasoundImageStorage,
 )
@@ -123,16 +128,47 @@ def test_compressed_pixels_are_the_same(tmp_path, compress, dtype, bits):
     np.testing.assert_array_equal(read(tmp_path, pixels, BitsStored=bits, compress=compress).image, plain.image)
 
 
-def test_bits_stored_are_the_grey_scale(tmp_path):
-    # 12 bits, full scale 4095: 40 * 30 * 255 / 4095 = 74.7; not by the largest value, 95 * 30 = 2850.
-    assert read(tmp_path, ramp(np.uint16, 30), BitsStored=12).image[5, 0] == 75
-    # The same from 16 bits: 1200 * 255 / 65535 = 4.67.
-    assert read(tmp_path, ramp(np.uint16, 30)).image[5, 0] == 5
+def test_without_a_window_the_smallest_depth_that_holds_the_values_is_the_grey_scale(tmp_path):
+    # 95 * 30 = 2850 needs 12 bits, full scale 4095: 40 * 30 * 255 / 4095 = 74.7, whatever the bits stored.
+    pixels = ramp(np.uint16, 30)
+    write_png(tmp_path / "image.png", pixels)
+    expected = read_radiograph(tmp_path / "image.png").image
+    assert expected[5, 0] == 75
+    for bits in (12, 14, 16):
+        np.testing.assert_array_equal(read(tmp_path, pixels, BitsStored=bits).image, expected)
+    # Inverted within that scale, not within 16 bits; and a rescaling that rises says nothing.
+    inverted = read(tmp_path, 4095 - pixels, PhotometricInterpretation="MONOCHROME1", RescaleSlope=2)
+    np.testing.assert_array_equal(inverted.image, expected)
     # Bits above those stored hold old files' overlays.
-    marked = ramp(np.uint16, 30) | 0x8000
-    np.testing.assert_array_equal(
-        read(tmp_path, marked, BitsStored=12).image, read(tmp_path, ramp(np.uint16, 30), BitsStored=12).image
-    )
+    np.testing.assert_array_equal(read(tmp_path, pixels | 0x8000, BitsStored=12).image, expected)
+
+
+def test_bits_stored_that_are_no_usual_depth_are_the_grey_scale(tmp_path):
+    # 13 bits: 8191 is white, 4096 * 255 / 8191 = 127.5, 127.52 rounded up. By 14 bits it would be 127 and 64.
+    assert read(tmp_path, np.array([[0, 4096, 8191, 0]], np.uint16), BitsStored=13).image.tolist() == [[0, 128, 255, 0]]
+
+
+def test_colours_of_12_bits_in_16(tmp_path):
+    # 2048 * 255 / 4095 = 127.5, 127.53 rounded up; in either byte order.
+    pixels = np.full((4, 4, 3), 2048, np.uint16)
+    for syntax in (ExplicitVRLittleEndian, ExplicitVRBigEndian):
+        assert read(tmp_path, pixels, syntax=syntax, Modality="OT").image[0, 0] == 128
+
+
+@pytest.mark.parametrize("photometric, grey", [("MONOCHROME2", (1000, 3000)), ("MONOCHROME1", (3095, 1095))])
+def test_padding_is_black_and_no_part_of_the_scale(tmp_path, photometric, grey):
+    # 12 bits hold the image: 1000 * 255 / 4095 = 62.3 and 3000 * 255 / 4095 = 186.8.
+    pixels = np.array([[60000, 60005, *grey]], np.uint16)
+    options = dict(PixelPaddingValue=60000, PixelPaddingRangeLimit=60010, PhotometricInterpretation=photometric)
+    assert read(tmp_path, pixels, **options).image.tolist() == [[0, 0, 62, 187]]
+
+
+def test_a_shape_that_contradicts_the_photometric_interpretation(tmp_path):
+    radiograph = read(tmp_path, ramp(), PresentationLUTShape="INVERSE")
+    np.testing.assert_array_equal(radiograph.image, ramp())
+    assert radiograph.notes == ("PresentationLUTShape = INVERSE contradicts MONOCHROME2 and was ignored",)
+    options = dict(PhotometricInterpretation="MONOCHROME1", PresentationLUTShape="INVERSE")
+    assert read(tmp_path, ramp(), **options).notes == ()
 
 
 def test_signed_values_begin_at_the_lowest(tmp_path):
@@ -264,6 +300,8 @@ REFUSED = {
     "raw-by-intent": (dict(PresentationIntentType="FOR PROCESSING"), "FOR PROCESSING"),
     "lateral": (dict(ViewPosition="LL"), "found ViewPosition = LL, expected a frontal view"),
     "lateral-by-word": (dict(ViewPosition="Left lateral"), "found ViewPosition = LEFT LATERAL"),
+    "lateral-by-french": (dict(ViewPosition="LATERALE"), "found ViewPosition = LATERALE"),
+    "lateral-cut-off": (dict(ViewPosition="THORAX LAT."), "found ViewPosition = THORAX LAT."),
     "lateral-by-code": (dict(ViewCodeSequence=[VIEW]), "found the view 'left lateral projection'"),
     "lateral-by-orientation": (dict(PatientOrientation=["P", "F"]), r"PatientOrientation = P\\F"),
     "upside-down": (dict(PatientOrientation=["L", "H"]), r"PatientOrientation = L\\H"),
@@ -275,6 +313,9 @@ REFUSED = {
     "short": (dict(PixelData=bytes(50)), "found 50 bytes of pixels, expected 96"),
     "long": (dict(PixelData=bytes(98)), "found 98 bytes of pixels, expected 96"),
     "bits": (dict(BitsStored=9), "BitsAllocated = 8, BitsStored = 9"),
+    "no-bits": (dict(BitsStored=None), "found BitsStored = None, expected a whole number"),
+    "no-samples": (dict(SamplesPerPixel=None), "found SamplesPerPixel = None, expected a whole number"),
+    "no-sign": (dict(PixelRepresentation=None), "found PixelRepresentation = None, expected 0 or 1"),
     "high-bit": (dict(HighBit=6), "HighBit = 6"),
     "no-photometric": (dict(PhotometricInterpretation=None), "found 1 samples a pixel of None"),
     "palette": (dict(PhotometricInterpretation="PALETTE COLOR"), "PALETTE COLOR"),
@@ -293,6 +334,60 @@ def test_refused_in_one_line(tmp_path, name):
     with pytest.raises(InputError, match=f"image.dcm: .*{message}") as caught:
         read(tmp_path, ramp(), **tags)
     assert "\n" not in str(caught.value)
+
+
+def test_a_spacing_that_there_cannot_be_is_unknown(tmp_path):
+    for found, shown in ([1e-9, 1e-9], "1e-09 x 1e-09"), ([1e200, 1e200], "1e+200 x 1e+200"), ([0.1, 2], "0.1 x 2"):
+        radiograph = read(tmp_path, ramp(), PixelSpacing=found)
+        assert radiograph.spacing_mm is None
+        assert f"the file's pixel spacing of {shown} mm was ignored" in radiograph.notes[0]
+
+
+def test_signed_colours(tmp_path):
+    with pytest.raises(InputError, match="image.dcm: found colours as signed values, int8"):
+        read(tmp_path, np.zeros((4, 4, 3), np.int8), Modality="OT")
+
+
+def test_the_directory_of_a_medium(tmp_path):
+    dataset = pydicom.Dataset()
+    dataset.file_meta, dataset.preamble = pydicom.dataset.FileMetaDataset(), bytes(128)
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    dataset.DirectoryRecordSequence = []
+    with pytest.raises(InputError, match=r"DICOMDIR: found a DICOMDIR \(Media Storage Directory\), expected a proj"):
+        read_radiograph(save(tmp_path / "DICOMDIR", dataset))
+
+
+@pytest.mark.parametrize("before", [b"", struct.pack("<HH2s2xI", 2, 1, b"OB", 3000) + bytes(3000)])
+def test_deflated_data_are_inflated_up_to_a_limit(tmp_path, monkeypatch, before):
+    """Wherever in the header the transfer syntax stands, and whatever length the header claims."""
+    monkeypatch.setattr("crass_tf.formats.dicom.MAX_BYTES", 1_000_000)
+    path = save(tmp_path / "image.dcm", dicom(ramp(), syntax=DeflatedExplicitVRLittleEndian))
+    meta = before + struct.pack("<HH2sH", 2, 16, b"UI", 22) + b"1.2.840.10008.1.2.1.99"
+    squeezer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    data = squeezer.compress(bytes(1_000_001)) + squeezer.flush()
+    path.write_bytes(bytes(128) + b"DICM" + struct.pack("<HH2sHI", 2, 0, b"UL", 4, 7) + meta + data)
+    with pytest.raises(InputError, match="found more than 1000000 bytes in the deflated DICOM file"):
+        read_radiograph(path)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+def test_no_more_elements_than_some(tmp_path, monkeypatch, syntax):
+    monkeypatch.setattr("crass_tf.formats.dicom.MAX_READS", 100)
+    dataset = dicom(ramp(), syntax=syntax)
+    for number in range(100):
+        dataset.add_new(0x00111000 + number, "LO", "")
+    with pytest.raises(InputError, match="image.dcm: found too many elements in the DICOM file"):
+        read_radiograph(save(tmp_path / "image.dcm", dataset))
+
+
+def test_no_longer_elements_than_some(tmp_path):
+    path = save(tmp_path / "image.dcm", dicom(ramp(), syntax=ImplicitVRLittleEndian))
+    pixels = path.read_bytes().index(b"\xe0\x7f\x10\0")
+    window = struct.pack("<HHI", 0x28, 0x1050, 1_000_002) + b"1\\" * 500_001
+    path.write_bytes(path.read_bytes()[:pixels] + window + path.read_bytes()[pixels:])
+    with pytest.raises(InputError, match=r"found 1000002 bytes in the element \(0028,1050\), expected at most 1000000"):
+        read_radiograph(path)
 
 
 def test_text_as_spacing(tmp_path):
@@ -325,16 +420,30 @@ def test_without_pydicom_the_next_step_is_named(tmp_path, monkeypatch):
         read_radiograph(path)
 
 
-def test_jpeg_by_a_scanner(tmp_path):
-    """JPEG baseline, as film scanners' files have it: close to what was stored, not equal."""
-    from pydicom.encaps import encapsulate
-    from pydicom.uid import JPEGBaseline8Bit
-
-    pixels = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8), (9, 9), 0)
+def scanned(pixels, frame):
+    """A film scanner's file: pixels as JPEG baseline."""
     dataset = dicom(pixels, Modality="OT")
-    frame = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 98])[1].tobytes()
     dataset.PixelData = encapsulate([frame])
     dataset["PixelData"].is_undefined_length = True
     dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
-    image = read_radiograph(save(tmp_path / "image.dcm", dataset)).image
-    assert np.abs(image.astype(int) - pixels).max() <= 4
+    return dataset
+
+
+def test_jpeg_by_a_scanner(tmp_path):
+    """Close to what was stored, not equal; whatever bytes fill up the end."""
+    pixels = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8), (9, 9), 0)
+    frame = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 98])[1].tobytes()
+    for padding in (b"", bytes(99), b"\xff"):
+        image = read_radiograph(save(tmp_path / "image.dcm", scanned(pixels, frame + padding))).image
+        assert np.abs(image.astype(int) - pixels).max() <= 4
+    with pytest.raises(InputError, match="image.dcm: the compressed pixels are truncated, expected their end marker"):
+        read_radiograph(save(tmp_path / "image.dcm", scanned(pixels, frame[: len(frame) // 2])))
+
+
+@pytest.mark.parametrize("compress", [JPEG2000Lossless, JPEGLSLossless])
+def test_half_of_the_compressed_pixels(tmp_path, compress):
+    dataset = dicom(np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8), compress=compress)
+    frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    dataset.PixelData = encapsulate([frame[: len(frame) // 2]])
+    with pytest.raises(InputError, match="image.dcm: the compressed pixels are truncated, expected their end marker"):
+        read_radiograph(save(tmp_path / "image.dcm", dataset))
