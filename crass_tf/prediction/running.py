@@ -17,6 +17,7 @@ from crass_tf.prediction.planning import plan
 from crass_tf.radiograph import read_radiograph
 from crass_tf.results import DEFAULTS, OUTPUTS, check_outputs, record
 from crass_tf.segmenter import Segmenter
+from crass_tf.spacing import known_spacing
 
 # Of files in the memory at once; one that is larger is alone there.
 MAX_BYTES_AT_ONCE = 64_000_000
@@ -50,10 +51,11 @@ def predict(paths, out, model=None, outputs=DEFAULTS, spacing_mm=None, threads=N
 
     Raises:
         InputError: before any work, for a path that does not exist, a folder without radiographs, inputs that would
-            write the same file, an unknown output, no usable model, another run that writes to `out`; later, where the
-            disk is full.
+            write the same file, an unknown output, an impossible spacing, no usable model, another run that writes to
+            `out`; later, where the disk is full.
     """
     check_outputs(outputs)
+    spacing_mm = known_spacing(spacing_mm, "spacing_mm")
     jobs, unreadable = plan(paths, out)
     run = _Run(Segmenter.load(model, threads), tuple(outputs), spacing_mm, overwrite)
     _make_folder(out)

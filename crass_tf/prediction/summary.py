@@ -46,7 +46,7 @@ def figures(segmentation):
 
 def settings_stamp(model, spacing_mm):
     """Returns 16 hexadecimal digits that stand for the package's version, a model's content and a given spacing."""
-    digest = hashlib.sha256(f"{crass_tf.__version__} {spacing_mm and tuple(map(float, spacing_mm))}".encode())
+    digest = hashlib.sha256(f"{crass_tf.__version__} {spacing_mm}".encode())
     model = pathlib.Path(model)
     for file in sorted(path for path in model.rglob("*") if path.is_file()) if model.is_dir() else [model]:
         digest.update(file.read_bytes())
