@@ -8,7 +8,7 @@ import struct
 import warnings
 import zlib
 
-from crass_tf.files import InputError
+from crass_tf.files import InputError, one_line
 from crass_tf.formats import dicom_grey, jpeg
 from crass_tf.formats.content import MAX_BYTES, Decoded, check_size, read_bytes
 
@@ -78,8 +78,7 @@ def read(path):
             return _read(path, data)
     except InputError as error:
         # A damaged header's texts may hold anything, line ends included.
-        shown = "".join(letter if letter.isprintable() else "?" for letter in str(error)[:500])
-        raise InputError(shown) from None
+        raise InputError(one_line(str(error)[:500])) from None
     # On damaged files pydicom and its decoders raise whatever the damage leads to.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
