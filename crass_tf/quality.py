@@ -84,7 +84,7 @@ def score(stability, agreement, checks):
 
 def agreement(located, mask):
     """Returns the IoU of what a locator found, logits `[h, w]`, with a native mask on the locator's grid."""
-    fine = Letterbox.fit(mask.shape, located.shape).mask_to_model(mask) > 0
+    fine = Letterbox.fit(mask.shape, located.shape).sampled(mask) > 0
     coarse = located > 0
     return float(np.count_nonzero(fine & coarse) / max(np.count_nonzero(fine | coarse), 1))
 

@@ -145,7 +145,7 @@ class Segmentation:
 
     @functools.cached_property
     def _found(self):
-        return (self._logits > 0).astype(np.uint8)
+        return (self._logits > 0).view(np.uint8)
 
     @functools.cached_property
     def _logits(self):

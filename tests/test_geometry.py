@@ -221,3 +221,12 @@ def test_a_strip_goes_there_and_back():
 def test_nowhere_holds_nothing():
     strip = Strip.nowhere((20, 30), (8, 16))
     assert (strip.to_native(np.full((8, 16), 5, np.float32)) < 0).all() and strip.scale == 0
+
+
+def test_sampled_takes_the_pixels_at_the_centres():
+    mask = np.zeros((9, 12), np.uint8)
+    # 3 x 3 native pixels a pixel: their middle ones are those of rows 1, 4, 7 and columns 1, 4, 7, 10.
+    mask[4, 7] = mask[0, 0] = 1
+    expected = np.zeros((5, 4), np.uint8)
+    expected[1 + 1, 2] = 1
+    np.testing.assert_array_equal(Letterbox.fit((9, 12), (5, 4)).sampled(mask), expected)
