@@ -2,25 +2,63 @@
 PYTHON ?= $(firstword $(foreach name,python3.12 python3.11 python3,$(shell $(name) -c "import sys; 0x30b0000 <= sys.hexversion < 0x30d0000 and print('$(name)')" 2>/dev/null)))
 OUT ?= demo
 READY = .venv/.ready
+BEAM_READY = .venv-beam/.ready
+FAST = tests/common/test_files.py tests/common/test_parallel.py tests/geometry/test_grids.py tests/measurement/test_contours.py tests/measurement/test_measures.py \
+	tests/measurement/test_midline.py tests/measurement/test_quality.py tests/reporting/test_overlay.py tests/radiographs/test_radiograph.py tests/inference/test_segmentation.py \
+	tests/measurement/test_metrics.py tests/evaluation/test_evaluate.py tests/check/test_examples.py \
+	tests/check/test_similarity.py tests/radiographs/formats tests/phantom tests/reporting tests/prediction/outputs tests/sources
 
-.PHONY: demo test lint clean
+.PHONY: demo scale test test-beam test-fast lint docs page clean
 
 demo: $(READY)
 	.venv/bin/crass-tf demo --out $(OUT)
 
 test: $(READY) lint
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --cov --cov-report=term:skip-covered
+
+# Beam and Spark, in an environment of their own, since they hold protobuf and others back; adds to the coverage of `make test`.
+test-beam: $(BEAM_READY)
+	.venv-beam/bin/python -m pytest tests/beam tests/examples/test_segment_on_beam.py tests/examples/test_read_with_grain.py \
+		--cov --cov-append --cov-report=term:skip-covered
+
+# The figures of docs/scale.md, by predict, Beam and Spark, on a quiet machine.
+RADIOGRAPHS ?= 2000
+scale: $(BEAM_READY)
+	.venv-beam/bin/python benchmarks/scale.py --radiographs $(RADIOGRAPHS) --json scale.json --most-load 1.5
+
+# What one wants at each edit: no TensorFlow, no training.
+test-fast: $(READY)
+	.venv/bin/python -m pytest $(FAST)
 
 lint: $(READY)
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
+	.venv/bin/pyright --pythonpath .venv/bin/python
+
+docs: $(READY)
+	.venv/bin/mkdocs build --strict
+
+# The page in the browser, a static folder: web/dist. MODEL=FILE.tflite, from web/, builds it with another model.
+page: web/node_modules/.ready
+	cd web && npm run --silent build
+
+web/node_modules/.ready: web/package-lock.json
+	@command -v npm >/dev/null || { echo "make: the page needs Node.js 20 and npm"; exit 2; }
+	cd web && npm ci --silent
+	touch $@
 
 # Made again whenever the dependencies change; the stamp is written last, so that a failed set-up is not taken for one.
 $(READY): setup.cfg pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: found no Python 3.11 or 3.12; name one with PYTHON=..."; exit 2; }
 	$(PYTHON) -m venv --clear .venv
-	.venv/bin/python -m pip install --quiet --editable .[test]
+	.venv/bin/python -m pip install --quiet --editable .[test,docs]
+	touch $@
+
+$(BEAM_READY): setup.cfg pyproject.toml tests/beam/constraints.txt
+	@test -n "$(PYTHON)" || { echo "make: found no Python 3.11 or 3.12; name one with PYTHON=..."; exit 2; }
+	$(PYTHON) -m venv --clear .venv-beam
+	.venv-beam/bin/python -m pip install --quiet --constraint tests/beam/constraints.txt --editable .[test-beam]
 	touch $@
 
 clean:
-	rm -rf .venv $(OUT)
+	rm -rf .venv .venv-beam $(OUT) site web/dist web/node_modules

@@ -20,10 +20,10 @@ import time
 import cv2
 import numpy as np
 
-from crass_tf.files import write_json
-from crass_tf.formats.png import write_png
-from crass_tf.parallel import cores, ordered_map
+from crass_tf.common.files import output_file, write_json
+from crass_tf.common.parallel import cores, ordered_map
 from crass_tf.phantom.rendering import render
+from crass_tf.radiographs.formats.png import write_png
 
 HEIGHT, WIDTH = 1768, 1812
 PHANTOMS, PHANTOM_SIZE, NOISE = 8, 512, 2.5
@@ -34,7 +34,7 @@ def main():
     """Prints a table, and writes the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=284, help="radiographs (default: %(default)s)")
-    parser.add_argument("--out", metavar="FILE", help="a JSON of the same figures")
+    parser.add_argument("--out", type=output_file, metavar="FILE", help="a JSON of the same figures")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(pathlib.Path(folder), args.count)

@@ -4,8 +4,8 @@ python benchmarks/fine_tuning.py --out DIR [--init MODEL] [--counts 5 20 80] [--
 
 The other kind is phantoms of another exposure (a tone curve and noise) whose annotation reaches 30 mm further to the
 sides. Three ways are scored on the same 40 of them, at native size: the model as it is, the model fine-tuned on the
-first n of the others, and a cascade trained from scratch on the same n. All are trained for the same number of steps:
-each has as many epochs as that takes, in batches of 4 or of all there are. DIR gets the data, the runs, the
+first n of the others, and a clavicle model trained from scratch on the same n. All are trained for the same number of
+steps: each has as many epochs as that takes, in batches of 4 or of all there are. DIR gets the data, the runs, the
 evaluations, `fine_tuning.json` and `fine_tuning.svg`. Called again with the same arguments it goes on where it was
 stopped.
 """
@@ -17,21 +17,21 @@ import pathlib
 
 import numpy as np
 
+from crass_tf.common.files import InputError, write_json, write_text
+from crass_tf.common.parallel import ordered_map
 from crass_tf.data.loading import Example, examples
-from crass_tf.evaluation.plots import bin_edges
-from crass_tf.files import InputError, write_json, write_text
-from crass_tf.formats.png import write_png
-from crass_tf.parallel import ordered_map
+from crass_tf.inference.segmenter import SHIPPED_FOLDER, Segmenter
 from crass_tf.phantom.folder import stem
 from crass_tf.phantom.rendering import render
-from crass_tf.segmenter import SHIPPED_FOLDER, Segmenter
+from crass_tf.radiographs.formats.png import write_png
+from crass_tf.reporting.plots import bin_edges
 from crass_tf.training.settings import MODEL_NAME, Settings
 
 SEED, SIZE, VALIDATION = 41, 512, 40
 REACH_MM, GAMMA, CONTRAST, NOISE = 30.0, 1.8, 0.6, 6.0
 SHIPPED = pathlib.Path(__file__).parents[1] / "saved_models" / SHIPPED_FOLDER / "model_float16.keras"
 TUNED, SCRATCH = "fine-tuned", "from scratch"
-SCRATCH_PRESET = "cascade"
+SCRATCH_PRESET = "clavicles"
 
 WIDTH, HEIGHT = 560, 320
 LEFT, RIGHT, TOP, BASE = 50, 120, 34, 270
@@ -42,18 +42,20 @@ def main():
     """Prints a table, and writes the figures and a plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True, type=pathlib.Path, metavar="DIR", help="where everything goes")
-    parser.add_argument("--init", type=pathlib.Path, default=SHIPPED, metavar="MODEL", help="a .keras cascade to tune")
+    parser.add_argument(
+        "--init", type=pathlib.Path, default=SHIPPED, metavar="MODEL", help="a .keras clavicle model to tune"
+    )
     parser.add_argument(
         "--counts", type=int, nargs="+", default=[5, 20, 80], metavar="N", help="radiographs trained on"
     )
     parser.add_argument("--validation", type=int, default=VALIDATION, help="radiographs scored (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=400, help="steps of each training (default: %(default)s)")
     parser.add_argument("--size", type=int, default=SIZE, help="pixels a side (default: %(default)s)")
-    parser.add_argument("--preset", default="cascade-tuned", help="of fine-tuning (default: %(default)s)")
+    parser.add_argument("--preset", default="tuned", help="of fine-tuning (default: %(default)s)")
     parser.add_argument("--no-xla", action="store_true", help="train without XLA")
     args = parser.parse_args()
     if not args.init.is_file():
-        parser.error(f"--init: {args.init} is missing, expected a .keras cascade")
+        parser.error(f"--init: {args.init} is missing, expected a .keras clavicle model")
     try:
         figures = measure(args)
     except InputError as error:
@@ -108,8 +110,8 @@ def unshifted_examples(numbers, size):
 
 
 def trained(args, way, init, preset, count):
-    """Returns the row of a cascade trained on the first `count` radiographs."""
-    from crass_tf.training.running import train
+    """Returns the row of a clavicle model trained on the first `count` radiographs."""
+    from crass_tf.commands.train import train
 
     name = f"{way.replace(' ', '-')}-{count}"
     run = args.out / "runs" / name

@@ -16,10 +16,10 @@ import tempfile
 
 import numpy as np
 
-from crass_tf import benchmark
-from crass_tf.files import write_json
-from crass_tf.networks import default_threads
-from crass_tf.segmenter import shipped_model
+from crass_tf.commands import benchmark
+from crass_tf.common.files import output_file, write_json
+from crass_tf.inference.model_files import default_threads
+from crass_tf.inference.segmenter import shipped_model
 
 RADIOGRAPHS, PAIRS, PEER_RUNS, SIZE = 48, 9, 7, 512
 
@@ -43,14 +43,15 @@ canvas = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
 outlines, _ = cv2.findContours(clavicles, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
 cv2.imwrite(overlay, cv2.drawContours(canvas, outlines, -1, (60, 160, 255), 3))
 """
-PEAK = "\nfrom crass_tf.benchmark import peak_mib\nprint(peak_mib())"
+PEAK = "\nfrom crass_tf.commands.benchmark import peak_mib\nprint(peak_mib())"
 
 # What the bare script runs: the default network of `crass-tf train`, untrained.
 NETWORK = """
 import pathlib, sys
 from crass_tf.export import conversion
 from crass_tf.model import unet
-pathlib.Path(sys.argv[1]).write_bytes(conversion.to_float32(unet((int(sys.argv[2]), int(sys.argv[2])))))
+model = conversion.as_served(unet((int(sys.argv[2]), int(sys.argv[2]))))
+pathlib.Path(sys.argv[1]).write_bytes(conversion.to_float32(model))
 """
 
 
@@ -60,7 +61,7 @@ def main():
     parser.add_argument("models", nargs="*", metavar="MODEL", type=pathlib.Path)
     parser.add_argument("--radiographs", type=int, default=RADIOGRAPHS, help="default: %(default)s")
     parser.add_argument("--network", help="the bare script's, a .tflite (default: made untrained, with TensorFlow)")
-    parser.add_argument("--json", metavar="FILE", help="a JSON of the same figures")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="a JSON of the same figures")
     args = parser.parse_args()
     models = [form for model in args.models or [shipped_model()] for form in forms(model)]
     with tempfile.TemporaryDirectory() as folder:

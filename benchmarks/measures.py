@@ -20,11 +20,11 @@ import cv2
 import numpy as np
 
 import crass_tf
-from crass_tf import midline
 from crass_tf.geometry import Letterbox
-from crass_tf.quality import SIDES
-from crass_tf.radiograph import Radiograph, read_radiograph
-from crass_tf.segmentation import Segmentation
+from crass_tf.inference.segmentation import Segmentation
+from crass_tf.measurement import midline
+from crass_tf.measurement.quality import SIDES
+from crass_tf.radiographs.radiograph import Radiograph, read_radiograph
 
 RIGHT_LUNG, LEFT_LUNG = 4, 8
 SIZE = (1768, 1812)
@@ -118,7 +118,7 @@ def print_times(folder, segmenter):
     image = cv2.resize(read_radiograph(path).image, SIZE[::-1], interpolation=cv2.INTER_CUBIC)
     found, times = segmenter.segment(Radiograph(image, (0.2, 0.2))), {name: [] for name in PROPERTIES}
     for _ in range(REPEATS):
-        fresh = Segmentation(found.radiograph, found.model_logits, found.grid, found.located)
+        fresh = Segmentation(found.radiograph, found.outlines)
         for name in PROPERTIES:
             start = time.perf_counter()
             getattr(fresh, name)

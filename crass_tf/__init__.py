@@ -1,15 +1,114 @@
 """Clavicle segmentation in chest radiographs: data set, model, training and deployment. Not a medical device.
 
-Importing the package loads neither TensorFlow nor Keras nor TensorFlow Datasets.
+Importing the package loads neither TensorFlow nor Keras nor TensorFlow Datasets: each name below is imported when it is
+first asked for.
 """
 
-__version__ = "0.1.0"
+import contextlib
+import importlib
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crass_tf.data.augmentation import Augmentation as Augmentation
+    from crass_tf.data.loading import load_arrays as load_arrays
+    from crass_tf.data.mapping import augmentation as augmentation
+    from crass_tf.data.pipeline import training_dataset as training_dataset
+    from crass_tf.evaluation.scoring import evaluate as evaluate
+    from crass_tf.export.exporting import export as export
+    from crass_tf.inference.segmentation import Segmentation as Segmentation
+    from crass_tf.inference.segmenter import Segmenter as Segmenter
+    from crass_tf.model.clavicles import clavicle_model as clavicle_model
+    from crass_tf.model.losses import DiceCrossEntropy as DiceCrossEntropy
+    from crass_tf.model.losses import dice_cross_entropy as dice_cross_entropy
+    from crass_tf.model.metrics import IoU as IoU
+    from crass_tf.model.unet import unet as unet
+    from crass_tf.radiographs.radiograph import Radiograph as Radiograph
+    from crass_tf.radiographs.radiograph import read_radiograph as read_radiograph
+
+__version__ = "0.2.0"
+
+# Each public name and the module that it comes from.
+HOMES = {
+    "Augmentation": "crass_tf.data.augmentation",
+    "DiceCrossEntropy": "crass_tf.model.losses",
+    "IoU": "crass_tf.model.metrics",
+    "Radiograph": "crass_tf.radiographs.radiograph",
+    "Segmentation": "crass_tf.inference.segmentation",
+    "Segmenter": "crass_tf.inference.segmenter",
+    "augmentation": "crass_tf.data.mapping",
+    "clavicle_model": "crass_tf.model.clavicles",
+    "dice_cross_entropy": "crass_tf.model.losses",
+    "evaluate": "crass_tf.evaluation.scoring",
+    "export": "crass_tf.export",
+    "load_arrays": "crass_tf.data.loading",
+    "read_radiograph": "crass_tf.radiographs.radiograph",
+    "training_dataset": "crass_tf.data.pipeline",
+    "unet": "crass_tf.model.unet",
+}
+__all__ = [
+    "Augmentation",
+    "DiceCrossEntropy",
+    "IoU",
+    "Radiograph",
+    "Segmentation",
+    "Segmenter",
+    "augmentation",
+    "clavicle_model",
+    "dice_cross_entropy",
+    "evaluate",
+    "export",
+    "load_arrays",
+    "read_radiograph",
+    "training_dataset",
+    "unet",
+]
 
 
-def __getattr__(name):
-    """Imports `Segmenter` when it is first asked for, so that `import crass_tf` stays light."""
-    if name == "Segmenter":
-        from crass_tf.segmenter import Segmenter
+def __getattr__(name: str) -> object:
+    """Imports a public name when it is first asked for, so that `import crass_tf` stays light."""
+    if name not in HOMES:
+        raise AttributeError(f"module 'crass_tf' has no attribute {name!r}")
+    module = importlib.import_module(HOMES[name])
+    # `crass_tf.export` is a room of the package, which can be called as the function of this name.
+    value = module if module.__name__ == f"crass_tf.{name}" else getattr(module, name)
+    globals()[name] = value
+    return value
 
-        return Segmenter
-    raise AttributeError(f"module 'crass_tf' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _KerasWatch:
+    """Registers loss and metric once Keras has been imported, so that `load_model` finds them."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> object:
+        if name != "keras":
+            return None
+        found = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
+        spec = next((spec for spec in found if spec is not None), None)
+        if spec is None or spec.loader is None:
+            return spec
+        exec_module = spec.loader.exec_module
+
+        def exec_and_register(module: object) -> None:
+            exec_module(module)
+            if self in sys.meta_path:
+                sys.meta_path.remove(self)
+            _register()
+
+        spec.loader.exec_module = exec_and_register
+        return spec
+
+
+def _register() -> None:
+    # Keras has to work where, say, OpenCV is missing.
+    with contextlib.suppress(ImportError):
+        importlib.import_module("crass_tf.model")
+
+
+if "keras" in sys.modules:
+    _register()
+else:
+    sys.meta_path.insert(0, _KerasWatch())

@@ -1,152 +1,121 @@
-"""`crass-tf`: wiring only. Each command's parser, and a function that calls what does the work, imported late."""
+"""`crass-tf`: wiring only. A table of the commands and their arguments; what does the work is imported when it runs."""
 
 import argparse
+import importlib
 import os
+import re
 import sys
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import crass_tf
-from crass_tf.files import InputError, one_line
-from crass_tf.spacing import RANGE, is_plausible
+from crass_tf.common.files import InputError, one_line
+from crass_tf.common.notice import NOTICE
+from crass_tf.radiographs.spacing import RANGE, is_plausible
 
-NOTICE = "Research software, not a medical device: do not use it for diagnosis."
+
+class Command:
+    """A command of `crass-tf`."""
+
+    def __init__(
+        self,
+        run: str,
+        text: str,
+        *arguments: tuple[str, dict[str, Any]] | str,
+        report: Callable[[Any, dict[str, Any]], int | None] = lambda result, options: None,
+        needs_tensorflow: bool = True,
+        epilog: str | None = None,
+    ) -> None:
+        """Describes a command.
+
+        Args:
+            run: `module:function`, called with the arguments that were given: each default has one home, where the work
+                is done.
+            text: what it does, for `--help`.
+            *arguments: what `argument` returns; a text begins a group of its own.
+            report: function of what `run` returned and of the arguments, that prints a line or returns an exit code.
+            needs_tensorflow: whether it cannot do without.
+            epilog: what `--help` ends with.
+        """
+        self.run, self.text, self.arguments = run, text, arguments
+        self.report, self.needs_tensorflow, self.epilog = report, needs_tensorflow, epilog
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code: 0 success, 1 some of many inputs failed, 2 a user's mistake."""
     # TensorFlow's start-up lines say nothing about a user's data; whoever wants them sets the variable.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    options = _parser().parse_args(arguments)
-    command, needs_tensorflow = options.run, options.needs_tensorflow
-    del options.run, options.needs_tensorflow, options.command
+    given, runner_options = _part_runner_options(sys.argv[1:] if arguments is None else list(arguments))
+    options = {name: value for name, value in vars(_parser().parse_args(given)).items() if value is not None}
+    command = COMMANDS[options.pop("command")]
+    if runner_options:
+        options["runner_options"] = runner_options
     try:
-        if needs_tensorflow:
+        if command.needs_tensorflow:
             _import_tensorflow()
-        return command(**vars(options)) or 0
+        module, _, name = command.run.partition(":")
+        return command.report(getattr(importlib.import_module(module), name)(**options), options) or 0
     except InputError as error:
         return _fail(str(error))
     except OSError as error:
         if error.filename is None:
             raise
         return _fail(f"{error.filename}: {error.strerror}")
+    except ImportError as error:
+        if (line := _lacking_library(error)) is None:
+            raise
+        return _fail(line)
     except KeyboardInterrupt:
         print("\ncrass-tf: interrupted", file=sys.stderr)
         return 130
 
 
-def demo(**options):
-    """The whole chain on phantoms."""
-    from crass_tf.demo import demo
+def predict(
+    path: Sequence[str], runner: str | None = None, runner_options: Sequence[str] = (), **options: Any
+) -> int | None:
+    """Masks for radiographs, on this machine or by a runner of Apache Beam; returns the exit code."""
+    engine = {name: options.pop(name) for name in ("input", "summary", "shards", "patient_key")}
+    if options.pop("dicomweb"):
+        from crass_tf.prediction.dicomweb import predict
 
-    demo(**options)
+        if runner is not None:
+            raise InputError("--dicomweb: found --runner, too; fetch to this machine, or give the runner a folder")
+        return predict(path, **options)
+    if runner is None:
+        from crass_tf.prediction import predict
 
+        return predict(path, **options)
+    from crass_tf.beam import running
 
-def phantom(**options):
-    """Synthetic radiographs."""
-    from crass_tf.phantom import write_folder
-
-    print(f"wrote {write_folder(**_given(options))}")
-
-
-def build(config, **options):
-    """A data set for TFDS."""
-    from crass_tf.data.building import build
-
-    build(configs=config, **options)
-
-
-def check(folder, out, dataset):
-    """What is in a data set's folder, and what is wrong with it."""
-    from crass_tf.check import check
-
-    return check(folder, out, dataset)
+    kind = engine.pop("input")
+    return running.predict(path, runner=runner, runner_options=runner_options, kind=kind, **engine, **options)
 
 
-def train(data_dir, out, **options):
-    """A training run."""
-    from crass_tf.training.running import train
-
-    train(out, data_dir, **_given(options))
-    print(f"wrote {out}/model.keras")
-
-
-def recipe(**options):
-    """From a folder to the artifact."""
-    from crass_tf.recipe import recipe
-
-    recipe(**_given(options))
-
-
-def evaluate(model, **options):
-    """Scores of a model on a split, or of several on the folds that they held out."""
-    from crass_tf.evaluation.running import evaluate_models
-
-    metrics = evaluate_models(model, **options)
-    low, high = metrics["iou"]["ci95"]
-    mean = f"IoU {metrics['iou']['mean']:.4f} (95 % interval {low:.4f} to {high:.4f})"
-    print(f"{metrics['n']} radiographs: {mean}; wrote {options['out']}/report.html")
-
-
-def export(**options):
-    """SavedModel and LiteRT files of a trained model; exit code 1 where one departs from it further than it may."""
-    from crass_tf.export.running import export_from
-
-    forms = export_from(**_given(options))["forms"]
-    return 0 if all(form["passed"] for form in forms.values()) else 1
-
-
-def predict(path, **options):
-    """Masks for radiographs."""
-    from crass_tf.prediction import predict
-
-    return predict(path, **options)
-
-
-def benchmark(json, **options):
-    """What a model takes: time and memory."""
-    from crass_tf.benchmark import benchmark
-
-    benchmark(json_file=json, **_given(options))
-
-
-def _given(options):
-    """Returns the options that were given: each default has one home, where the work is done."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def spacing(text):
+def spacing(text: str) -> tuple[float, float]:
     """Returns `(row, column)` in millimetres from `R` or `R,C`."""
-    try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        values = ()
+    values = _numbers(text, float, ",")
     if len(values) not in (1, 2) or not is_plausible((values[0], values[-1])):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected millimetres as R or R,C, such as 0.25, {RANGE}")
     return (values[0], values[-1])
 
 
-def positive(text):
+def positive(text: str) -> int:
     """Returns a whole number above 0."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
+    (value,) = _numbers(text, int) or (0,)
     if value < 1:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number above 0")
     return value
 
 
-def size(text):
+def size(text: str) -> tuple[int, int]:
     """Returns `(height, width)` from `N` or `HxW`."""
-    try:
-        values = tuple(int(part) for part in text.lower().split("x"))
-    except ValueError:
-        values = ()
+    values = _numbers(text.lower(), int, "x")
     if len(values) not in (1, 2) or min(values) < 1:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected pixels as N or HxW, such as 512x512")
     return (values[0], values[-1])
 
 
-def fold(text):
+def fold(text: str) -> str:
     """Returns `N/K` as it is, where it names a fold."""
     from crass_tf.data.folds import parse_fold
 
@@ -157,13 +126,35 @@ def fold(text):
     return text
 
 
-def names(text):
+def names(text: str) -> tuple[str, ...]:
     """Returns the comma-separated words of a list."""
     return tuple(part for part in text.split(",") if part)
 
 
+def argument(name: str, text: str | None = None, **more: Any) -> tuple[str, dict[str, Any]]:
+    """Returns an argument's name and what else `add_argument` takes: its help, and the metavar behind its name."""
+    name, _, metavar = name.partition(" ")
+    return name, ({"metavar": metavar} if metavar else {}) | {"help": text} | more
+
+
+def _numbers(text: str, kind: Callable[[str], Any], separator: str | None = None) -> tuple[Any, ...]:
+    """Returns the numbers of a text; none where a part is no number."""
+    try:
+        return tuple(kind(part) for part in ([text] if separator is None else text.split(separator)))
+    except ValueError:
+        return ()
+
+
+def _part_runner_options(arguments):
+    """Returns the arguments before and after `--` where there is a `--runner`, which gets the latter."""
+    if "--" not in arguments or not any(part.partition("=")[0] == "--runner" for part in arguments):
+        return arguments, []
+    end = arguments.index("--")
+    return arguments[:end], arguments[end + 1 :]
+
+
 def _import_tensorflow():
-    from crass_tf.native import quiet_native
+    from crass_tf.common.quiet import quiet_native
 
     try:
         # Its lines on processors and drivers come before any log level counts.
@@ -171,6 +162,19 @@ def _import_tensorflow():
             import tensorflow  # noqa: F401
     except ImportError as error:
         raise InputError(f"this command needs TensorFlow, which cannot be imported ({error})") from None
+
+
+def _lacking_library(error):
+    """Returns the line on a system library that OpenCV lacks, as slim containers lack libGL; None for other errors."""
+    library = re.match(r"(lib\S+): cannot open shared object file", str(error))
+    try:
+        import cv2  # noqa: F401
+    except ImportError:
+        if library:
+            system = "install it with the system (Debian: apt-get install libgl1 libglib2.0-0)"
+            headless = "pip uninstall -y opencv-python && pip install opencv-python-headless"
+            return f"OpenCV needs {library[1]}, which this system lacks; {system}, or without it: {headless}"
+    return None
 
 
 def _fail(message):
@@ -189,232 +193,274 @@ def _parser():
     parser = _Parser("crass-tf", description=f"Clavicle segmentation in chest radiographs. {NOTICE}")
     parser.add_argument("--version", action="version", version=f"crass-tf {crass_tf.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    for add in (
-        _add_demo,
-        _add_phantom,
-        _add_check,
-        _add_build,
-        _add_train,
-        _add_recipe,
-        _add_evaluate,
-        _add_export,
-        _add_predict,
-        _add_benchmark,
-    ):
-        add(commands)
+    for name, command in COMMANDS.items():
+        target = commands.add_parser(
+            name, help=command.text, description=f"{command.text}. {NOTICE}", epilog=command.epilog
+        )
+        for each in command.arguments:
+            if isinstance(each, str):
+                target = target.add_argument_group(*each.split(": ", 1))
+            else:
+                target.add_argument(each[0], **each[1])
     return parser
 
 
-def _add(commands, run, text, needs_tensorflow=True):
-    command = commands.add_parser(run.__name__, help=text, description=f"{text}. {NOTICE}")
-    command.set_defaults(run=run, needs_tensorflow=needs_tensorflow)
-    return command
+def _report_proposals(rows, options):
+    kept, sheets = sum(row["kept"] for row in rows), f"{options['out']}/sheets"
+    print(f"proposed outlines for {kept} of {len(rows)} radiographs; look at {sheets} before you learn from them")
 
 
-def _add_demo(commands):
-    command = _add(commands, demo, "runs the whole chain on phantoms and writes a folder with an index.html")
-    command.add_argument("--out", required=True, metavar="DIR", help="folder to write, new or of an earlier demo")
-    command.add_argument("--seed", type=int, default=0, help="of phantoms and training (default: %(default)s)")
+def _report_scores(metrics, options):
+    low, high = metrics["iou"]["ci95"]
+    mean = f"IoU {metrics['iou']['mean']:.4f} (95 % interval {low:.4f} to {high:.4f})"
+    print(f"{metrics['n']} radiographs: {mean}; wrote {options['out']}/report.html")
 
 
-def _add_phantom(commands):
-    command = _add(
-        commands, phantom, "writes synthetic chest radiographs with clavicle masks as a CRASS12 folder", False
-    )
-    command.add_argument("--out", required=True, metavar="DIR", help="gets the folders CRASS12 and structures")
-    # Written out, since importing the phantoms would slow down the start of every command.
-    command.add_argument("--count", type=int, help="number of radiographs (default: 240)")
-    command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    command.add_argument("--size", type=int, metavar="PIXELS", help="height and width (default: 512)")
-    command.add_argument("--workers", type=int, help="processes (default: one for each core)")
+# Arguments that several commands have.
+ANY_MODEL = argument("--model", ".keras file, SavedModel folder or .tflite file (default: the shipped model)")
+DATA_DIR = argument("--data-dir DIR", "TFDS data folder (default: TFDS' own)")
+DATASET = argument("--dataset NAME", "default: crass12", default="crass12")
+DROP = argument("--drop FILE", "names of proposals that looked wrong, one a line: left out")
+MANUAL_DIR = argument("--manual-dir DIR", "the folder that holds CRASS12/", required=True)
+ABOUT_MODEL = (
+    argument("--training-data TEXT", "what the model was trained on, for the model card and inside the .tflite files"),
+    argument("--terms TEXT", "on what terms its weights may be used, for both, too"),
+)
+XLA = argument(
+    "--xla",
+    "compile the training step with XLA (default: yes)",
+    dest="jit_compile",
+    action=argparse.BooleanOptionalAction,
+    default=None,
+)
+OUTPUT = argument(
+    "--output",
+    "what a network of your own gives (default: by its last layer, where that tells)",
+    choices=("logits", "probability"),
+)
+EXTENT = argument(
+    "--extent",
+    "how far to the side clavicles are marked: as in JSRT/SCR, or prolonged as in CRASS (default: %(default)s)",
+    choices=("scr", "crass"),
+    default="scr",
+)
+THREADS = argument("--threads N", "of a .tflite model (default: the cores, at most 4)", type=positive)
 
-
-def _add_check(commands):
-    command = _add(commands, check, "reads a data set's folder, prints what is in it and flags what is wrong", False)
-    command.epilog = "Exit code 0: nothing stops or spoils a build; 1: something flagged does; 2: no such folder."
-    command.add_argument("folder", metavar="FOLDER", help="what build takes as --manual-dir")
-    command.add_argument("--out", metavar="DIR", help="gets check.html, check.json and the page's pictures")
-    _add_dataset(command, "crass12")
-
-
-def _add_build(commands):
-    command = _add(commands, build, "builds the TFDS data set from CRASS12 as published or as first released")
-    command.add_argument("--manual-dir", required=True, metavar="DIR", help="the folder that holds CRASS12/")
-    _add_data_dir(command)
-    _add_dataset(command, "crass12")
-    command.add_argument(
-        "--config",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME",
-        help="also HxW, such as 512x512; native16; unlabelled",
-    )
-    command.add_argument(
-        "--spacing-mm", type=spacing, metavar="R[,C]", help="pixel spacing in millimetres; outranks the files"
-    )
-    command.add_argument("--overwrite", action="store_true", help="build again what was built before")
-
-
-def _add_train(commands):
-    command = _add(commands, train, "trains the U-Net on a built data set")
-    _add_data_dir(command)
-    command.add_argument("--out", required=True, metavar="RUN", help="folder of this run")
-    _add_dataset(command)
-    command.add_argument("--config", metavar="NAME", help="default: 512x512")
-    command.add_argument(
-        "--split",
-        metavar="NAME",
-        help="what to train on, also sums and parts such as train+validation (default: train, or the first by name)",
-    )
-    command.add_argument(
-        "--validation-split", metavar="NAME", help="what to watch (default: validation, or the last by name)"
-    )
-    command.add_argument(
-        "--fold",
-        type=fold,
-        metavar="N/K",
-        help="cut the split into K folds by the radiographs' names; watch the Nth and train on the others",
-    )
-    command.add_argument(
-        "--preset",
-        metavar="NAME",
-        help="unet: one network on the whole radiograph (default); cascade: two, more accurate; "
-        "cascade-phantoms, cascade-tuned: the steps of crass-tf recipe",
-    )
-    command.add_argument("--init", metavar="MODEL", help="a .keras model to start from")
-    command.add_argument("--resume", action="store_true", help="go on after the last completed epoch of RUN")
-    command.add_argument("--image-size", type=size, metavar="HxW", help="of the network (default: the config's)")
-    command.add_argument("--epochs", type=int)
-    command.add_argument("--batch-size", type=int)
-    command.add_argument("--learning-rate", type=float)
-    command.add_argument("--seed", type=int)
-    command.add_argument(
-        "--precision",
-        choices=("float32", "mixed_float16", "mixed_bfloat16"),
-        help="default: float32 on a CPU, mixed_bfloat16 on a GPU",
-    )
-    _add_xla(command)
-
-
-def _add_recipe(commands):
-    command = _add(
-        commands, recipe, "makes the shipped model's like from a folder: phantoms, training, evaluation, export"
-    )
-    command.add_argument("--manual-dir", required=True, metavar="DIR", help="the folder that holds CRASS12/")
-    command.add_argument("--out", required=True, metavar="DIR", help="gets everything; run again to go on")
-    _add_dataset(command, "crass12")
-    command.add_argument("--init", metavar="MODEL", help="a cascade to tune instead of one trained on phantoms first")
-    command.add_argument("--phantoms", type=int, metavar="N", help="number of phantoms (default: 600)")
-    command.add_argument("--seed", type=int, default=0, help="of tuning (default: %(default)s)")
-    _add_xla(command)
-    _add_training_data(command)
-
-
-def _add_evaluate(commands):
-    command = _add(
-        commands,
-        evaluate,
+COMMANDS = {
+    "demo": Command(
+        "crass_tf.commands.demo:demo",
+        "runs the whole chain on phantoms and writes a folder with an index.html",
+        argument("--out DIR", "folder to write, new or of an earlier demo", required=True),
+        argument("--seed", "of phantoms and training (default: %(default)s)", type=int, default=0),
+    ),
+    # Some defaults are written out: importing them would slow down the start of every command.
+    "phantom": Command(
+        "crass_tf.phantom:write_folder",
+        "writes synthetic chest radiographs with clavicle masks as a CRASS12 folder",
+        argument("--out DIR", "gets the folders CRASS12 and structures", required=True),
+        argument("--count", "number of radiographs (default: 240)", type=int),
+        argument("--seed", "default: %(default)s", type=int, default=0),
+        argument("--size PIXELS", "height and width (default: 512)", type=int),
+        argument("--workers", "processes (default: one for each core)", type=int),
+        report=lambda folder, options: print(f"wrote {folder}"),
+        needs_tensorflow=False,
+    ),
+    "check": Command(
+        "crass_tf.commands.check:check",
+        "reads a data set's folder, prints what is in it and flags what is wrong",
+        argument("folder FOLDER", "what build takes as --manual-dir"),
+        argument("--out DIR", "gets check.html, check.json and the page's pictures"),
+        DATASET,
+        report=lambda code, options: code,
+        needs_tensorflow=False,
+        epilog="Exit code 0: nothing stops or spoils a build; 1: something flagged does; 2: no such folder.",
+    ),
+    "build": Command(
+        "crass_tf.data.building:build",
+        "builds the TFDS data set from CRASS12 as published or as first released",
+        MANUAL_DIR,
+        DATA_DIR,
+        DATASET,
+        argument(
+            "--config NAME",
+            "also HxW, such as 512x512; native16; unlabelled",
+            dest="configs",
+            nargs="+",
+            action="extend",
+            default=[],
+        ),
+        argument("--spacing-mm R[,C]", "pixel spacing in millimetres; outranks the files", type=spacing),
+        argument("--overwrite", "build again what was built before", action="store_true"),
+        argument("--file-format F", "tfrecord (default), or array_record, which tfds.data_source reads"),
+    ),
+    "train": Command(
+        "crass_tf.commands.train:train",
+        "trains the U-Net on a built data set",
+        DATA_DIR,
+        argument("--out RUN", "folder of this run", required=True, dest="run"),
+        argument("--dataset NAME", "default: crass12"),
+        argument("--config NAME", "default: 512x512"),
+        argument(
+            "--split NAME",
+            "what to train on, also sums and parts such as train+validation (default: train, or the first by name)",
+        ),
+        argument("--validation-split NAME", "what to watch (default: validation, or the last by name)"),
+        argument(
+            "--fold N/K",
+            "cut the split into K folds by the radiographs' names; watch the Nth and train on the others",
+            type=fold,
+        ),
+        argument(
+            "--preset NAME",
+            "unet: one network on the whole radiograph (default); clavicles: the clavicle model, more accurate; "
+            "phantoms, tuned: the steps of crass-tf recipe",
+        ),
+        argument("--init MODEL", "a .keras model to start from"),
+        argument("--resume", "go on after the last completed epoch of RUN", action="store_true"),
+        argument("--image-size HxW", "of the network (default: the config's)", type=size),
+        argument("--epochs", type=int),
+        argument("--batch-size", type=int),
+        argument("--learning-rate", type=float),
+        argument("--seed", type=int),
+        argument(
+            "--devices N",
+            "train on N devices of this machine; each gets an equal part of every batch (default: 1)",
+            type=positive,
+        ),
+        argument(
+            "--precision",
+            "default: float32 on a CPU, mixed_bfloat16 on a GPU",
+            choices=("float32", "mixed_float16", "mixed_bfloat16"),
+        ),
+        XLA,
+        report=lambda model, options: print(f"wrote {options['run']}/model.keras"),
+    ),
+    "propose": Command(
+        "crass_tf.commands.propose:propose",
+        "outlines radiographs without masks by many views of each, to train on",
+        argument("paths PATH", nargs="+"),
+        argument("--out DIR", "gets CRASS12/, proposals.csv, sheets/", required=True),
+        argument("--model", "a clavicle model in any form (default: the shipped one)"),
+        argument("--least C", "certainty to be proposed, 0 to 1 (default: 0.7)", type=float),
+        DROP,
+        report=_report_proposals,
+    ),
+    "recipe": Command(
+        "crass_tf.commands.recipe:recipe",
+        "makes the shipped model's like from a folder: phantoms, training, evaluation, export",
+        MANUAL_DIR,
+        argument("--out DIR", "gets everything; run again to go on", required=True),
+        DATASET,
+        argument("--init MODEL", "a clavicle model to tune instead of one trained on phantoms first"),
+        argument(
+            "--unlabelled PATH",
+            "radiographs without masks: outlines are proposed, and the model is tuned on both",
+            nargs="+",
+        ),
+        DROP,
+        argument("--phantoms N", "number of phantoms (default: 600)", type=int),
+        argument("--seed", "of tuning (default: %(default)s)", type=int, default=0),
+        XLA,
+        *ABOUT_MODEL,
+    ),
+    "evaluate": Command(
+        "crass_tf.commands.evaluate:evaluate_models",
         "scores a model at native size on a split, or on the fold that its run held out; several runs are pooled",
-    )
-    command.add_argument(
-        "model",
-        nargs="+",
-        metavar="MODEL",
-        help=".keras file, SavedModel folder, .tflite file or RUN of crass-tf train; several only of runs with --fold",
-    )
-    _add_data_dir(command)
-    command.add_argument("--dataset", metavar="NAME", help="default: the one that RUN was trained on, else crass12")
-    command.add_argument(
-        "--split",
-        metavar="NAME",
-        help="default: the fold that RUN held out, else validation, or the last by name",
-    )
-    command.add_argument("--out", required=True, metavar="DIR", help="gets metrics.json, per_image.csv, report.html")
-    command.add_argument(
-        "--perturb",
-        action="store_true",
-        help="measure one model under rotations, scales, exposures, bars ... too: prints a table of what each costs in "
-        "IoU; DIR gets perturbations.json, perturbations.csv, perturbations.html",
-    )
-    _add_threads(command)
-
-
-def _add_export(commands):
-    command = _add(commands, export, "writes SavedModel and LiteRT files of a .keras model and compares them with it")
-    command.epilog = "Exit code 0: every form agrees with Keras as it should; 1: one does not, and a line says which."
-    command.add_argument("model", metavar="MODEL.keras")
-    command.add_argument("--out", required=True, metavar="DIR")
-    command.add_argument(
-        "--data-dir",
-        metavar="DIR",
-        help="calibrate the int8 model on this data set's split train and compare on validation, or on its first and "
-        "last by name (default: phantoms)",
-    )
-    _add_dataset(command, "crass12")
-    _add_training_data(command)
-
-
-def _add_predict(commands):
-    command = _add(
-        commands, predict, "segments radiographs, files or folders of them: PNG, JPEG, TIFF, DICOM, MetaImage", False
-    )
-    command.add_argument("path", nargs="+", metavar="PATH")
-    command.add_argument("--model", help=".keras file, SavedModel folder or .tflite file (default: the shipped model)")
-    command.add_argument("--out", required=True, metavar="DIR")
-    command.add_argument(
-        "--outputs",
-        type=names,
-        default=("mask", "labels", "overlay", "json"),
-        metavar="LIST",
-        help="of mask, labels, overlay, json (default: these four); probability, measures, contours, coco, dicom-seg",
-    )
-    command.add_argument("--spacing-mm", type=spacing, metavar="R[,C]", help="pixel spacing; outranks the files")
-    command.add_argument("--overwrite", action="store_true", help="do again what an earlier run on a folder has done")
-    command.epilog = (
-        "A folder's run writes DIR/summary.csv, too. Stopped and started again, it goes on where it was; with another "
-        "model or spacing, and for changed files, all is done again. Exit code 0: all were segmented; 1: some were "
-        "refused; 2: all were, or a mistake."
-    )
-    _add_threads(command)
-
-
-def _add_benchmark(commands):
-    command = _add(commands, benchmark, "measures start-up, latency, throughput and memory of a model", False)
-    command.epilog = "Prints a table, then the figures as one line of JSON. Let nothing else run meanwhile."
-    command.add_argument("--model", help=".keras file, SavedModel folder or .tflite file (default: the shipped model)")
-    command.add_argument("--json", metavar="FILE", help="writes the JSON to a file instead")
-    command.add_argument("--radiographs", type=int, metavar="N", help="in the folder for the throughput (default: 48)")
-    _add_threads(command)
-
-
-def _add_data_dir(command):
-    command.add_argument("--data-dir", metavar="DIR", help="TFDS data folder (default: TFDS' own)")
-
-
-def _add_dataset(command, default=None):
-    command.add_argument("--dataset", default=default, metavar="NAME", help="default: crass12")
-
-
-def _add_training_data(command):
-    command.add_argument(
-        "--training-data",
-        metavar="TEXT",
-        help="what the model was trained on, for the model card and inside the .tflite files",
-    )
-    command.add_argument("--terms", metavar="TEXT", help="on what terms its weights may be used, for both, too")
-
-
-def _add_xla(command):
-    command.add_argument(
-        "--xla",
-        dest="jit_compile",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="compile the training step with XLA (default: yes)",
-    )
-
-
-def _add_threads(command):
-    text = "of a .tflite model (default: the cores, at most 4)"
-    command.add_argument("--threads", type=positive, metavar="N", help=text)
+        argument(
+            "models MODEL",
+            ".keras file, SavedModel folder, .tflite file or RUN of crass-tf train; several only of runs with --fold",
+            nargs="+",
+        ),
+        DATA_DIR,
+        argument("--dataset NAME", "default: the one that RUN was trained on, else crass12"),
+        argument("--split NAME", "default: the fold that RUN held out, else validation, or the last by name"),
+        argument("--out DIR", "gets metrics.json, per_image.csv, report.html", required=True),
+        argument(
+            "--perturb",
+            "measure one model under rotations, scales, exposures, bars ... too: prints a table of what each "
+            "costs in IoU; DIR gets perturbations.json, perturbations.csv, perturbations.html",
+            action="store_true",
+        ),
+        EXTENT,
+        OUTPUT,
+        THREADS,
+        report=_report_scores,
+    ),
+    "export": Command(
+        "crass_tf.commands.export:export_from",
+        "writes SavedModel and LiteRT files of a .keras model and compares them with it",
+        argument("model MODEL.keras"),
+        argument("--out DIR", required=True),
+        argument(
+            "--data-dir DIR",
+            "calibrate the int8 model on this data set's split train and compare on validation, or on its first "
+            "and last by name (default: phantoms)",
+        ),
+        DATASET,
+        OUTPUT,
+        argument("--onnx", "write model.onnx, too; needs tf2onnx and onnx", action="store_true"),
+        *ABOUT_MODEL,
+        report=lambda parity, options: int(not all(form["passed"] for form in parity["forms"].values())),
+        epilog="Exit code 0: every form agrees with Keras as it should; 1: one does not, and a line says which.",
+    ),
+    "predict": Command(
+        "crass_tf.cli:predict",
+        "segments radiographs, files or folders of them: PNG, JPEG, TIFF, DICOM, MetaImage",
+        argument("path PATH", nargs="+"),
+        ANY_MODEL,
+        argument("--out DIR", required=True),
+        argument(
+            "--outputs LIST",
+            "of mask, labels, overlay, json (default: these four); probability, measures, contours, coco, dicom-seg",
+            type=names,
+            default=("mask", "labels", "overlay", "json"),
+        ),
+        argument("--spacing-mm R[,C]", "pixel spacing; outranks the files", type=spacing),
+        argument("--overwrite", "do again what an earlier run on a folder has done", action="store_true"),
+        argument(
+            "--dicomweb",
+            "PATH is a DICOMweb server's address; it gets DICOM segmentations back",
+            action="store_true",
+        ),
+        EXTENT,
+        OUTPUT,
+        THREADS,
+        "many machines: PATH: patterns such as gs://bucket/**.dcm; DIR: a URL, too. See docs/scale.md.",
+        argument("--runner NAME", "spark, or a runner of Apache Beam; options for it follow after --"),
+        argument(
+            "--input",
+            "what PATH names: radiographs; CSV tables with a column image; tar shards; DICOM files, of which "
+            "results lie by patient and study (default: %(default)s)",
+            choices=("files", "table", "tar", "dicom"),
+            default="files",
+        ),
+        argument("--summary", "default: %(default)s", choices=("csv", "parquet"), default="csv"),
+        argument("--shards N", "files of the summary (default: 1)", type=positive, default=1),
+        argument("--patient-key TEXT", "a secret that patients' numbers are hashed with in names", default=""),
+        report=lambda code, options: code,
+        needs_tensorflow=False,
+        epilog="A folder's run writes DIR/summary.csv, too. Stopped and started again, it goes on where it was; with "
+        "another model or spacing, and for changed files, all is done again. Exit code 0: all were segmented; 1: some "
+        "were refused; 2: all were, or a mistake.",
+    ),
+    "benchmark": Command(
+        "crass_tf.commands.benchmark:benchmark",
+        "measures start-up, latency, throughput and memory of a model",
+        ANY_MODEL,
+        argument("--json FILE", "writes the JSON to a file instead", dest="json_file"),
+        argument("--radiographs N", "in the folder for the throughput (default: 48)", type=int),
+        OUTPUT,
+        THREADS,
+        needs_tensorflow=False,
+        epilog="Prints a table, then the figures as one line of JSON. Let nothing else run meanwhile.",
+    ),
+    "view": Command(
+        "crass_tf.commands.view:view",
+        "opens the page that outlines clavicles in the browser, on this computer only",
+        argument("path PATH", "radiographs, or folders of them, to open at once", nargs="*"),
+        argument("--model", "a .tflite file (default: the one that the page was built with)"),
+        argument("--port N", "on the loopback; 0: any (default: 8737)", type=int),
+        argument("--no-browser", "only serve and print the address", dest="browser", action="store_false"),
+        needs_tensorflow=False,
+    ),
+}

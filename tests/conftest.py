@@ -1,9 +1,70 @@
 """What several tests start from. What is made once a session is for reading only."""
 
+import html
+import os
 import pathlib
+import re
 import shutil
+import subprocess
+import sys
 
 import pytest
+
+
+@pytest.fixture
+def run(capsys):
+    """A function that runs `crass-tf` and returns `(exit code, lines on standard error)`."""
+    from crass_tf import cli
+
+    def run(*arguments):
+        try:
+            code = cli.main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            code = stop.code
+        return code, capsys.readouterr().err.splitlines()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_python():
+    """A function that runs code in a process of its own, with arguments and variables; returns what it prints."""
+
+    def run_python(code, *arguments, cwd=None, **environment):
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        done = subprocess.run(command, env=os.environ | environment, cwd=cwd, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run_python
+
+
+@pytest.fixture(scope="session")
+def assert_same_weights():
+    """A function that compares the weights of two models, `.keras` files or lists of arrays."""
+    import keras
+    import numpy as np
+
+    def weights_of(model):
+        model = keras.saving.load_model(model) if isinstance(model, pathlib.Path) else model
+        return model if isinstance(model, list) else model.get_weights()
+
+    def assert_same_weights(model, other):
+        for found, expected in zip(weights_of(model), weights_of(other), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+    return assert_same_weights
+
+
+@pytest.fixture(scope="session")
+def links():
+    """A function that returns what a page refers to, by `href` or `src`."""
+
+    def links(path, attributes="href|src"):
+        text = path.read_text(encoding="utf-8")
+        return [html.unescape(link) for link in re.findall(rf'(?:{attributes})="([^"]*)"', text)]
+
+    return links
 
 
 @pytest.fixture(scope="session")
@@ -37,19 +98,29 @@ def prepared(phantom_folder, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def litert_model(tmp_path_factory):
-    """A `.tflite` whose result is known: logit = (grey - 128) / 16 on 64 x 64."""
+def threshold_model():
+    """A function that returns a Keras model of a known result: logit = (grey - threshold) / 16."""
     import keras
 
-    from crass_tf.export import conversion, describe
-    from crass_tf.metadata import attach
+    def threshold_model(threshold=128, image_size=(64, 64), classes=1, activation=None):
+        image = keras.Input((*image_size, 1), name="image")
+        weight = keras.initializers.Constant(1 / 16)
+        head = keras.layers.Conv2D(classes, 1, activation=activation, kernel_initializer=weight)
+        output = head(image)
+        head.bias.assign([-threshold / 16] * classes)
+        return keras.Model(image, output)
 
-    image = keras.Input((64, 64, 1), name="image")
-    head = keras.layers.Conv2D(1, 1, kernel_initializer=keras.initializers.Constant(1 / 16))
-    logits = head(image)
-    head.bias.assign([-8.0])
+    return threshold_model
+
+
+@pytest.fixture(scope="session")
+def litert_model(threshold_model, tmp_path_factory):
+    """A `.tflite` whose result is known: logit = (grey - 128) / 16 on 64 x 64."""
+    from crass_tf.export import conversion, describe
+    from crass_tf.inference.tflite_metadata import attach
+
     path = tmp_path_factory.mktemp("model") / "model.tflite"
-    model = keras.Model(image, logits)
+    model = conversion.as_served(threshold_model())
     path.write_bytes(attach(conversion.to_float32(model), describe(model, "float32")))
     return path
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import tensorflow_datasets.public_api as tfds
 
-from crass_tf.files import InputError
+from crass_tf.common.files import InputError, data_path
+from crass_tf.common.parallel import ordered_map
 from crass_tf.geometry import Letterbox
-from crass_tf.parallel import ordered_map
 
 LABELS = ["background", "clavicle"]
 NATIVE = "native"
@@ -71,13 +71,16 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """
 
     HOMEPAGE = None
+    # The `Source` in the folder, where it is open already: its files are surveyed once for all configs.
+    source = None
     DEFAULT_BUILDER_CONFIG_NAME = NATIVE
     # What not every folder has: `tfds build` without a config builds all of BUILDER_CONFIGS.
     CONFIGS_ON_REQUEST = ()
 
     def __init__(self, spacing_mm=None, verbose=True, **kwargs):
         self._spacing_mm, self._verbose = spacing_mm, verbose
-        super().__init__(**kwargs)
+        # TFDS' commands know `~`; its functions would make a folder of that name.
+        super().__init__(**kwargs | {"data_dir": data_path(kwargs.get("data_dir"))})
         # TFDS pickles a builder as these arguments.
         self._original_state.update(spacing_mm=spacing_mm, verbose=verbose)
 
@@ -114,8 +117,53 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             metadata=tfds.core.MetadataDict(),
         )
 
+    def download_and_prepare(self, *, download_config=None, **options):
+        """Builds the data set; through Apache Beam where `download_config` has a `beam_runner` or `beam_options`.
+
+        `tfds build --beam_pipeline_options=...` gives the latter. All workers have to reach the folder and `data_dir`.
+        """
+        if download_config and (download_config.beam_runner or download_config.beam_options):
+            self.info._metadata = tfds.core.BeamMetadataDict()
+            # TFDS hands a pipeline to a function that has an argument of that name.
+            self._split_generators = self._split_pipelines
+        super().download_and_prepare(download_config=download_config, **options)
+
+    def _split_pipelines(self, dl_manager, pipeline):
+        """Returns a PCollection of examples for each split."""
+        import apache_beam as beam
+
+        source, splits, rule, scale = self._open(dl_manager)
+        for key in ("mask_values", "native_spacing"):
+            self.info.metadata.pop(key)
+        made = {
+            name: pipeline
+            | f"List {name}" >> beam.Create(examples)
+            | f"Spread {name}" >> beam.Reshuffle()
+            | f"Make {name}" >> beam.Map(self._make, source, rule, scale)
+            for name, examples in splits.items()
+        }
+        seen = tuple(made.values()) | beam.Flatten()
+        self.info.metadata["mask_values"] = (
+            seen | beam.FlatMap(lambda one: one[1]) | "Values" >> beam.combiners.ToSet() | "Sort" >> beam.Map(sorted)
+        )
+        self.info.metadata["native_spacing"] = (
+            seen
+            | beam.Map(lambda one: _spacing_text(*one[2:]))
+            | beam.combiners.Count.PerElement()
+            | "Spacings" >> beam.combiners.ToDict()
+        )
+        return {
+            name: examples | f"Key {name}" >> beam.Map(lambda one: (one[0]["image_id"], one[0]))
+            for name, examples in made.items()
+        }
+
     def _split_generators(self, dl_manager):
-        source = self.open_source(dl_manager.manual_dir).checked()
+        source, splits, rule, scale = self._open(dl_manager)
+        return {name: self._generate_examples(source, examples, rule, scale) for name, examples in splits.items()}
+
+    def _open(self, dl_manager):
+        """Returns the source, its examples by split, and the rules for spacing and grey values; notes what is seen."""
+        source = self.source or self.open_source(dl_manager.manual_dir).checked()
         splits = source.splits if self.builder_config.labelled else {"test": source.unlabelled}
         if not any(splits.values()):
             raise InputError(f"{source.folder}: found no radiograph for the config {self.builder_config.name}")
@@ -131,19 +179,20 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             mask_values=[],
             native_spacing={},
         )
-        return {name: self._generate_examples(source, examples, rule, scale) for name, examples in splits.items()}
+        return source, splits, rule, scale
 
     def _generate_examples(self, source, examples, rule, scale):
-        def make(example):
-            pixels, header_mm, masks, mask_values = source.read(example)
-            spacing_mm, spacing_source = rule.resolve(header_mm)
-            image = scale.to_uint16(pixels) if self.builder_config.dtype == np.uint16 else scale.to_grey8(pixels)
-            features = self._features(example.image_id, image, masks, spacing_mm)
-            return features, mask_values, spacing_mm, spacing_source
-
-        for features, *seen in ordered_map(make, examples):
+        for features, *seen in ordered_map(lambda example: self._make(example, source, rule, scale), examples):
             self._take_note(*seen)
             yield features["image_id"], features
+
+    def _make(self, example, source, rule, scale):
+        """Returns an example, the mask values seen, and the spacing with its origin."""
+        pixels, header_mm, masks, mask_values = source.read(example)
+        spacing_mm, spacing_source = rule.resolve(header_mm)
+        image = scale.to_uint16(pixels) if self.builder_config.dtype == np.uint16 else scale.to_grey8(pixels)
+        features = self._features(example.image_id, image, masks, spacing_mm)
+        return features, mask_values, spacing_mm, spacing_source
 
     def _features(self, image_id, image, masks, spacing_mm):
         """Returns an example: images as PNG files, on the config's grid."""
@@ -163,7 +212,7 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _take_note(self, mask_values, spacing_mm, source):
         noted = self.info.metadata
         noted["mask_values"] = sorted({*noted["mask_values"], *mask_values})
-        text = "unknown" if spacing_mm is None else f"{spacing_mm[0]:.4g} x {spacing_mm[1]:.4g} mm ({source})"
+        text = _spacing_text(spacing_mm, source)
         noted["native_spacing"][text] = noted["native_spacing"].get(text, 0) + 1
 
     def _post_download_and_prepare_hook(self):
@@ -177,6 +226,10 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         spacing = ", ".join(spacings[:3]) + (f" and {len(spacings) - 3} more" if len(spacings) > 3 else "")
         values = ", ".join(str(value) for value in self.info.metadata["mask_values"]) or "none"
         return f"{self.data_path}: {counts}; native spacing {spacing}; mask values seen: {values}"
+
+
+def _spacing_text(spacing_mm, source):
+    return "unknown" if spacing_mm is None else f"{spacing_mm[0]:.4g} x {spacing_mm[1]:.4g} mm ({source})"
 
 
 def encode_png(image):

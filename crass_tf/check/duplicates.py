@@ -2,14 +2,16 @@
 
 import collections
 import itertools
+from collections.abc import Sequence
 
+from crass_tf.check.examples import Look
 from crass_tf.check.flags import SPOILS, Flag
 from crass_tf.check.similarity import near_pairs
 
 ACROSS = " across splits"
 
 
-def duplicate_flags(looks):
+def duplicate_flags(looks: Sequence[Look]) -> list[Flag]:
     """Returns the flags of radiographs and masks that are there twice.
 
     Args:
@@ -20,18 +22,16 @@ def duplicate_flags(looks):
     exact = [_flag("duplicate", group, "the same pixels") for group in groups if len(group) > 1]
     # Of exact duplicates only the first is compared further.
     pairs = near_pairs([group[0].grey.thumbnail for group in groups])
-    return exact + _near_flags(groups, pairs) + _mask_flags([group[0] for group in groups], pairs)
+    return [*exact, *_near_flags(groups, pairs), *_mask_flags([group[0] for group in groups], pairs)]
 
 
 def _near_flags(groups, pairs):
-    """Returns the flags of nearly the same radiographs."""
-    flags = []
+    """Yields the flags of nearly the same radiographs."""
     for pair in pairs:
         first, second = groups[pair.first], groups[pair.second]
         how = "mirrored, " if pair.mirrored else ""
         found = f"nearly the same radiograph ({how}correlation in detail {pair.correlation:.2f})"
-        flags.append(_flag("near-duplicate", [first[0], second[0]], found, _splits(first), _splits(second)))
-    return flags
+        yield _flag("near-duplicate", [first[0], second[0]], found, _splits(first), _splits(second))
 
 
 def _mask_flags(looks, pairs):
@@ -39,18 +39,18 @@ def _mask_flags(looks, pairs):
     drawn = [look for look in looks if look.mask is not None and look.mask.pixels]
     near = {frozenset((looks[pair.first].image_id, looks[pair.second].image_id)) for pair in pairs}
     return [
-        _flag("same mask", group, "the same mask for different radiographs", files="mask_paths")
+        _flag("same mask", group, "the same mask for different radiographs", of_masks=True)
         for group in _groups(drawn, lambda look: look.mask.digest)
         if any(frozenset((a.image_id, b.image_id)) not in near for a, b in itertools.combinations(group, 2))
     ]
 
 
-def _flag(kind, looks, found, *splits, files="image_path"):
+def _flag(kind, looks, found, *splits, of_masks=False):
     """Returns the flag of looks that share something; `splits` are theirs, unless more than they have."""
     splits = splits or [_splits([look]) for look in looks]
     across = any(a != b for one, other in itertools.combinations(splits, 2) for a in one for b in other)
-    paths = tuple(str(path) for look in looks for path in _paths(getattr(look, files)))
-    where = "; ".join(f"{look.image_id} {_where(look)}" for look in looks)
+    paths = tuple(str(path) for look in looks for path in (look.mask_paths if of_masks else [look.image_path]))
+    where = "; ".join(f"{look.image_id} in {' and '.join(look.splits) or 'no split'}" for look in looks)
     text = f"{' and '.join(paths)}: found {found} ({where}), expected each once"
     return Flag(kind + (ACROSS if across else ""), SPOILS, text, tuple(look.image_id for look in looks), paths)
 
@@ -64,11 +64,3 @@ def _groups(looks, key):
 
 def _splits(looks):
     return {split for look in looks for split in look.splits}
-
-
-def _where(look):
-    return f"in {' and '.join(look.splits)}" if look.splits else "in no split"
-
-
-def _paths(value):
-    return value if isinstance(value, tuple) else (value,)

@@ -10,12 +10,13 @@ missed.
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from crass_tf.check.looking import THUMBNAIL
-from crass_tf.parallel import ordered_map
+from crass_tf.check.examples import THUMBNAIL
+from crass_tf.common.parallel import ordered_map
 
 THRESHOLD = 0.75
 # Proposals: the most similar partners of each radiograph, if they are similar at all.
@@ -52,7 +53,7 @@ class Pair:
     correlation: float
 
 
-def near_pairs(thumbnails):
+def near_pairs(thumbnails: Sequence[np.ndarray]) -> list[Pair]:
     """Returns the `Pair`s of nearly the same radiographs among thumbnails, float32 `[128, 128]` of ranks."""
     if len(thumbnails) < 2:
         return []
@@ -64,7 +65,7 @@ def near_pairs(thumbnails):
     return [best[key] for key in sorted(best)]
 
 
-def propose(thumbnails):
+def propose(thumbnails: Sequence[np.ndarray]) -> list[Proposal]:
     """Returns the `Proposal`s: of each radiograph its most similar partners, upright and mirrored."""
     upright = [_coarse(image) for image in thumbnails]
     mirrored = [_coarse(image[:, ::-1]) for image in thumbnails]
@@ -78,7 +79,9 @@ def propose(thumbnails):
     ]
 
 
-def detail_correlation(whole, part, window, inverted=False):
+def detail_correlation(
+    whole: np.ndarray, part: np.ndarray, window: tuple[float, float, float, float], inverted: bool = False
+) -> float:
     """Returns how alike two thumbnails are in detail, 0 to 1, after aligning them.
 
     Args:
@@ -88,11 +91,12 @@ def detail_correlation(whole, part, window, inverted=False):
         inverted: whether bright means dark in one of them.
     """
     top, bottom, left, right = window
-    start = [[1 - left - right, 0, left * THUMBNAIL], [0, 1 - top - bottom, top * THUMBNAIL]]
+    start = np.array([[1 - left - right, 0, left * THUMBNAIL], [0, 1 - top - bottom, top * THUMBNAIL]], np.float32)
     whole = 1 - whole if inverted else whole
     criteria = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 12, 1e-4)
     try:
-        _, warp = cv2.findTransformECC(part, whole, np.float32(start), cv2.MOTION_AFFINE, criteria, None, 5)
+        # No mask: OpenCV takes None, which its annotations leave out.
+        _, warp = cv2.findTransformECC(part, whole, start, cv2.MOTION_AFFINE, criteria, None, 5)  # pyright: ignore
     except cv2.error:
         # What cannot be aligned is not the same.
         return 0.0
@@ -108,7 +112,8 @@ def _compare(thumbnails, proposal):
     whole, part = thumbnails[proposal.whole], thumbnails[proposal.part]
     part = np.ascontiguousarray(part[:, ::-1]) if proposal.mirrored else part
     correlation = detail_correlation(whole, part, proposal.window, proposal.inverted)
-    return Pair(*sorted((proposal.whole, proposal.part)), proposal.mirrored, correlation)
+    first, second = sorted((proposal.whole, proposal.part))
+    return Pair(first, second, proposal.mirrored, correlation)
 
 
 def _best_windows(image, parts):

@@ -1,10 +1,15 @@
 """The table of a check: counts, sizes, grey values and mask statistics beside CRASS12's published ones."""
 
 import collections
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
+from crass_tf.check.examples import Look
+from crass_tf.radiographs.grey_scale import GreyScale
 from crass_tf.sources.listing import DOCUMENTED_SPACING_MM, RADIOGRAPH_COUNT
+from crass_tf.sources.source import Source
 
 PUBLISHED_TITLE = "CRASS12 as published"
 PUBLISHED = {
@@ -37,7 +42,7 @@ TITLES = {
 NOTHING = "–"
 
 
-def make_table(source, looks, scale):
+def make_table(source: Source, looks: Sequence[Look], scale: GreyScale) -> dict[str, Any]:
     """Returns the table for programs: counts, `{value: radiographs}`, and `{"min", "median", "max"}` or None.
 
     Args:
@@ -50,12 +55,12 @@ def make_table(source, looks, scale):
         "splits": {split: len(examples) for split, examples in source.splits.items()},
         "unlabelled": len(source.unlabelled),
         "unreadable": sum(bool(look.errors) for look in looks),
-        **_grey_table([look.grey for look in looks if look.grey is not None], source.spacing, scale),
-        **_mask_table([look for look in looks if look.mask is not None]),
+        **_grey_table([look.grey for look in looks if look.grey], source.spacing, scale),
+        **_mask_table([(look.mask, look.grey) for look in looks if look.mask]),
     }
 
 
-def table_rows(table):
+def table_rows(table: dict) -> list[tuple[str, str, str]]:
     """Returns `[(title, found, published or "")]`, for people."""
     rows = {"radiographs": str(table["radiographs"])}
     rows |= {split: str(count) for split, count in table["splits"].items()}
@@ -72,7 +77,7 @@ def table_rows(table):
     return [(TITLES.get(name, f"split {name}"), text, PUBLISHED.get(name, "")) for name, text in rows.items()]
 
 
-def table_text(rows):
+def table_text(rows: Iterable[Sequence[str]]) -> str:
     """Returns the rows as lines of aligned text below a heading."""
     rows = [("", "found", PUBLISHED_TITLE), *rows]
     first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
@@ -89,14 +94,14 @@ def _grey_table(greys, spacing, scale):
     }
 
 
-def _mask_table(looks):
-    sides = [look.mask.sides for look in looks]
+def _mask_table(seen):
+    masks, pixels = [mask for mask, _ in seen], sum(int(np.prod(grey.size)) for _, grey in seen)
     return {
-        "mask_values": _counts(_values(look.mask.values) for look in looks),
-        "clavicle_pixels": _spread([look.mask.pixels for look in looks]),
-        "clavicle_share": _share(looks),
-        "clavicles": _counts(str(len(look.mask.components)) for look in looks),
-        "left_to_right": _spread([left / right for right, left in sides if right and left]),
+        "mask_values": _counts(_values(mask.values) for mask in masks),
+        "clavicle_pixels": _spread([mask.pixels for mask in masks]),
+        "clavicle_share": sum(mask.pixels for mask in masks) / pixels if pixels else None,
+        "clavicles": _counts(str(len(mask.components)) for mask in masks),
+        "left_to_right": _spread([left / right for right, left in (mask.sides for mask in masks) if right and left]),
     }
 
 
@@ -106,14 +111,7 @@ def _counts(values):
 
 
 def _spread(values):
-    if not values:
-        return None
-    return {"min": min(values), "median": float(np.median(values)), "max": max(values)}
-
-
-def _share(looks):
-    pixels = sum(int(np.prod(look.grey.size)) for look in looks)
-    return sum(look.mask.pixels for look in looks) / pixels if pixels else None
+    return {"min": min(values), "median": float(np.median(values)), "max": max(values)} if values else None
 
 
 def _spacing(spacing_mm):

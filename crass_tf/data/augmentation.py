@@ -1,4 +1,4 @@
-"""Random changes of a radiograph and its mask together: one pair of uint8 `[H, W]` in, one out.
+"""Random changes of a radiograph and its mask together: one pair in, one out, uint8 `[H, W]` and `[H, W, C]`.
 
 NumPy and OpenCV only, so that `tf.data` and the NumPy path (JAX) share one implementation. Every function takes the
 random generator last and draws from it in a fixed order: the same generator gives the same pair.
@@ -28,12 +28,22 @@ class Augmentation:
         brightness: largest offset, in grey values.
         invert: probability of exchanging black and white.
         blur: probability of a Gaussian blur, with up to 1.5 pixels standard deviation.
-        noise: largest standard deviation of the noise, in grey values.
+        noise: largest standard deviation of the noise, in grey values. It is drawn on a grid up to three times as
+            coarse, as that of a radiograph which is enlarged.
         shading: largest change of grey values from one side to the other, as of uneven exposure.
         bars: probability of black or white collimation borders.
         faint: probability of squeezing the grey values into a tenth of their range or less, as of a film that was
             digitised too bright: a few steps of grey are left.
         negatives: probability of another picture instead, one that is no chest radiograph, with an empty mask.
+        spoil: probability of a radiograph in which no clavicle should be found, with an empty mask: turned, the part
+            below the clavicles, or several in one picture.
+        local_contrast: probability of contrast-limited adaptive histogram equalisation, with a clip limit up to 20.
+        detail: probability of enhancing what is smaller than a random scale, up to 4 times.
+        window: probability of clipping dark and bright grey values, up to a third of the pixels at either end.
+        haze: probability of clouds, in which contrast falls to a fifth or less, as under oedema or scatter.
+        clutter: probability of tubes, wires, electrodes, arrows and text drawn over the radiograph.
+        compression: probability of JPEG compression, with a quality from 15 to 75.
+        crop: probability of cutting the radiograph to another aspect ratio before it is letterboxed again.
     """
 
     flip: float = 0.5
@@ -52,39 +62,197 @@ class Augmentation:
     bars: float = 0.05
     faint: float = 0.0
     negatives: float = 0.0
+    spoil: float = 0.0
+    local_contrast: float = 0.0
+    detail: float = 0.0
+    window: float = 0.0
+    haze: float = 0.0
+    clutter: float = 0.0
+    compression: float = 0.0
+    crop: float = 0.0
 
 
-def augment(image, mask, settings, rng, size=None):
-    """Returns a randomly changed `(image, mask)`, both uint8 `[H, W]`; the mask holds 0 and 1.
+def augment(
+    image: np.ndarray,
+    mask: np.ndarray,
+    settings: Augmentation,
+    rng: np.random.Generator,
+    size: tuple[int, int] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a randomly changed `(image, mask)`, uint8 `[H, W]` and `[H, W, C]`; the mask holds 0 and 1.
 
     Args:
         image: uint8 `[H, W]`.
-        mask: uint8 `[H, W]` of 0 and 1.
+        mask: uint8 `[H, W, C]`, or `[H, W]`, of 0 and 1; two channels are the image's sides, which mirroring exchanges.
         settings: an `Augmentation`.
         rng: the `numpy.random.Generator`.
         size: `(height, width)` of the result, about the same centre; None is the image's.
     """
     if settings.negatives and rng.random() < settings.negatives:
         image = negative(size or image.shape, rng)
-        return change_exposure(image, settings, rng), np.zeros_like(image)
+        return change_exposure(image, settings, rng), np.zeros((*image.shape, *mask.shape[2:]), np.uint8)
+    if settings.spoil and rng.random() < settings.spoil:
+        image, mask = spoil(image, mask, rng), np.zeros_like(mask)
+    image = process(draw_clutter(image, settings, rng), settings, rng)
     image, mask = transform(image, mask, settings, rng, size)
-    image = collimate(image, settings, rng)
+    image = cut_off(collimate(draw_haze(image, settings, rng), settings, rng), settings, rng)
     return change_exposure(image, settings, rng), mask
 
 
-def transform(image, mask, settings, rng, size=None):
+def process(image: np.ndarray, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
+    """Enhances an image uint8 `[H, W]` as some makers' processing does: local contrast, detail, hard windows.
+
+    Exact black stays black: it is padding.
+    """
+    padding = image == 0
+    if settings.local_contrast and rng.random() < settings.local_contrast:
+        tiles = int(rng.integers(2, 13))
+        image = cv2.createCLAHE(_log_uniform(1.5, 20, rng), (tiles, tiles)).apply(image)
+    if settings.detail and rng.random() < settings.detail:
+        values = image.astype(np.float32)
+        smooth = cv2.GaussianBlur(values, (0, 0), _log_uniform(1.5, max(image.shape) / 20, rng))
+        image = np.clip(values + rng.uniform(0.5, 3) * (values - smooth), 0, 255).astype(np.uint8)
+    if settings.window and rng.random() < settings.window:
+        low, high = np.quantile(image[::4, ::4], (rng.uniform(0, 0.33), 1 - rng.uniform(0, 0.33) ** 2 / 0.33))
+        image = np.clip((image.astype(np.float32) - low) * (255 / max(high - low, 1)), 0, 255).astype(np.uint8)
+    image = image.copy()
+    image[padding] = 0
+    return image
+
+
+def spoil(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Returns a radiograph in which no clavicle should be found, uint8 of the same size as `image` `[H, W]`.
+
+    It is turned by 90, 180 or 270 degrees; or what lies below the clavicles; or two or four in one picture.
+    """
+    height, width = image.shape
+    kind = rng.integers(0, 4)
+    if kind <= 1:
+        spoilt = np.rot90(image, int(rng.integers(1, 4)))
+    elif kind == 2:
+        below = 1 + np.flatnonzero(mask.reshape(height, -1).any(axis=1)).max(initial=height // 3)
+        spoilt = image[min(below + height // 50, height - height // 6) :]
+    else:
+        row = np.hstack([image, image[:, ::-1] if rng.random() < 0.3 else image])
+        spoilt = np.vstack([row, row]) if rng.random() < 0.4 else row
+    scale = min(height / spoilt.shape[0], width / spoilt.shape[1])
+    rows, columns = (max(1, round(side * scale)) for side in spoilt.shape)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    framed = np.zeros_like(image)
+    inner = framed[top : top + rows, left : left + columns]
+    inner[:] = cv2.resize(np.ascontiguousarray(spoilt), (columns, rows), interpolation=cv2.INTER_AREA)
+    return framed
+
+
+def draw_haze(image: np.ndarray, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
+    """Lays, at some probability, smooth bright clouds over an image uint8 `[H, W]`, through which it shows faintly."""
+    if not settings.haze or rng.random() >= settings.haze:
+        return image
+    height, width = image.shape
+    knots = rng.uniform(-0.3, 1, rng.integers(2, 7, 2)).astype(np.float32)
+    cloud = np.clip(cv2.resize(knots, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
+    cloud *= np.float32(rng.uniform(0.4, 0.85))
+    hazy = image * (1 - cloud) + np.float32(rng.uniform(140, 235)) * cloud
+    # Padding stays exactly black.
+    return np.where(image > 0, np.rint(hazy), 0).astype(np.uint8)
+
+
+def draw_clutter(image: np.ndarray, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
+    """Draws tubes, wires, electrodes, arrows and text over an image uint8 `[H, W]`, at some probability."""
+    if not settings.clutter or rng.random() >= settings.clutter:
+        return image
+    height, width = image.shape
+    drawn = image.copy()
+    unit = max(height, width) / 1024
+    for _ in range(int(rng.integers(1, 5))):
+        drawers = np.array((_draw_wire, _draw_wire, _draw_electrode, _draw_arrow, _draw_text))
+        rng.choice(drawers)(drawn, unit, rng)
+    # What lies in the beam's way covers, and lets through, some of what is behind it.
+    share = rng.uniform(0.5, 1.0)
+    return cv2.addWeighted(drawn, share, image, 1 - share, 0)
+
+
+def _draw_wire(drawn, unit, rng):
+    """A smooth bend through random points; a tube has two edges."""
+    height, width = drawn.shape
+    knots = rng.uniform(-0.1, 1.1, (4, 2)) * (width, height)
+    t = np.linspace(0, 1, 60)[:, None]
+    weights = np.hstack([c * t**k * (1 - t) ** (3 - k) for k, c in enumerate((1, 3, 3, 1))])
+    curve = np.sum(weights[:, :, None] * knots, axis=1)
+    grey = int(rng.integers(150, 256)) if rng.random() < 0.8 else int(rng.integers(0, 60))
+    thickness = max(1, round(unit * rng.uniform(2, 9)))
+    points = [curve.round().astype(np.int32).reshape(-1, 1, 2)]
+    cv2.polylines(drawn, points, False, grey, thickness, cv2.LINE_AA)
+    if thickness >= 4 and rng.random() < 0.5:
+        inner = int(np.clip(grey - rng.uniform(20, 80), 0, 255))
+        cv2.polylines(drawn, points, False, inner, thickness // 2, cv2.LINE_AA)
+
+
+def _draw_electrode(drawn, unit, rng):
+    height, width = drawn.shape
+    centre = (int(rng.uniform(0, width)), int(rng.uniform(0, 0.7 * height)))
+    radius = max(2, round(unit * rng.uniform(8, 28)))
+    cv2.circle(drawn, centre, radius, int(rng.integers(140, 256)), -1 if rng.random() < 0.6 else 2, cv2.LINE_AA)
+    cv2.circle(drawn, centre, max(1, radius // 3), int(rng.integers(60, 256)), -1, cv2.LINE_AA)
+
+
+def _draw_arrow(drawn, unit, rng):
+    height, width = drawn.shape
+    tip = rng.uniform(0.05, 0.95, 2) * (width, height)
+    tail = tip + rng.uniform(-120, 120, 2) * unit
+    ends = [tuple(int(c) for c in point) for point in (tail, tip)]
+    grey = int(rng.choice((0, 255, 220)))
+    cv2.arrowedLine(drawn, *ends, grey, max(1, round(unit * rng.uniform(2, 8))), cv2.LINE_AA, tipLength=0.35)
+
+
+def _draw_text(drawn, unit, rng):
+    height, width = drawn.shape
+    text = "".join(rng.choice(list("RLAPSUPINE0123456789:. ")) for _ in range(int(rng.integers(1, 12))))
+    place = (int(rng.uniform(0, 0.9 * width)), int(rng.uniform(0.05, 1) * height))
+    scale = unit * rng.uniform(0.6, 3)
+    grey = int(rng.choice((255, 255, 200, 0)))
+    cv2.putText(drawn, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, grey, max(1, round(2 * scale)), cv2.LINE_AA)
+
+
+def cut_off(image: np.ndarray, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
+    """Blackens, at some probability, what a crop to another aspect ratio and a letterbox would leave out."""
+    if not settings.crop or rng.random() >= settings.crop:
+        return image
+    height, width = image.shape
+    cut = np.zeros_like(image)
+    if rng.random() < 0.7:
+        top, bottom = int(rng.uniform(0, 0.12) * height), int(rng.uniform(0, 0.5) * height)
+        cut[top : height - bottom] = image[top : height - bottom]
+    else:
+        left, right = (int(rng.uniform(0, 0.12) * width) for _ in range(2))
+        cut[:, left : width - right] = image[:, left : width - right]
+    return cut
+
+
+def transform(
+    image: np.ndarray,
+    mask: np.ndarray,
+    settings: Augmentation,
+    rng: np.random.Generator,
+    size: tuple[int, int] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Mirrors, rotates, scales, stretches and shifts image and mask alike; what comes from outside is black."""
     height, width = size = size or image.shape
     matrix = _affine(image.shape, size, settings, rng)
+    both = image, mask * np.uint8(255)
     if settings.elastic:
         places = _elastic_places(matrix, size, settings, rng)
-        image, covered = (cv2.remap(each, *places, cv2.INTER_LINEAR) for each in (image, mask * np.uint8(255)))
+        image, covered = (cv2.remap(each, *places, cv2.INTER_LINEAR) for each in both)
     else:
-        image, covered = (cv2.warpAffine(each, matrix, (width, height)) for each in (image, mask * np.uint8(255)))
+        image, covered = (cv2.warpAffine(each, matrix, (width, height)) for each in both)
+    # OpenCV drops a single channel. A negative determinant mirrors.
+    covered = covered.reshape(height, width, *mask.shape[2:])
+    if mask.ndim == 3 and np.linalg.det(matrix[:, :2]) < 0:
+        covered = covered[:, :, ::-1]
     return image, (covered > 127).astype(np.uint8)
 
 
-def collimate(image, settings, rng):
+def collimate(image: np.ndarray, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
     """Blackens or whitens, at some probability, a border of up to 6 % on each side."""
     if rng.random() >= settings.bars:
         return image
@@ -95,18 +263,35 @@ def collimate(image, settings, rng):
     return framed
 
 
-def change_exposure(image, settings, rng):
+def change_exposure(image: np.ndarray, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
     """Changes tone curve, contrast, brightness and polarity, then adds shading, blur and noise."""
     values = cv2.LUT(image, _tone_curve(settings, rng))
     if rng.random() < settings.blur:
         values = cv2.GaussianBlur(values, (0, 0), rng.uniform(0.4, 1.5))
-    values = values + _shading(image.shape, settings, rng)
+    # A linear ramp in a random direction.
+    slope_y, slope_x = rng.uniform(-0.5, 0.5, 2).astype(np.float32) * np.float32(settings.shading)
+    rows, columns = (np.linspace(-1, 1, side, dtype=np.float32) for side in image.shape)
+    values = values + (slope_y * rows[:, None] + slope_x * columns)
     sigma = rng.uniform(0, settings.noise)
-    values += sigma * rng.standard_normal(image.shape, dtype=np.float32)
+    values += sigma * _grain(image.shape, rng)
     if settings.faint and rng.random() < settings.faint:
-        part = np.float32(np.exp(rng.uniform(np.log(0.02), np.log(0.1))))
+        part = np.float32(_log_uniform(0.02, 0.1, rng))
         values = np.clip(values, 0, 255) * part + np.float32(rng.uniform(0, 255) * (1 - part))
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+    changed = np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+    if settings.compression and rng.random() < settings.compression:
+        _, file = cv2.imencode(".jpg", changed, (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 76))))
+        return cv2.imdecode(file, cv2.IMREAD_GRAYSCALE)
+    return changed
+
+
+def _grain(shape, rng):
+    """Returns noise of standard deviation 1, float32 `[H, W]`, drawn on a grid up to three times as coarse."""
+    coarser = rng.uniform(0.5, 3)
+    if coarser <= 1:
+        return rng.standard_normal(shape, dtype=np.float32)
+    size = tuple(max(1, round(side / coarser)) for side in shape)
+    # Cubic interpolation keeps most of the variance.
+    return cv2.resize(rng.standard_normal(size, dtype=np.float32), shape[::-1], interpolation=cv2.INTER_CUBIC)
 
 
 def _affine(native, size, settings, rng):
@@ -144,13 +329,10 @@ def _tone_curve(settings, rng):
     return (255 - grey if rng.random() < settings.invert else grey).astype(np.float32)
 
 
-def _shading(shape, settings, rng):
-    """Returns a linear ramp, float32 `[H, W]`, in a random direction."""
-    slope_y, slope_x = rng.uniform(-0.5, 0.5, 2).astype(np.float32) * np.float32(settings.shading)
-    rows = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, None]
-    return slope_y * rows + slope_x * np.linspace(-1, 1, shape[1], dtype=np.float32)
-
-
 def _factor(largest, rng):
     """Returns a factor between 1 / largest and largest, uniform in its logarithm."""
     return float(np.exp(rng.uniform(-1, 1) * np.log(largest)))
+
+
+def _log_uniform(low, high, rng):
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))

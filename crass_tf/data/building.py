@@ -5,25 +5,33 @@ import errno
 import io
 import os
 import pathlib
-import shutil
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from crass_tf import sources
-from crass_tf.data.loading import DEFAULT_DATASET, NATIVE_CONFIG
-from crass_tf.files import InputError
-
-try:
-    import fcntl
-except ImportError:  # Windows: two builds at once are not kept apart there.
-    fcntl = None
+from crass_tf.common.files import InputError, data_path, local_path, lock, made_folder, remote_url
+from crass_tf.common.types import PathLike, Spacing
+from crass_tf.data.loading import DEFAULT_DATASET, FEATURES, INFO, NATIVE_CONFIG, check_reachable, damage_named
+from crass_tf.sources.source import Source
 
 SOURCES = {"crass12": sources.open_crass12, "jsrt_clavicles": sources.open_jsrt}
+FILE_FORMATS = ("tfrecord", "array_record")
 # How TFDS begins the names of what it has not finished.
 UNFINISHED = "incomplete."
 # What a full or write-protected disk says.
 CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
-def build(manual_dir, data_dir=None, configs=(), spacing_mm=None, overwrite=False, dataset=DEFAULT_DATASET):
+def build(
+    manual_dir: PathLike,
+    data_dir: PathLike | None = None,
+    configs: Sequence[str] = (),
+    spacing_mm: Spacing | None = None,
+    overwrite: bool = False,
+    dataset: str = DEFAULT_DATASET,
+    file_format: str | None = None,
+) -> list[Any]:
     """Builds the config `native`, and the named ones too, from the folder of a data set.
 
     Prints what is unusual about the folder, and one line for each config. A config that exists already is kept, with
@@ -38,6 +46,7 @@ def build(manual_dir, data_dir=None, configs=(), spacing_mm=None, overwrite=Fals
         spacing_mm: pixel spacing `(row, column)` that outranks what the files say, or None.
         overwrite: whether to build configs anew that exist already.
         dataset: the data set's name.
+        file_format: `tfrecord`, TFDS' default where None, or `array_record`, which `tfds.data_source` reads.
 
     Returns:
         The list of the prepared TFDS builders, `native` first.
@@ -45,27 +54,34 @@ def build(manual_dir, data_dir=None, configs=(), spacing_mm=None, overwrite=Fals
     Raises:
         InputError: one line that names the file or argument, what was found and what was expected.
     """
+    if file_format not in (None, *FILE_FORMATS):
+        raise InputError(f"file_format: found {file_format!r}, expected one of {', '.join(FILE_FORMATS)}")
     # TFDS is heavy: what can be checked is checked before it is imported.
+    manual_dir, data_dir = local_path(manual_dir, "manual_dir"), data_path(data_dir)
     source = opener(dataset)(manual_dir).checked()
     rule = source.asked_spacing(spacing_mm)
-    make_builder = _builder_maker(dataset, data_dir, rule.option_mm)
+    check_reachable(data_dir)
+    if file_format == "array_record" and remote_url(data_dir or ""):
+        raise InputError(f"file_format: found {file_format!r} for {data_dir}, expected tfrecord, which URLs can hold")
+    make_builder = _builder_maker(dataset, source, data_dir, rule.option_mm)
     names = [NATIVE_CONFIG, *(name for name in dict.fromkeys(configs) if name != NATIVE_CONFIG)]
     for name in names:
-        make_builder(name)
+        with _alone_in(make_builder(name).data_path.parent):
+            pass
     for line in source.remarks:
         print(line)
     fingerprint = source.fingerprint(rule)
-    return [_prepare(make_builder, name, manual_dir, fingerprint, overwrite) for name in names]
+    return [_prepare(make_builder, name, manual_dir, fingerprint, overwrite, file_format) for name in names]
 
 
-def opener(dataset):
+def opener(dataset: str) -> Callable[[pathlib.Path], Source]:
     """Returns the function from a folder to the `Source` of a data set; InputError for names that are none."""
     if dataset not in SOURCES:
         raise InputError(f"dataset {dataset}: not known, expected one of {', '.join(SOURCES)}")
     return SOURCES[dataset]
 
 
-def _builder_maker(dataset, data_dir, spacing_mm):
+def _builder_maker(dataset, source, data_dir, spacing_mm):
     """Returns a function from a config's name to its TFDS builder; InputError for names that are none."""
     import tensorflow_datasets as tfds
 
@@ -73,32 +89,36 @@ def _builder_maker(dataset, data_dir, spacing_mm):
 
     builder = tfds.builder_cls(dataset)
 
-    def make_builder(name, data_dir=data_dir):
+    def make_builder(name, data_dir=data_dir, **options):
         if builder.get_builder_config(name) is None:
             known = ", ".join([*builder.builder_configs, *(config.name for config in builder.CONFIGS_ON_REQUEST)])
             raise InputError(f"config {name}: not known, expected one of {known} or another HEIGHTxWIDTH")
-        return builder(config=name, data_dir=data_dir, spacing_mm=spacing_mm, verbose=False)
+        with damage_named(f"{dataset}/{name}"):
+            made = builder(config=name, data_dir=data_dir, spacing_mm=spacing_mm, verbose=False, **options)
+        made.source = source
+        return made
 
     return make_builder
 
 
-def _prepare(make_builder, name, manual_dir, fingerprint, overwrite):
+def _prepare(make_builder, name, manual_dir, fingerprint, overwrite, file_format):
     """Returns the builder of a config, prepared now or before, and prints a line on it."""
     builder = make_builder(name)
-    path = pathlib.Path(builder.data_path)
+    path = builder.data_path
     with _alone_in(path.parent):
         _remove_unfinished(path)
-        if path.exists() and not overwrite:
-            _print_kept(builder, fingerprint)
+        if path.exists() and not overwrite and _is_whole(builder):
+            _print_kept(builder, fingerprint, file_format)
             return builder
         # TFDS writes into a data dir of its own there: what it leaves beside the data set is gone with it.
         data_dir = path.parent / f"{UNFINISHED}new_{path.name}"
         try:
-            unfinished = make_builder(name, data_dir)
+            unfinished = make_builder(name, data_dir, file_format=file_format)
             _download_and_prepare(unfinished, manual_dir, path)
-            _move_into_place(pathlib.Path(unfinished.data_path), path)
+            _move_into_place(unfinished.data_path, path)
         finally:
-            shutil.rmtree(data_dir, ignore_errors=True)
+            if data_dir.exists():
+                data_dir.rmtree()
     builder = make_builder(name)
     print(builder.summary())
     return builder
@@ -110,13 +130,27 @@ def _download_and_prepare(builder, manual_dir, path):
 
     try:
         # What TFDS prints names a folder that will be moved.
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), _bars_on_terminals():
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
     except Exception as error:
         mistake = _mistake(error, path)
         if mistake is None:
             raise
         raise mistake from None
+
+
+@contextlib.contextmanager
+def _bars_on_terminals():
+    """Keeps TFDS' progress bars out of files, where they would be megabytes of control characters."""
+    from tensorflow_datasets.core.utils import tqdm_utils
+
+    shown = tqdm_utils._active  # TFDS has no other way to ask.
+    if not sys.stderr.isatty():
+        tqdm_utils.disable_progress_bar()
+    try:
+        yield
+    finally:
+        tqdm_utils._active = shown
 
 
 def _mistake(error, path):
@@ -127,19 +161,27 @@ def _mistake(error, path):
         if isinstance(error, InputError):
             return error
         if isinstance(error, tf.errors.OpError):
-            return InputError(f"{path}: cannot be written ({error.message.rpartition('; ')[2]})")
+            reason = error.message.rpartition("; ")[2] or type(error).__name__  # pyright: ignore[reportAttributeAccessIssue]
+            return InputError(f"{path}: cannot be written ({reason})")
         if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
             return InputError(f"{path}: cannot be written ({error.strerror})")
         error = error.__cause__ or error.__context__
     return None
 
 
-def _print_kept(builder, fingerprint):
-    same = builder.info.metadata.get("fingerprint") == fingerprint
-    note = (
-        "kept as built before" if same else "kept, but built from OTHER files or spacing; overwrite it to build it anew"
-    )
-    print(f"{note}: {builder.summary()}")
+def _is_whole(builder):
+    """Returns whether no file of a prepared data set is missing."""
+    shards = [file for split in builder.info.splits.values() for file in split.filepaths]
+    files = [builder.data_path / FEATURES, *shards]
+    return bool(shards) and "native_spacing" in builder.info.metadata and all(file.exists() for file in files)
+
+
+def _print_kept(builder, fingerprint, file_format):
+    found = builder.info.file_format.value
+    differs = ["from OTHER files or spacing"] * (builder.info.metadata.get("fingerprint") != fingerprint)
+    differs += [f"as {found}"] * (file_format not in (None, found))
+    note = f", but built {' and '.join(differs)}; overwrite it to build it anew" if differs else " as built before"
+    print(f"kept{note}: {builder.summary()}")
 
 
 @contextlib.contextmanager
@@ -148,24 +190,19 @@ def _alone_in(path):
 
     Where nothing came into the folders that it had to make, they are gone afterwards.
     """
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise InputError(f"{path}: found a file in its way, expected a folder to build into") from None
-    handle = os.open(path, os.O_RDONLY) if fcntl else None
-    try:
-        if fcntl:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if remote_url(path):
+        # Object stores know neither folders nor locks.
         yield
-    except BlockingIOError:
-        raise InputError(f"{path}: another process is building here; try again when it has ended") from None
-    finally:
-        with contextlib.suppress(OSError):
-            for folder in made:
-                folder.rmdir()
-        if fcntl:
-            os.close(handle)
+        return
+    with made_folder(path):
+        # Windows opens no folders.
+        handle = os.open(path, os.O_RDONLY) if os.name == "posix" else None
+        try:
+            lock(handle, path, "building")
+            yield
+        finally:
+            if handle is not None:
+                os.close(handle)
 
 
 def _remove_unfinished(path):
@@ -174,9 +211,9 @@ def _remove_unfinished(path):
     if aside.exists() and not path.exists():
         aside.rename(path)
     for left_over in path.parent.glob(f"{UNFINISHED}*"):
-        shutil.rmtree(left_over)
-    if path.exists() and not (path / "dataset_info.json").exists():
-        shutil.rmtree(path)
+        left_over.rmtree()
+    if path.exists() and not (path / INFO).exists():
+        path.rmtree()
 
 
 def _move_into_place(new, path):
@@ -190,7 +227,7 @@ def _move_into_place(new, path):
         path.rename(aside)
     new.rename(path)
     if aside.exists():
-        shutil.rmtree(aside)
+        aside.rmtree()
 
 
 def _aside(path):

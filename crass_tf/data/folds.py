@@ -3,11 +3,12 @@
 import collections
 import hashlib
 import re
+from collections.abc import Iterable
 
-from crass_tf.files import InputError
+from crass_tf.common.files import InputError
 
 
-def folds(image_ids, k):
+def folds(image_ids: Iterable[str], k: int) -> list[list[str]]:
     """Returns k sorted lists of image ids: disjoint, together all of them, their lengths differing by at most one.
 
     The names are ranked by their SHA-256 digest and dealt out in turn, so their order does not matter.
@@ -34,13 +35,13 @@ def folds(image_ids, k):
     return [sorted(ranked[first::k]) for first in range(k)]
 
 
-def held_out(image_ids, fold):
+def held_out(image_ids: Iterable[str], fold: str) -> list[str]:
     """Returns the sorted image ids of one fold, named as in `parse_fold`; errors as there and in `folds`."""
     number, k = parse_fold(fold)
     return folds(image_ids, k)[number - 1]
 
 
-def parse_fold(text):
+def parse_fold(text: str) -> tuple[int, int]:
     """Returns `(number, k)` of `NUMBER/K`, such as `2/5` for the second of five folds; raises InputError otherwise."""
     match = re.fullmatch(r"([1-9][0-9]*)/([1-9][0-9]*)", text)
     number, k = (int(part) for part in match.groups()) if match else (0, 0)

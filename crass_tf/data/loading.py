@@ -1,17 +1,22 @@
 """Prepared TFDS data sets as examples, arrays or a `tf.data.Dataset` on the model's grid."""
 
-import collections.abc
+import contextlib
 import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from crass_tf.files import InputError
+from crass_tf.common.files import InputError, data_path, one_line, remote_url
+from crass_tf.common.types import PathLike, Spacing
 from crass_tf.geometry import Letterbox
 
 DEFAULT_DATASET = "crass12"
 DEFAULT_CONFIG = "512x512"
 # The config that `tfds.load("crass12")` means.
 NATIVE_CONFIG = "native"
+# What describes a prepared data set; TFDS writes the first one last.
+DESCRIPTION = INFO, FEATURES = ("dataset_info.json", "features.json")
 # Features that are pictures.
 IMAGE, MASK = "image", "segmentation_mask"
 
@@ -30,26 +35,38 @@ class Example:
     image_id: str
     image: np.ndarray
     mask: np.ndarray
-    spacing_mm: tuple[float, float] | None
+    spacing_mm: Spacing | None
 
 
-class Examples(collections.abc.Iterable):
+class Examples(Iterable[Example]):
     """Examples of one split in the order of the prepared files, decoded while iterating; `len()` works."""
 
-    def __init__(self, builder, split, image_ids=None):
+    def __init__(self, builder: Any, split: str, image_ids: Sequence[str] | None = None) -> None:
         self._builder, self._split, self._image_ids = builder, split, image_ids
 
-    def __len__(self):
+    def __len__(self) -> int:
         if self._image_ids is None:
             return self._builder.info.splits[self._split].num_examples
         return len(self._image_ids)
 
-    def __iter__(self):
-        for features in read(self._builder, self._split, self._image_ids).as_numpy_iterator():
-            yield _to_example(features)
+    def __iter__(self) -> Iterator[Example]:
+        for features in iterate(read(self._builder, self._split, self._image_ids), self._builder):
+            row_mm, column_mm = (float(side) for side in features["spacing_mm"])
+            yield Example(
+                features["image_id"].decode(),
+                features[IMAGE][:, :, 0],
+                features[MASK][:, :, 0],
+                None if np.isnan(row_mm + column_mm) else (row_mm, column_mm),
+            )
 
 
-def examples(dataset=DEFAULT_DATASET, split="validation", data_dir=None, config=NATIVE_CONFIG, image_ids=None):
+def examples(
+    dataset: str = DEFAULT_DATASET,
+    split: str = "validation",
+    data_dir: PathLike | None = None,
+    config: str = NATIVE_CONFIG,
+    image_ids: Sequence[str] | None = None,
+) -> Examples:
     """Returns the `Examples` of a prepared data set's split.
 
     Args:
@@ -63,14 +80,18 @@ def examples(dataset=DEFAULT_DATASET, split="validation", data_dir=None, config=
         InputError: where it has not been prepared there, has no such split, lacks one of the names, or where the config
             holds no masks or 16-bit grey values.
     """
-    builder = labelled_builder(dataset, config, data_dir)
-    check_split(builder, split)
-    if image_ids is not None:
-        _check_names(builder, split, image_ids)
+    builder = labelled_builder(dataset, config, split, data_dir)
+    if image_ids is not None and (lacking := sorted(set(image_ids) - set(_read_ids(builder, split)))):
+        raise InputError(
+            f"{dataset}/{config}, split {split}: lacks {len(lacking)} of the {len(image_ids)} radiographs wanted, "
+            f"{lacking[0]!r} first"
+        )
     return Examples(builder, split, image_ids)
 
 
-def default_splits(dataset=DEFAULT_DATASET, config=NATIVE_CONFIG, data_dir=None):
+def default_splits(
+    dataset: str = DEFAULT_DATASET, config: str = NATIVE_CONFIG, data_dir: PathLike | None = None
+) -> tuple[str, str]:
     """Returns `(training, validation)`, the splits that a command uses where it is told none.
 
     They are `train` and `validation`; a data set that lacks them gives its first and its last split in name order.
@@ -81,37 +102,35 @@ def default_splits(dataset=DEFAULT_DATASET, config=NATIVE_CONFIG, data_dir=None)
     return training, "validation" if "validation" in others else others[-1]
 
 
-def split_ids(dataset, split, data_dir=None, config=NATIVE_CONFIG):
+def split_ids(dataset: str, split: str, data_dir: PathLike | None = None, config: str = NATIVE_CONFIG) -> list[str]:
     """Returns the image ids of a split in the order of the prepared files; errors as in `examples`."""
-    builder = labelled_builder(dataset, config, data_dir)
-    check_split(builder, split)
-    return _read_ids(builder, split)
+    return _read_ids(labelled_builder(dataset, config, split, data_dir), split)
 
 
-def labelled_builder(dataset, config, data_dir=None):
-    """Returns the builder as `prepared_builder` does; InputError where it holds no masks or other than 8-bit images."""
-    builder = prepared_builder(dataset, config, data_dir)
-    features = builder.info.features
+def labelled_builder(dataset: str, config: str, split: str, data_dir: PathLike | None = None) -> Any:
+    """Returns the TFDS builder of a prepared data set that can be trained on.
+
+    Raises:
+        InputError: where it holds no masks or other than 8-bit images, or where `split`, a name or a TFDS expression,
+            names no radiograph.
+    """
+    builder, place = prepared_builder(dataset, config, data_dir), f"{dataset}/{config}"
+    features, splits = builder.info.features, builder.info.splits
     if MASK not in features:
-        raise InputError(f"{dataset}/{config}: holds no masks ({MASK}), which training and scoring need")
+        raise InputError(f"{place}: holds no masks ({MASK}), which training and scoring need")
     if features[IMAGE].np_dtype != np.uint8:
-        raise InputError(f"{dataset}/{config}: holds 16-bit grey values; use {NATIVE_CONFIG} or HxW")
-    return builder
-
-
-def check_split(builder, split):
-    """Raises InputError unless `split`, a name or a TFDS expression, holds radiographs of the prepared data set."""
-    place = f"{builder.info.name}/{builder.info.config_name}"
+        raise InputError(f"{place}: holds 16-bit grey values; use {NATIVE_CONFIG} or HxW")
     try:
-        count = builder.info.splits[split].num_examples
+        count = splits[split].num_examples
     except (KeyError, ValueError):
-        expected = f"expected one of {sorted(builder.info.splits)} or an expression such as train+validation"
+        expected = f"expected one of {sorted(splits)} or an expression such as train+validation"
         raise InputError(f"{place}: found no split {split!r}, {expected}") from None
     if count < 1:
         raise InputError(f"{place}: split {split!r} holds no radiograph")
+    return builder
 
 
-def read(builder, split, image_ids=None):
+def read(builder: Any, split: str, image_ids: Sequence[str] | None = None) -> Any:
     """Returns a `tf.data.Dataset` of a split's features in the order of the files, its length known.
 
     Args:
@@ -119,46 +138,97 @@ def read(builder, split, image_ids=None):
         split: a split that it has.
         image_ids: the only radiographs that are wanted, all of them there; others are not decoded. None for all.
     """
-    if image_ids is None:
-        return builder.as_dataset(split=split, shuffle_files=False)
     import tensorflow as tf
-
-    wanted = tf.constant(list(image_ids), tf.string)
-
-    def is_wanted(features):
-        return tf.reduce_any(features["image_id"] == wanted)
 
     def decode(features):
         return features | {name: builder.info.features[name].decode_example(features[name]) for name in (IMAGE, MASK)}
 
-    chosen = (
-        _read_undecoded(builder, split)
-        .filter(is_wanted)
-        .map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    )
-    return chosen.apply(tf.data.experimental.assert_cardinality(len(image_ids)))
+    stored = _read_undecoded(builder, split)
+    if image_ids is not None:
+        wanted = tf.constant(list(image_ids), tf.string)
+        chosen = stored.filter(lambda features: tf.reduce_any(features["image_id"] == wanted))
+        stored = chosen.apply(tf.data.experimental.assert_cardinality(len(image_ids)))
+    return stored.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
-def prepared_builder(dataset, config, data_dir=None):
+def prepared_builder(dataset: str, config: str, data_dir: PathLike | None = None) -> Any:
     """Returns the TFDS builder of a data set that `crass-tf build` has prepared; raises InputError otherwise."""
+    import tensorflow as tf
     import tensorflow_datasets as tfds
 
+    data_dir = data_path(data_dir)
+    check_reachable(data_dir)
+    missing = tfds.core.registered.DatasetNotFoundError, FileNotFoundError, tf.errors.NotFoundError
     try:
-        # From the prepared files alone: works for configs that are not among the builder's own, too.
-        return tfds.core.read_only_builder.builder_from_files(f"{dataset}/{config}", data_dir=data_dir)
-    except (tfds.core.registered.DatasetNotFoundError, FileNotFoundError):
+        with damage_named(f"{dataset}/{config}", (*missing, tfds.core.dataset_info.DatasetInfoFileError)):
+            # From the prepared files alone: works for configs that are not among the builder's own, too.
+            builder = tfds.core.read_only_builder.builder_from_files(f"{dataset}/{config}", data_dir=data_dir)
+            if not builder.info.splits:
+                raise InputError(f"{builder.data_path}: found no splits in {INFO}; remove this folder, build it again")
+            return builder
+    except (*missing, tfds.core.dataset_info.DatasetInfoFileError):
+        built = _built_configs(dataset, data_dir)
         place = f"in {data_dir}" if data_dir else "in TFDS' default folder"
         raise InputError(
-            f"{dataset}/{config}: not found {place}; build it with: crass-tf build --manual-dir FOLDER"
+            f"{dataset}/{config}: not found {place}{built}; build it with: crass-tf build --manual-dir FOLDER"
             + (f" --dataset {dataset}" if dataset != DEFAULT_DATASET else "")
             + (f" --data-dir {data_dir}" if data_dir else "")
             + (f" --config {config}" if config != NATIVE_CONFIG else "")
         ) from None
 
 
+@contextlib.contextmanager
+def damage_named(place, known=()):
+    """Makes one line of what TFDS raises where a prepared data set's description is damaged; `known` errors stay."""
+    try:
+        yield
+    except (InputError, *known):
+        raise
+    # JSON, protocol buffers, whatever the reader meets first.
+    except Exception as error:
+        reason = one_line(str(error))[:200]
+        raise InputError(f"{place}: found a damaged data set ({reason}); remove its folder, build it again") from None
+
+
+def check_reachable(data_dir: str | None) -> None:
+    """Raises InputError for a URL where nothing can be looked up: no such bucket, no right to it, no library for it."""
+    if data_dir is None or remote_url(data_dir) is None:
+        return
+    from etils import epath
+
+    try:
+        epath.Path(data_dir).exists()
+    # Each store's library has errors of its own.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{data_dir}: cannot be reached ({reason})") from None
+
+
+def _built_configs(dataset, data_dir):
+    """Returns words on which configs of a data set are built, or damaged; "" where there are none."""
+    import tensorflow_datasets as tfds
+    from etils import epath
+
+    folder = epath.Path(data_dir or tfds.core.constants.DATA_DIR) / dataset
+    try:
+        versions = sorted(folder.glob("*/[0-9]*.[0-9]*.[0-9]*"))
+    except OSError:
+        return ""
+    missing = {path: [name for name in DESCRIPTION if not (path / name).exists()] for path in versions}
+    whole = sorted({path.parent.name for path in versions if not missing[path]})
+    damaged = [f"; {path} has no {names[0]}" for path, names in missing.items() if names]
+    words = f", where there is {', '.join(whole)}" if whole else ""
+    return words + "".join(damaged[:1])
+
+
 def load_arrays(
-    dataset=DEFAULT_DATASET, config=DEFAULT_CONFIG, split="train", data_dir=None, image_size=None, image_ids=None
-):
+    dataset: str = DEFAULT_DATASET,
+    config: str = DEFAULT_CONFIG,
+    split: str = "train",
+    data_dir: PathLike | None = None,
+    image_size: tuple[int, int] | None = None,
+    image_ids: Sequence[str] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns a split as NumPy arrays on the model's grid, for training without `tf.data` (the JAX backend).
 
     Args:
@@ -176,7 +246,7 @@ def load_arrays(
     return np.stack(images)[..., None], np.stack(masks)[..., None]
 
 
-def to_grid(image, mask, image_size):
+def to_grid(image: np.ndarray, mask: np.ndarray, image_size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Returns `(image, mask)`, both uint8 `[H, W]`, letterboxed to `image_size`; unchanged where they fit."""
     letterbox = Letterbox.fit(image.shape, image_size)
     if letterbox.native == letterbox.model:
@@ -184,34 +254,55 @@ def to_grid(image, mask, image_size):
     return letterbox.image_to_model(image), letterbox.mask_to_model(mask)
 
 
+def iterate(dataset: Any, builder: Any = None) -> Iterator[Any]:
+    """Yields the elements of a `tf.data.Dataset` as NumPy arrays.
+
+    Args:
+        dataset: the `tf.data.Dataset`.
+        builder: the TFDS builder that it comes from, for the error's text; None where it is not known.
+
+    Raises:
+        InputError: where a file is damaged or missing.
+    """
+
+    import tensorflow as tf
+
+    # Unknown is what an exception of a Python function, as reads array_record, becomes.
+    damage = "DataLossError", "NotFoundError", "InvalidArgumentError", "UnknownError", "FailedPreconditionError"
+    try:
+        yield from dataset.as_numpy_iterator()
+    except tuple(getattr(tf.errors, name) for name in damage) as error:
+        # The last line of a stack trace, without the operation's name before and after.
+        line = error.message.partition(" [")[0].strip().splitlines()[-1]
+        reason = one_line(line.rpartition("}} ")[2])[:200]
+        folder, name = "the data set", "it"
+        if builder is not None:
+            folder, name = builder.data_path, f"{builder.info.name} {builder.info.config_name}"
+        raise InputError(
+            f"{folder}: found damaged or missing files ({reason}); build {name} again with: crass-tf build --overwrite"
+        ) from None
+
+
 def _read_ids(builder, split):
     stored = _read_undecoded(builder, split).map(lambda features: features["image_id"])
-    return [name.decode() for name in stored.as_numpy_iterator()]
+    return [name.decode() for name in iterate(stored, builder)]
 
 
 def _read_undecoded(builder, split):
-    """Returns the features of a split with pictures as the bytes that are stored."""
+    """Returns a `tf.data.Dataset` of a split's features, pictures as the bytes that are stored in either format."""
+    import tensorflow as tf
     import tensorflow_datasets as tfds
 
     # Not PartialDecoding, which would skip them altogether: it logs a warning that means nothing to a user.
     decoders = {name: tfds.decode.SkipDecoding() for name in (IMAGE, MASK)}
-    return builder.as_dataset(split=split, shuffle_files=False, decoders=decoders)
-
-
-def _check_names(builder, split, image_ids):
-    lacking = sorted(set(image_ids) - set(_read_ids(builder, split)))
-    if lacking:
-        place = f"{builder.info.name}/{builder.info.config_name}, split {split}"
-        raise InputError(
-            f"{place}: lacks {len(lacking)} of the {len(image_ids)} radiographs wanted, {lacking[0]!r} first"
-        )
-
-
-def _to_example(features):
-    spacing_mm = tuple(float(s) for s in features["spacing_mm"])
-    return Example(
-        features["image_id"].decode(),
-        features[IMAGE][:, :, 0],
-        features[MASK][:, :, 0],
-        None if np.isnan(spacing_mm).any() else spacing_mm,
+    if builder.info.file_format.value != "array_record":
+        return builder.as_dataset(split=split, shuffle_files=False, decoders=decoders)
+    # For these files TFDS has a sequence, but no `tf.data.Dataset`.
+    stored = builder.as_data_source(split=split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
+    records = tf.data.Dataset.from_generator(lambda: iter(stored), output_signature=tf.TensorSpec((), tf.string))
+    features = records.map(
+        lambda record: builder.info.features.deserialize_example(record, decoders=decoders),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
     )
+    return features.apply(tf.data.experimental.assert_cardinality(len(stored)))

@@ -1,4 +1,4 @@
-"""Pictures that are no chest radiographs, for a locator to learn that it need not find clavicles in everything.
+"""Pictures that are no chest radiographs, for a finder to learn that it need not find clavicles in everything.
 
 Drawn, not collected: noise, clouds, overlapping shapes as of photographs, hands, long bones, pages. uint8 `[H, W]`.
 """
@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 
-def negative(size, rng):
+def negative(size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Returns a picture of `size`, `(height, width)`, of a kind that the generator chooses."""
     kinds = (_blank, _noise, _clouds, _leaves, _hand, _bones, _page)
     picture = kinds[rng.integers(len(kinds))](size, rng)
@@ -64,8 +64,8 @@ def _hand(size, rng):
     wrist = np.array([width / 2, height / 2 + 0.3 * unit])
 
     def line(picture, start, end, thickness, grey):
-        points = [wrist + _turned(np.array(p) * unit, turn) for p in (start, end)]
-        cv2.line(picture, *(tuple(int(c) for c in p) for p in points), grey, max(1, int(thickness * unit)), cv2.LINE_AA)
+        (x0, y0), (x1, y1) = ((wrist + _turned(np.array(p) * unit, turn)).astype(int).tolist() for p in (start, end))
+        cv2.line(picture, (x0, y0), (x1, y1), grey, max(1, int(thickness * unit)), cv2.LINE_AA)
 
     line(tissue, (0, 0.1), (0, -0.2), 0.3, 90)
     for finger, spread in enumerate(np.linspace(-0.9, 0.5, 5)):

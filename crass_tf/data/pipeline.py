@@ -4,17 +4,46 @@ Both draw the order of an epoch from (seed, epoch) and each example's augmentati
 epoch is the same in both, and whether training ran up to it or was resumed at it.
 """
 
+import concurrent.futures
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 
-from crass_tf.data.augmentation import augment
-from crass_tf.data.loading import IMAGE, MASK, check_split, labelled_builder, prepared_builder, read
+from crass_tf.common.types import PathLike
+from crass_tf.data.augmentation import Augmentation, augment
+from crass_tf.data.loading import IMAGE, MASK, iterate, labelled_builder, prepared_builder, read
+from crass_tf.data.views import View
+
+Pair = tuple[np.ndarray, np.ndarray]
 
 
-def training_dataset(dataset, view, *, batch_size, epochs, seed, augmentation, initial_epoch=0):
-    """Returns the batches of all epochs from `initial_epoch` on, shuffled and augmented, as a `tf.data.Dataset`.
+def training_dataset(dataset: Any, view: View, **options: Any) -> Any:
+    """Returns the batches of all epochs of a `tf.data.Dataset`, shuffled and augmented.
 
     Args:
         dataset: `tf.data.Dataset` of `(image, mask)` as `tfds.load(..., as_supervised=True)` gives them, any sizes.
+        view: the `views.View` of the network.
+        **options: those of `training_batches`.
+    """
+    # Decoded and brought to the view once: 0.5 MB for each 512 x 512 example.
+    return training_batches(prepared(dataset, view.prepare), view, **options)
+
+
+def training_batches(
+    pairs: Sequence[Pair],
+    view: View,
+    *,
+    batch_size: int,
+    epochs: int,
+    seed: int,
+    augmentation: Augmentation | None,
+    initial_epoch: int = 0,
+) -> Any:
+    """Returns the batches of all epochs from `initial_epoch` on, shuffled and augmented, as a `tf.data.Dataset`.
+
+    Args:
+        pairs: `[(image, mask), ...]` as `prepared` returns them, by `View.prepare`.
         view: the `views.View` of the network.
         batch_size: examples in each batch; an epoch's last, incomplete batch is left out, so that XLA compiles once.
         epochs: the last epoch's number plus 1.
@@ -23,20 +52,20 @@ def training_dataset(dataset, view, *, batch_size, epochs, seed, augmentation, i
         initial_epoch: where to begin.
 
     Returns:
-        Batches `(image, mask)`: float32 and uint8 `[B, H, W, 1]`.
+        Batches `(image, mask)`: float32 `[B, H, W, 1]` and uint8 `[B, H, W, C]`.
     """
     import tensorflow as tf
 
-    # Decoded and brought to the view once: 0.5 MB for each 512 x 512 example.
-    pairs = list(mapped(dataset, view.prepare).as_numpy_iterator())
-
     def change(epoch, position, number):
-        image, mask = (part[:, :, 0] for part in pairs[number])
+        image, mask = pairs[int(number)]
         image, mask = augment_at(image, mask, seed, epoch, position, augmentation, view.image_size)
-        return image[:, :, None], mask[:, :, None]
+        return image[:, :, None], mask
 
     def change_tensors(*place):
-        return _with_shape(tf.numpy_function(change, place, (tf.uint8, tf.uint8)), view.image_size)
+        image, mask = tf.numpy_function(change, place, (tf.uint8, tf.uint8))
+        image.set_shape((*view.image_size, 1))
+        mask.set_shape((*view.image_size, view.channels))
+        return tf.cast(image, tf.float32), mask
 
     def epoch_batches(epoch):
         # Not `Dataset.shuffle`: its order depends on TensorFlow's global seed, too, and on the iterations before.
@@ -50,19 +79,33 @@ def training_dataset(dataset, view, *, batch_size, epochs, seed, augmentation, i
         )
         return changed.batch(batch_size, drop_remainder=True)
 
-    batches = tf.data.Dataset.range(initial_epoch, epochs).flat_map(epoch_batches)
-    return batches.map(lambda image, mask: (tf.cast(image, tf.float32), mask)).prefetch(tf.data.AUTOTUNE)
+    return tf.data.Dataset.range(initial_epoch, epochs).flat_map(epoch_batches).prefetch(tf.data.AUTOTUNE)
 
 
-def validation_dataset(dataset, view, *, batch_size):
+def validation_dataset(dataset: Any, view: View, *, batch_size: int) -> Any:
     """Returns the examples in order, as the view shows them, in batches as `training_dataset` gives them."""
     import tensorflow as tf
 
-    batches = mapped(dataset, view.fit, view.image_size).cache().batch(batch_size)
+    images, masks = (np.stack(part) for part in zip(*prepared(dataset, view.fit)))
+    batches = tf.data.Dataset.from_tensor_slices((images[..., None], masks)).batch(batch_size)
     return batches.map(lambda image, mask: (tf.cast(image, tf.float32), mask)).prefetch(tf.data.AUTOTUNE)
 
 
-def supervised(dataset, config, split, data_dir=None, image_ids=None):
+def prepared(dataset: Any, function: Callable[[np.ndarray, np.ndarray], list[Pair]]) -> list[Pair]:
+    """Returns `[(image, mask), ...]`, uint8 `[H, W]` and `[H, W, C]`: what `View.fit` or `prepare` makes of a data set.
+
+    Args:
+        dataset: `tf.data.Dataset` of `(image, mask)`, uint8 `[H, W, 1]` each, any sizes.
+        function: of an image and a mask, uint8 `[H, W]` each, to a list of pairs.
+    """
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        radiographs = ((image[:, :, 0], mask[:, :, 0]) for image, mask in iterate(dataset))
+        return [pair for pairs in threads.map(lambda pair: function(*pair), radiographs) for pair in pairs]
+
+
+def supervised(
+    dataset: str, config: str, split: str, data_dir: PathLike | None = None, image_ids: Sequence[str] | None = None
+) -> Any:
     """Returns the `(image, mask)` of a prepared data set's split as a `tf.data.Dataset`.
 
     Args:
@@ -75,32 +118,27 @@ def supervised(dataset, config, split, data_dir=None, image_ids=None):
     Raises:
         InputError: as in `loading.examples`.
     """
-    builder = labelled_builder(dataset, config, data_dir)
-    check_split(builder, split)
-    return read(builder, split, image_ids).map(lambda features: (features[IMAGE], features[MASK]))
+    return read(labelled_builder(dataset, config, split, data_dir), split, image_ids).map(
+        lambda features: (features[IMAGE], features[MASK])
+    )
 
 
-def config_size(dataset, config, data_dir=None):
+def config_size(dataset: str, config: str, data_dir: PathLike | None = None) -> tuple[int, int] | None:
     """Returns `(height, width)` of the images of a prepared data set's config, or None where they differ."""
     image_size = prepared_builder(dataset, config, data_dir).info.features[IMAGE].shape[:2]
     return None if None in image_size else tuple(image_size)
 
 
-def mapped(dataset, function, size=(None, None)):
-    """Maps `(image, mask)`, uint8 `[H, W, 1]`, by a function of two `[H, W]` whose results are of `size`."""
-    import tensorflow as tf
-
-    def change(image, mask):
-        image, mask = function(image[:, :, 0], mask[:, :, 0])
-        return image[:, :, None], mask[:, :, None]
-
-    def change_tensors(image, mask):
-        return _with_shape(tf.numpy_function(change, (image, mask), (tf.uint8, tf.uint8)), size)
-
-    return dataset.map(change_tensors, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-
-
-def array_batches(images, masks, *, batch_size, seed, augmentation, initial_epoch=0, image_size=None):
+def array_batches(
+    images: np.ndarray,
+    masks: np.ndarray,
+    *,
+    batch_size: int,
+    seed: int,
+    augmentation: Augmentation | None,
+    initial_epoch: int = 0,
+    image_size: tuple[int, int] | None = None,
+) -> Any:
     """Returns a `keras.utils.PyDataset` of shuffled and augmented batches of arrays, for any Keras backend.
 
     It has no end, as it holds the batches of all epochs from `initial_epoch` on: `fit` needs its `steps_per_epoch`,
@@ -108,7 +146,7 @@ def array_batches(images, masks, *, batch_size, seed, augmentation, initial_epoc
 
     Args:
         images: uint8 `[N, H, W, 1]`.
-        masks: uint8 `[N, H, W, 1]` of 0 and 1.
+        masks: uint8 `[N, H, W, C]` of 0 and 1.
         batch_size: as in `training_dataset`, as are the others.
         image_size: `(height, width)` of the batches; None is the arrays'.
     """
@@ -130,38 +168,36 @@ def array_batches(images, masks, *, batch_size, seed, augmentation, initial_epoc
             epoch += initial_epoch
             order = epoch_order(len(images), seed, epoch)
             pairs = [
-                augment_at(images[n, :, :, 0], masks[n, :, :, 0], seed, epoch, position, augmentation, image_size)
+                augment_at(images[n, :, :, 0], masks[n], seed, epoch, position, augmentation, image_size)
                 for position, n in list(enumerate(order))[step * batch_size : (step + 1) * batch_size]
             ]
-            changed, changed_masks = (np.stack(part)[..., None] for part in zip(*pairs))
-            return changed.astype(np.float32), changed_masks
+            changed, changed_masks = (np.stack(part) for part in zip(*pairs))
+            return changed[..., None].astype(np.float32), changed_masks
 
     return ArrayBatches()
 
 
-def epoch_order(count, seed, epoch):
+def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
     """Returns the order of `count` examples in an epoch, int64 `[count]`."""
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
-def augment_at(image, mask, seed, epoch, position, augmentation, size=None):
-    """Returns the augmented `(image, mask)` that belongs to this place of this epoch; both uint8 of `size`.
+def augment_at(
+    image: np.ndarray,
+    mask: np.ndarray,
+    seed: int,
+    epoch: int,
+    position: int,
+    augmentation: Augmentation | None,
+    size: tuple[int, int] | None = None,
+) -> Pair:
+    """Returns the augmented `(image, mask)` of this place of this epoch: uint8 `[h, w]` and `[h, w, C]` of `size`.
 
     Without augmentation it is the middle of what `View.prepare` gave.
     """
-    if augmentation is None:
-        return _middle(image, size), _middle(mask, size)
-    return augment(image, mask, augmentation, np.random.default_rng([seed, epoch, position]), size)
-
-
-def _middle(image, size):
-    if size is None:
-        return image
-    top, left = ((side - wanted) // 2 for side, wanted in zip(image.shape, size))
-    return image[top : top + size[0], left : left + size[1]]
-
-
-def _with_shape(tensors, image_size):
-    for tensor in tensors:
-        tensor.set_shape((*image_size, 1))
-    return tuple(tensors)
+    if augmentation is not None:
+        return augment(image, mask, augmentation, np.random.default_rng([seed, epoch, position]), size)
+    height, width = size or image.shape
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    middle = slice(top, top + height), slice(left, left + width)
+    return image[middle], mask[middle]

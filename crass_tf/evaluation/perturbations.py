@@ -6,19 +6,26 @@ suits radiographs of any size. What comes into the frame from outside is black.
 
 import collections.abc
 import dataclasses
+import functools
 import pathlib
 import tempfile
+from typing import Any
 
 import cv2
 import numpy as np
 
-from crass_tf.formats.png import write_png
 from crass_tf.geometry import Strip
-from crass_tf.radiograph import read_radiograph
+from crass_tf.radiographs.formats.png import write_png
+from crass_tf.radiographs.radiograph import read_radiograph
 
 # What is kept free around the clavicles, of the shorter side.
 MARGIN = 0.02
 WHITE = 255
+# Markers: (text, x, y), and blocks without text, x and y as parts of width and height.
+LETTERS = (("R", 0.07, 0.07), ("L", 0.93, 0.07), ("PA ERECT", 0.16, 0.85))
+BLOCKS = (("", 0.06, 0.93), ("", 0.94, 0.55))
+# Lowest and highest (x, y) of a tube's start, middle and end, likewise.
+TUBE_RANGES = (((0, 0), (1, 0.2)), ((0.2, 0.2), (0.8, 0.6)), ((0, 0.7), (1, 1)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,45 +37,50 @@ class Perturbation:
 
     Attributes:
         name: for tables; what is random is drawn by it and by the example's `image_id`.
-        change: function of an example, a random generator and the parameters.
-        parameters: of `change`.
+        change: function of an example and a random generator.
         required: whether a segmenter has to stand it; otherwise it is only reported.
     """
 
     name: str
-    change: collections.abc.Callable
-    parameters: dict = dataclasses.field(default_factory=dict)
+    change: collections.abc.Callable[[Any, np.random.Generator], Any]
     required: bool = True
 
-    def __call__(self, example):
+    def __call__(self, example: Any) -> Any:
         """Returns the changed example, a dataclass with `image_id`, `image`, `mask` and `spacing_mm` as given."""
         rng = np.random.default_rng(list(f"{self.name} of {example.image_id}".encode()))
-        return self.change(example, rng, **self.parameters)
+        return self.change(example, rng)
 
 
-def nothing(example, rng):
-    """Returns the example as it is."""
-    return example
+def _grey(change, *arguments):
+    """Returns a change of an example's image alone, from a function of the image and these arguments."""
+    return lambda example, rng: dataclasses.replace(example, image=change(example.image, *arguments))
 
 
-def invert(example, rng):
-    """Exchanges black and white."""
-    return dataclasses.replace(example, image=255 - example.image)
+def _geometry(change):
+    """Returns a change of an example's image and mask alike, from a function of one of them."""
+
+    def change_both(example, rng):
+        image, mask = (np.ascontiguousarray(change(each)) for each in (example.image, example.mask))
+        return dataclasses.replace(example, image=image, mask=mask)
+
+    return change_both
 
 
-def gamma(example, rng, exponent):
-    """Bends the grey values, `255 (g / 255) ** exponent`: above 1 darker, below 1 brighter."""
-    curve = 255 * (np.arange(256) / 255) ** exponent
-    return dataclasses.replace(example, image=cv2.LUT(example.image, np.rint(curve).astype(np.uint8)))
+def _whole(values):
+    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
 
 
-def low_contrast(example, rng, part):
+def _gamma(image, exponent):
+    """Bends the grey values: above 1 darker, below 1 brighter."""
+    return cv2.LUT(image, _whole(255 * (np.arange(256) / 255) ** exponent))
+
+
+def _lower_contrast(image, part):
     """Squeezes the grey values into a part of their range, around its middle."""
-    curve = 127.5 + (np.arange(256) - 127.5) * part
-    return dataclasses.replace(example, image=cv2.LUT(example.image, np.rint(curve).astype(np.uint8)))
+    return cv2.LUT(image, _whole(127.5 + (np.arange(256) - 127.5) * part))
 
 
-def deep(example, rng, bits):
+def _deepen(example, rng, bits):
     """Writes the radiograph as a 16-bit PNG of so many significant bits and reads it back as any file is read.
 
     The bits below those of the image are random, as a detector's are, and round to the grey value that was there.
@@ -81,30 +93,60 @@ def deep(example, rng, bits):
         return dataclasses.replace(example, image=read_radiograph(path).image)
 
 
-def blur(example, rng, sigma):
+def _blur(image, sigma):
     """Blurs by a Gaussian whose standard deviation is a part of the longer side."""
-    image = cv2.GaussianBlur(example.image, (0, 0), sigma * max(example.image.shape))
+    return cv2.GaussianBlur(image, (0, 0), sigma * max(image.shape))
+
+
+def _add_noise(example, rng, sigma_grey):
+    """Adds Gaussian noise, each pixel's by itself; its standard deviation is in grey values."""
+    noise = np.float32(sigma_grey) * rng.standard_normal(example.image.shape, np.float32)
+    return dataclasses.replace(example, image=_whole(example.image + noise))
+
+
+def _window(image, part):
+    """Clips a part of the darkest and of the brightest pixels, and stretches the rest to all grey values."""
+    low, high = np.quantile(image, (part, 1 - part))
+    return _whole((image.astype(np.float32) - low) * (255 / max(high - low, 1)))
+
+
+def _enhance_detail(image, sigma, gain):
+    """Adds `gain` times what is finer than a Gaussian, whose standard deviation is a part of the longer side."""
+    grey = image.astype(np.float32)
+    return _whole(grey + gain * (grey - _blur(grey, sigma)))
+
+
+def _compress(image, quality):
+    data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+
+
+def _crop_to_landscape(example, rng, aspect):
+    """Cuts the lower part off, to a width of `aspect` times the height; less where the clavicles lie lower."""
+    height, width = example.image.shape
+    rows = max(min(height, round(width / aspect)), height - _room(example.mask)[1])
+    return _geometry(lambda values: values[:rows])(example, rng)
+
+
+def _draw_tubes(example, rng, count, thickness):
+    """Draws bent lines from edge to edge, as of tubes and wires, and a line of text; they may cross the clavicles."""
+    image, (height, width) = example.image.copy(), example.image.shape
+    along = np.linspace(0, 1, 60)
+    for _ in range(count):
+        start, middle, end = (rng.uniform(*low_high) * (width, height) for low_high in TUBE_RANGES)
+        curve = np.outer((1 - along) ** 2, start) + np.outer(2 * along * (1 - along), middle) + np.outer(along**2, end)
+        line = max(1, round(thickness * max(height, width)))
+        cv2.polylines(image, [np.rint(curve).astype(np.int32)], False, int(rng.integers(190, 256)), line, cv2.LINE_AA)
+    _mark(image, example.mask, "PORTABLE AP 07:45", (0.5 * width, 0.95 * height), 0.03 * min(height, width))
     return dataclasses.replace(example, image=image)
 
 
-def noise(example, rng, sigma_grey):
-    """Adds Gaussian noise, each pixel's by itself; its standard deviation is in grey values."""
-    noisy = example.image + np.float32(sigma_grey) * rng.standard_normal(example.image.shape, np.float32)
-    return dataclasses.replace(example, image=np.rint(np.clip(noisy, 0, 255)).astype(np.uint8))
-
-
-def jpeg(example, rng, quality):
-    """Compresses as JPEG and reads that back."""
-    data = cv2.imencode(".jpg", example.image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return dataclasses.replace(example, image=cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))
-
-
-def rotate(example, rng, degrees):
+def rotate(example: Any, rng: np.random.Generator | None, degrees: float) -> Any:
     """Turns the anatomy counter-clockwise about the image's centre."""
     return _move(example, _turn(degrees))
 
 
-def zoom(example, rng, scale):
+def _zoom(example, rng, scale):
     """Enlarges the anatomy about the centre of a frame that keeps its size; millimetres stay true.
 
     Below 1 black surrounds it, above 1 the frame cuts it. The spacing of the pixels is divided by `scale`.
@@ -113,23 +155,13 @@ def zoom(example, rng, scale):
     return dataclasses.replace(_move(example, np.eye(2) * scale), spacing_mm=spacing_mm)
 
 
-def shift(example, rng, right=0.0, down=0.0):
+def _shift(example, rng, right, down):
     """Shifts the anatomy by parts of the frame's width and height; by less where clavicles would leave it."""
     height, width = example.image.shape
     return _move(example, np.eye(2), np.array([right * width, down * height]))
 
 
-def mirror(example, rng):
-    """Exchanges left and right."""
-    return _both(example, np.fliplr)
-
-
-def upside_down(example, rng):
-    """Turns by 180 degrees."""
-    return _both(example, np.rot90, 2)
-
-
-def bars(example, rng, sides=0.0, ends=0.0):
+def _blacken_bars(example, rng, sides=0.0, ends=0.0):
     """Blackens bars at both sides and at both ends; thinner ones where clavicles are near."""
     height, width = example.image.shape
     above, below, left, right = _room(example.mask)
@@ -140,7 +172,7 @@ def bars(example, rng, sides=0.0, ends=0.0):
     return dataclasses.replace(example, image=image)
 
 
-def collimate(example, rng, field, degrees):
+def _collimate(example, rng, field, degrees):
     """Blackens what lies outside a rectangle, turned counter-clockwise, a part of the image's size; more if needed."""
     centre, turn = _centre(example.image.shape), _turn(degrees)
     half = field * (centre + 0.5)
@@ -152,28 +184,19 @@ def collimate(example, rng, field, degrees):
     return dataclasses.replace(example, image=example.image * inside)
 
 
-def mark(example, rng, letters, blocks, height):
+def _mark_all(example, rng, height):
     """Puts white letters and blocks onto the image, and an R beside the clavicles, where the shoulder is.
 
-    Args:
-        example: the example.
-        rng: not used.
-        letters: `(text, x, y)`: where the middle is, as parts of width and height.
-        blocks: `(x, y)`, likewise.
-        height: of them all. What would lie within `MARGIN` of a clavicle is left out.
+    They are `height` high. What would lie within `MARGIN` of a clavicle is left out.
     """
     image, size = example.image.copy(), height * min(example.image.shape)
-    scale = np.array(image.shape[::-1])
-    for text, *place in [*letters, *(("", *block) for block in blocks)]:
-        _mark(image, example.mask, text, scale * place, size)
-    x, y, width = _shoulder(example.mask)
-    _mark(image, example.mask, "R", (x, y), min(size, width))
+    for text, x, y in (*LETTERS, *BLOCKS):
+        _mark(image, example.mask, text, (x * image.shape[1], y * image.shape[0]), size)
+    # In the room on the image's left of the clavicles, where their upper end is.
+    _, row, _, _ = cv2.boundingRect(example.mask)
+    half = (_room(example.mask)[2] if example.mask.any() else 0) / 2
+    _mark(image, example.mask, "R", (half, row + 0.02 * image.shape[0]), min(size, half))
     return dataclasses.replace(example, image=image)
-
-
-def _both(example, change, *arguments):
-    image, mask = (np.ascontiguousarray(change(each, *arguments)) for each in (example.image, example.mask))
-    return dataclasses.replace(example, image=image, mask=mask)
 
 
 def _move(example, linear, step=(0, 0)):
@@ -187,7 +210,8 @@ def _move(example, linear, step=(0, 0)):
     if example.mask.any():
         size, back = _hold(_pixels(example.mask), matrix, size)
         matrix[:, 2] += back
-    frame = Strip(example.image.shape, size, tuple(map(tuple, matrix.tolist())))
+    row_x, row_y = map(tuple, matrix.tolist())
+    frame = Strip(example.image.shape, size, (row_x, row_y))
     image, mask = frame.image_to_model(example.image), frame.mask_to_model(example.mask)
     return dataclasses.replace(example, image=image, mask=mask)
 
@@ -220,7 +244,6 @@ def _margin(size):
 
 
 def _pixels(mask):
-    """Returns (x, y) of the foreground, float64 `[2, N]`."""
     return np.array(np.nonzero(mask)[::-1], np.float64)
 
 
@@ -230,13 +253,6 @@ def _room(mask):
     column, row, columns, rows = cv2.boundingRect(mask)
     free = (row, height - row - rows, column, width - column - columns) if mask.any() else (height, 0, width, 0)
     return tuple(max(0, side - _margin(mask.shape)) for side in free)
-
-
-def _shoulder(mask):
-    """Returns `(x, y, width)` of the room on the image's left of the clavicles, where their upper end is."""
-    _, row, _, _ = cv2.boundingRect(mask)
-    left = _room(mask)[2] if mask.any() else 0
-    return left / 2, row + 0.02 * mask.shape[0], left / 2
 
 
 def _mark(image, mask, text, place, size):
@@ -255,46 +271,48 @@ def _mark(image, mask, text, place, size):
         cv2.rectangle(image, (left, top), (right, bottom), WHITE, cv2.FILLED)
 
 
-CLEAN = Perturbation("clean", nothing, required=False)
-
-LETTERS = (("R", 0.07, 0.07), ("L", 0.93, 0.07), ("PA ERECT", 0.16, 0.85))
-BLOCKS = ((0.06, 0.93), (0.94, 0.55))
+_SHIFTS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 
 
-def _required():
-    return [
-        Perturbation("inversion", invert),
-        Perturbation("gamma 0.5", gamma, {"exponent": 0.5}),
-        Perturbation("gamma 2", gamma, {"exponent": 2.0}),
-        Perturbation("16-bit file of 12 bits", deep, {"bits": 12}),
-        Perturbation("16-bit file of 16 bits", deep, {"bits": 16}),
-        *(Perturbation(f"rotation {degrees:+d}", rotate, {"degrees": degrees}) for degrees in (5, -5, 10, -10)),
-        *(Perturbation(f"scale {scale:g}", zoom, {"scale": scale}) for scale in (0.7, 0.85, 1.2, 1.4)),
-        *_shifts(0.1),
-        Perturbation("bars at the sides", bars, {"sides": 0.1}),
-        Perturbation("bars at top and bottom", bars, {"ends": 0.1}),
-        Perturbation("collimation", collimate, {"field": 0.86, "degrees": 3.0}),
-        Perturbation("markers", mark, {"letters": LETTERS, "blocks": BLOCKS, "height": 0.05}),
-        Perturbation("blur", blur, {"sigma": 0.002}),
-        Perturbation("noise", noise, {"sigma_grey": 12.0}),
-        Perturbation("JPEG quality 30", jpeg, {"quality": 30}),
-        Perturbation("low contrast", low_contrast, {"part": 0.25}),
-    ]
+def _moves(degrees, scales, step):
+    return {
+        **{f"rotation {angle:+d}": functools.partial(rotate, degrees=angle) for angle in degrees},
+        **{f"scale {scale:g}": functools.partial(_zoom, scale=scale) for scale in scales},
+        **{
+            f"shift {step:.0%} {way}": functools.partial(_shift, right=step * right, down=step * down)
+            for way, (right, down) in _SHIFTS.items()
+        },
+    }
 
 
-def _reported():
-    return [
-        *(Perturbation(f"rotation {degrees:+d}", rotate, {"degrees": degrees}, False) for degrees in (15, -15)),
-        *(Perturbation(f"scale {scale:g}", zoom, {"scale": scale}, False) for scale in (0.5, 2.0)),
-        *_shifts(0.2, False),
-        Perturbation("mirror image", mirror, required=False),
-        Perturbation("upside down", upside_down, required=False),
-    ]
-
-
-def _shifts(part, required=True):
-    ways = {"left": {"right": -part}, "right": {"right": part}, "up": {"down": -part}, "down": {"down": part}}
-    return [Perturbation(f"shift {part:.0%} {way}", shift, step, required) for way, step in ways.items()]
-
-
-PERTURBATIONS = (*_required(), *_reported())
+REQUIRED = {
+    "inversion": _grey(lambda image: 255 - image),
+    "gamma 0.5": _grey(_gamma, 0.5),
+    "gamma 2": _grey(_gamma, 2.0),
+    "16-bit file of 12 bits": functools.partial(_deepen, bits=12),
+    "16-bit file of 16 bits": functools.partial(_deepen, bits=16),
+    **_moves((5, -5, 10, -10), (0.7, 0.85, 1.2, 1.4), 0.1),
+    "bars at the sides": functools.partial(_blacken_bars, sides=0.1),
+    "bars at top and bottom": functools.partial(_blacken_bars, ends=0.1),
+    "collimation": functools.partial(_collimate, field=0.86, degrees=3.0),
+    "markers": functools.partial(_mark_all, height=0.05),
+    "blur": _grey(_blur, 0.002),
+    "noise": functools.partial(_add_noise, sigma_grey=12.0),
+    "JPEG quality 30": _grey(_compress, 30),
+    "low contrast": _grey(_lower_contrast, 0.25),
+    "CLAHE 4": _grey(lambda image: cv2.createCLAHE(4.0, (8, 8)).apply(image)),
+    "hard window": _grey(_window, 0.15),
+    "landscape crop": functools.partial(_crop_to_landscape, aspect=1.3),
+    "tubes and text": functools.partial(_draw_tubes, count=3, thickness=0.005),
+    "detail enhancement": _grey(_enhance_detail, 0.01, 2.0),
+}
+REPORTED = {
+    **_moves((15, -15), (0.5, 2.0), 0.2),
+    "mirror image": _geometry(np.fliplr),
+    "upside down": _geometry(lambda values: np.rot90(values, 2)),
+}
+CLEAN = Perturbation("clean", lambda example, rng: example, required=False)
+PERTURBATIONS = (
+    *(Perturbation(name, change) for name, change in REQUIRED.items()),
+    *(Perturbation(name, change, required=False) for name, change in REPORTED.items()),
+)

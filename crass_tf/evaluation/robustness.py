@@ -1,93 +1,50 @@
 """How much of a segmenter's overlap is left under perturbations: figures, a table, and how one radiograph fared."""
 
-import dataclasses
+import collections
 import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from crass_tf.evaluation.distances import mean_contour_distance_mm
-from crass_tf.evaluation.overlap import iou, pixel_counts
-from crass_tf.evaluation.perturbations import CLEAN, PERTURBATIONS, Perturbation
-from crass_tf.evaluation.pictures import tile, write_jpeg
-from crass_tf.evaluation.records import known_spacing, write_rows
-from crass_tf.evaluation.robustness_page import CSV_NAME, JSON_NAME, PAGE_NAME, SHEET_NAME, write_page
+from crass_tf.common.files import InputError, output_folder, write_json
+from crass_tf.common.tables import write_table
+from crass_tf.common.types import PathLike
+from crass_tf.evaluation.perturbations import CLEAN, PERTURBATIONS
+from crass_tf.evaluation.report import IOU, MCD_MM
 from crass_tf.evaluation.summary import statistics
-from crass_tf.files import InputError, write_json
-from crass_tf.overlay import sheet
-from crass_tf.radiograph import Radiograph
+from crass_tf.geometry import split_sides
+from crass_tf.measurement.distances import mean_contour_distance_mm
+from crass_tf.measurement.overlap import iou, pixel_counts
+from crass_tf.measurement.quality import SIDES
+from crass_tf.radiographs.radiograph import Radiograph
+from crass_tf.radiographs.spacing import known_spacing
+from crass_tf.reporting import pages
+from crass_tf.reporting.overlay import sheet
+from crass_tf.reporting.pictures import tile, write_jpeg
 
+JSON_NAME, CSV_NAME = "perturbations.json", "perturbations.csv"
+PAGE_NAME, SHEET_NAME = "perturbations.html", "perturbations.jpg"
+HEADS = ("", "IoU", "95 % interval", "worst", "drop", "", "MCD [mm]", "refused")
+KEPT, LOST = "kept", "not kept"
 # How far a required perturbation may lower the mean IoU.
 LIMIT = 0.03
 # Means differ by rounding in their last digits.
 ROUNDING = 1e-9
-COLUMNS = (
-    "image_id",
-    "perturbation",
-    "required",
-    "iou",
-    "mcd_mm",
-    "score",
-    "refused",
-    "area_gt_px",
-    "area_pred_px",
-    "height",
-    "width",
-)
 TILE_WIDTH, TILES_A_ROW = 320, 6
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Attempt:
-    """What a segmenter made of a perturbed example.
-
-    Attributes:
-        perturbation: the `Perturbation`.
-        example: the perturbed example.
-        segmentation: what it returned; None where it raised InputError.
-        refusal: why it took the radiograph for none, in one line; None where it did not.
-    """
-
-    perturbation: Perturbation
-    example: object
-    segmentation: object | None
-    refusal: str | None
-
-    def record(self):
-        """Returns a dict of the keys `COLUMNS`: IoU over both clavicles, 0 for a refusal, and more."""
-        mask_gt, mask_pred = self.example.mask, self.mask
-        spacing_mm = known_spacing(self.example.spacing_mm)
-        _, area_gt, area_pred = pixel_counts(mask_gt, mask_pred)
-        return {
-            "image_id": self.example.image_id,
-            "perturbation": self.perturbation.name,
-            "required": int(self.perturbation.required),
-            "iou": 0.0 if self.refusal else iou(mask_gt, mask_pred),
-            "mcd_mm": mean_contour_distance_mm(mask_gt, mask_pred, spacing_mm) if spacing_mm else None,
-            "score": self.segmentation.quality["score"] if self.segmentation else 0.0,
-            "refused": self.refusal,
-            "area_gt_px": area_gt,
-            "area_pred_px": area_pred,
-            "height": mask_gt.shape[0],
-            "width": mask_gt.shape[1],
-        }
-
-    def tile(self):
-        """Returns a small picture of the perturbed radiograph with both outlines, uint8 `[h, w, 3]`."""
-        labels = self.segmentation.labels if self.segmentation else self.mask
-        outcome = "refused" if self.refusal else f"{iou(self.example.mask, self.mask):.2f}"
-        caption = f"{self.perturbation.name}: {outcome}"
-        return tile(self.example.image, labels, self.example.mask, caption, TILE_WIDTH)
-
-    @property
-    def mask(self):
-        """What was predicted, uint8 `[H, W]`; empty for a refusal."""
-        if self.refusal:
-            return np.zeros_like(self.example.mask)
-        return self.segmentation.mask
-
-
-def measure_robustness(segmenter, examples, out, *, model="", dataset="", split="", progress=True):
+def measure_robustness(
+    segmenter: Any,
+    examples: Iterable[Any],
+    out: PathLike,
+    *,
+    model: PathLike = "",
+    dataset: str = "",
+    split: str = "",
+    progress: bool = True,
+) -> dict[str, Any]:
     """Scores a segmenter on examples under every perturbation.
 
     Writes `perturbations.csv`, `perturbations.html` with `perturbations.jpg`, which shows the first example, and last
@@ -104,37 +61,45 @@ def measure_robustness(segmenter, examples, out, *, model="", dataset="", split=
     Raises:
         InputError: where there is no example.
     """
-    out = pathlib.Path(out)
+    out = output_folder(out)
     remove_results(out)
     records, tiles = [], []
-    for example in tqdm(examples, "perturb", unit="image", disable=not progress):
-        first = not records
-        for attempt in attempts(segmenter, example):
-            records.append(attempt.record())
-            tiles += [attempt.tile()] * first
+    for number, example in enumerate(tqdm(examples, "perturb", unit="image", disable=None if progress else True)):
+        for perturbation in (CLEAN, *PERTURBATIONS):
+            perturbed = perturbation(example)
+            record, labels = _attempt(segmenter, perturbation, perturbed)
+            records.append(record)
+            if number == 0:
+                outcome = "refused" if record["refused"] else f"{record['iou']:.2f}"
+                caption = f"{perturbation.name}: {outcome}"
+                tiles.append(tile(perturbed.image, labels, perturbed.mask, caption, TILE_WIDTH))
     found = {"model": str(model), "dataset": dataset, "split": split} | summarise(records)
-    write_rows(out / CSV_NAME, COLUMNS, records)
+    write_table(out / CSV_NAME, list(records[0]), records)
     write_jpeg(out / SHEET_NAME, sheet(tiles, TILES_A_ROW, TILE_WIDTH))
-    write_page(out / PAGE_NAME, found, records[0]["image_id"])
+    pages.write_page(
+        out / PAGE_NAME,
+        "perturbations.html",
+        facts={"Model": str(model), "Data set": dataset, "Split": split, "Radiographs": found["n"]},
+        conclusion=conclusion(found),
+        heads=HEADS,
+        groups=_groups(found),
+        shown=records[0]["image_id"],
+        sheet=SHEET_NAME,
+        csv=CSV_NAME,
+        json=JSON_NAME,
+    )
     write_json(out / JSON_NAME, found)
     return found
 
 
-def remove_results(out):
+def remove_results(out: PathLike) -> None:
     """Removes what an earlier measurement wrote, which may be of another model."""
     for name in (JSON_NAME, CSV_NAME, PAGE_NAME, SHEET_NAME):
         (pathlib.Path(out) / name).unlink(missing_ok=True)
 
 
-def attempts(segmenter, example):
-    """Yields the `Attempt` at an example as it is, and at each perturbation of it."""
-    for perturbation in (CLEAN, *PERTURBATIONS):
-        perturbed = perturbation(example)
-        yield Attempt(perturbation, perturbed, *_segment(segmenter, perturbed))
-
-
-def summarise(records):
-    """Returns the figures of `Attempt.record`s.
+def summarise(records: Sequence[dict]) -> dict[str, Any]:
+    """Returns the figures of the rows of `perturbations.csv`.
 
     Returns:
         `{"n", "limit", "passed", "clean", "perturbations": {name: {...}}}`. `clean` and each perturbation hold `iou`
@@ -147,9 +112,9 @@ def summarise(records):
     """
     if not records:
         raise InputError("found no images to perturb, expected at least one; is the split empty?")
-    groups = {}
+    groups = collections.defaultdict(list)
     for record in records:
-        groups.setdefault(record["perturbation"], []).append(record)
+        groups[record["perturbation"]].append(record)
     clean = _figures(groups.pop(CLEAN.name))
     found = {name: _compare(group, clean) for name, group in groups.items()}
     return {
@@ -161,13 +126,62 @@ def summarise(records):
     }
 
 
-def _segment(segmenter, example):
-    """Returns `(segmentation or None, why it was refused or None)`."""
+def table_text(found: dict) -> str:
+    """Returns the table of `robustness.summarise`'s figures for a terminal."""
+    rows = [HEADS]
+    for title, group in _groups(found):
+        rows += [(title,)] * bool(title) + [(name, *cells) for name, cells in group]
+    widths = [max(len(row[column]) for row in rows if len(row) > 1) for column in range(len(HEADS))]
+    lines = [_line(row, widths) for row in rows]
+    return "\n".join([*lines, f"{conclusion(found)}, {found['n']} radiographs"])
+
+
+def conclusion(found: dict) -> str:
+    """Returns how many of the required perturbations were stood, in a few words."""
+    required = _chosen(found, True)
+    stood = sum(each["passed"] for each in required.values())
+    return f"{stood} of {len(required)} required perturbations lower the mean IoU by at most {found['limit']}"
+
+
+def _attempt(segmenter, perturbation, example):
+    """Returns the record of a perturbed example, IoU 0 for a refusal, and the labels that were predicted."""
+    quality: dict[str, Any] = {"score": 0.0}
+    mask_pred = labels = np.zeros_like(example.mask)
     try:
         segmentation = segmenter.segment(Radiograph(example.image, example.spacing_mm, example.image_id))
+        labels, quality, refusal = segmentation.labels, segmentation.quality, segmentation.refusal
+        if not refusal:
+            mask_pred = segmentation.mask
     except InputError as error:
-        return None, str(error)
-    return segmentation, segmentation.refusal
+        refusal = str(error)
+    spacing_mm = known_spacing(example.spacing_mm, f"{example.image_id}, spacing_mm")
+    _, area_gt, area_pred = pixel_counts(example.mask, mask_pred)
+    record = {
+        "image_id": example.image_id,
+        "perturbation": perturbation.name,
+        "required": int(perturbation.required),
+        "iou": 0.0 if refusal else iou(example.mask, mask_pred),
+        "mcd_mm": mean_contour_distance_mm(example.mask, mask_pred, spacing_mm) if spacing_mm else None,
+        "score": quality["score"],
+        "refused": refusal,
+        "area_gt_px": area_gt,
+        "area_pred_px": area_pred,
+        "height": example.mask.shape[0],
+        "width": example.mask.shape[1],
+    }
+    labels_gt = split_sides(example.mask)
+    for side, label in SIDES.items():
+        values = (None,) * 3 if refusal else _score_side(labels_gt == label, labels == label, quality[side]["score"])
+        record |= {f"{side}_{figure}": value for figure, value in zip(("score", "iou", "contour"), values)}
+    return record, labels
+
+
+def _score_side(side_gt, side_pred, score):
+    """Returns score, IoU and mean contour distance / square root of the area of a side that was found, else Nones."""
+    if not side_pred.any():
+        return None, None, None
+    distance = mean_contour_distance_mm(side_gt, side_pred, (1.0, 1.0))
+    return score, iou(side_gt, side_pred), distance and distance / np.sqrt(np.count_nonzero(side_pred))
 
 
 def _figures(records):
@@ -186,3 +200,29 @@ def _compare(records, clean):
     del figures["n"]
     drop = clean["iou"]["mean"] - figures["iou"]["mean"]
     return {"required": bool(records[0]["required"]), "drop": drop, "passed": drop <= LIMIT + ROUNDING} | figures
+
+
+def _chosen(found, required):
+    return {name: each for name, each in found["perturbations"].items() if each["required"] == required}
+
+
+def _groups(found):
+    """Returns `[(title or "", [(name, cells)])]`: the unchanged radiographs, then the perturbations."""
+    titles = {True: f"Required to cost at most {found['limit']}", False: "Reported only"}
+    groups = [("", {"clean": found["clean"]}), *((titles[r], _chosen(found, r)) for r in titles)]
+    return [(title, [(name, _cells(each)) for name, each in group.items()]) for title, group in groups]
+
+
+def _cells(each):
+    iou, mcd_mm = each["iou"], each["mcd_mm"]
+    drop = f"{each['drop']:z.3f}" if "drop" in each else ""
+    mark = (KEPT if each["passed"] else LOST) if each.get("required") else ""
+    figures = (IOU.text(iou["mean"]), IOU.interval(iou), IOU.text(iou["min"]))
+    return *figures, drop, mark, MCD_MM.text(mcd_mm["mean"]), str(each["refused"] or "")
+
+
+def _line(row, widths):
+    if len(row) == 1:
+        return f"{row[0]}:"
+    figures = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))
+    return "  ".join([row[0].ljust(widths[0]), *figures]).rstrip()

@@ -2,17 +2,19 @@
 
 import collections.abc
 import dataclasses
-import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from tqdm import tqdm
 
-from crass_tf.evaluation.pictures import picture_name, write_pictures
+from crass_tf.common.files import InputError, atomic_folder, output_folder, write_json
+from crass_tf.common.types import PathLike
 from crass_tf.evaluation.records import make_record, write_records
 from crass_tf.evaluation.report import write_report
 from crass_tf.evaluation.robustness import remove_results
 from crass_tf.evaluation.summary import summarise
-from crass_tf.files import InputError, atomic_folder, write_json
-from crass_tf.radiograph import Radiograph
+from crass_tf.radiographs.radiograph import Radiograph
+from crass_tf.reporting.pictures import picture_name, write_pictures
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,7 +34,16 @@ class Run:
     examples: collections.abc.Iterable
 
 
-def evaluate(segmenter, examples, out, *, model="", dataset="", split="", total=None, progress=True):
+def evaluate(
+    segmenter: Any,
+    examples: Iterable[Any],
+    out: PathLike,
+    *,
+    model: PathLike = "",
+    dataset: str = "",
+    split: str = "",
+    progress: bool = True,
+) -> dict[str, Any]:
     """Scores a segmenter on examples; writes `metrics.json`, `per_image.csv`, `report.html` and `overlays/`.
 
     One example is held at a time. `metrics.json` is written last: where it is, the rest is whole.
@@ -44,7 +55,6 @@ def evaluate(segmenter, examples, out, *, model="", dataset="", split="", total=
             `spacing_mm` (`(row, column)` or None).
         out: the folder to write to; its `overlays` folder is replaced.
         model, dataset, split: names for the report.
-        total: the number of examples, for the progress bar, where they have no length.
         progress: whether to show that bar.
 
     Returns:
@@ -53,15 +63,13 @@ def evaluate(segmenter, examples, out, *, model="", dataset="", split="", total=
     Raises:
         InputError: where there is no example, two have one `image_id`, or a prediction has another size than its truth.
     """
-
-    def score(folder, names):
-        bar = tqdm(examples, "evaluate", total, unit="image", disable=not progress)
-        return _score_all(segmenter, bar, folder, names)
-
-    return _write(out, {"model": str(model), "dataset": dataset, "split": split}, score)
+    about = {"model": str(model), "dataset": dataset, "split": split}
+    return _evaluate([Run("", "", lambda: segmenter, examples)], out, about, progress)
 
 
-def evaluate_runs(runs, out, *, dataset="", split="", progress=True):
+def evaluate_runs(
+    runs: Sequence[Run], out: PathLike, *, dataset: str = "", split: str = "", progress: bool = True
+) -> dict[str, Any]:
     """Scores each run's model on what it held out and pools the images; writes and returns what `evaluate` does.
 
     `metrics.json` gets `runs`, too, as `summary.summarise` gives them, and `per_image.csv` the columns `model` and
@@ -71,25 +79,18 @@ def evaluate_runs(runs, out, *, dataset="", split="", progress=True):
         runs: a list of `Run`.
         out, dataset, split, progress: as for `evaluate`.
     """
-
-    def score(folder, names):
-        records = []
-        for run in runs:
-            bar = tqdm(run.examples, f"evaluate fold {run.fold}", unit="image", disable=not progress)
-            found = _score_all(run.load(), bar, folder, names)
-            records += [record | {"model": run.model, "fold": run.fold} for record in found]
-        return records
-
     model = f"{len(runs)} runs, each on the fold that it held out"
-    return _write(out, {"model": model, "dataset": dataset, "split": split}, score)
+    return _evaluate(runs, out, {"model": model, "dataset": dataset, "split": split}, progress)
 
 
-def _write(out, about, score):
-    """Writes the results of `score(folder for pictures, {image_id: picture's stem} to fill)`, which gives records."""
-    out = pathlib.Path(out)
-    names = {}
+def _evaluate(runs, out, about, progress):
+    """Writes the results of runs; one without a fold stands alone, and its records name no run."""
+    out = output_folder(out)
+    names, records = {}, []
     with atomic_folder(out / "overlays") as folder:
-        records = score(folder, names)
+        for run in runs:
+            whose = {"model": run.model, "fold": run.fold} if run.fold else {}
+            records += [record | whose for record in _score_all(run, folder, names, progress)]
         metrics = about | summarise(records)
         (out / "metrics.json").unlink(missing_ok=True)
     records.sort(key=lambda record: record["image_id"])
@@ -101,20 +102,15 @@ def _write(out, about, score):
     return metrics
 
 
-def _score_all(segmenter, examples, folder, names):
-    """Returns the examples' records; writes their pictures and adds the pictures' stems to `names`."""
-    records = []
-    for example in examples:
-        if example.image_id in names:
-            raise InputError(f"{example.image_id}: found two images of this name, expected every name once")
-        names[example.image_id] = picture_name(example.image_id, names.values())
-        records.append(_score(segmenter, example, folder, names[example.image_id]))
-    return records
-
-
-def _score(segmenter, example, folder, name):
-    """Returns the record of one example; writes its pictures."""
-    segmentation = segmenter.segment(Radiograph(example.image, example.spacing_mm, example.image_id))
-    record = make_record(example.image_id, example.mask, segmentation.mask, segmentation.labels, example.spacing_mm)
-    write_pictures(folder, name, example.image, segmentation.labels, example.mask)
-    return record
+def _score_all(run, folder, names, progress):
+    """Yields the records of a run's examples; writes their pictures, whose stems `names` gets by image id."""
+    segmenter, title = run.load(), f"evaluate fold {run.fold}" if run.fold else "evaluate"
+    for example in tqdm(run.examples, title, unit="image", disable=None if progress else True):
+        image_id, mask = example.image_id, example.mask
+        if image_id in names:
+            raise InputError(f"{image_id}: found two images of this name, expected every name once")
+        names[image_id] = picture_name(image_id, names.values())
+        found = segmenter.segment(Radiograph(example.image, example.spacing_mm, image_id))
+        record = make_record(image_id, mask, found.mask, found.labels, example.spacing_mm)
+        write_pictures(folder, names[image_id], example.image, found.labels, mask)
+        yield record

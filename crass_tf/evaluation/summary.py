@@ -1,17 +1,21 @@
 """The figures of a whole data set, from its records."""
 
+import collections
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
+from crass_tf.common.files import InputError
 from crass_tf.data.folds import parse_fold
-from crass_tf.evaluation.overlap import two_class
 from crass_tf.evaluation.records import METRICS, RUN_COLUMNS, SIDES
-from crass_tf.files import InputError
+from crass_tf.measurement.overlap import two_class
 
 RESAMPLES = 2000
 STATISTICS = ("mean", "std", "median", "min", "max")
 
 
-def summarise(records):
+def summarise(records: Sequence[dict]) -> dict[str, Any]:
     """Returns the content of `metrics.json` for records from one run, or pooled from several.
 
     Args:
@@ -30,17 +34,18 @@ def summarise(records):
         raise InputError("found no images to evaluate, expected at least one; is the split empty?")
     # The bootstrap draws by position: sorted, the same images give the same interval in whatever order they came.
     records = sorted(records, key=lambda record: record["image_id"])
-    metrics = {"n": len(records)} | {name: statistics([r[name] for r in records]) for name in METRICS}
+    metrics: dict[str, Any] = {"n": len(records)} | {name: statistics([r[name] for r in records]) for name in METRICS}
     metrics["per_side"] = {
         side: {name: statistics([r[f"{side}_{name}"] for r in records]) for name in METRICS} for side in SIDES
     }
     columns = ("intersection_px", "area_gt_px", "area_pred_px")
     pixels = sum(r["height"] * r["width"] for r in records)
-    metrics["two_class"] = two_class(*(sum(r[column] for r in records) for column in columns), pixels)
+    both, area_gt, area_pred = (sum(r[column] for r in records) for column in columns)
+    metrics["two_class"] = two_class(both, area_gt, area_pred, pixels)
     return metrics | ({"runs": _summarise_runs(records)} if "fold" in records[0] else {})
 
 
-def statistics(values):
+def statistics(values: Sequence[float | None]) -> dict[str, Any]:
     """Returns what is reported of one metric over images.
 
     Args:
@@ -56,20 +61,15 @@ def statistics(values):
     if not len(defined):
         return dict.fromkeys(STATISTICS) | {"ci95": [None, None], "undefined": undefined}
     found = {name: float(getattr(np, name)(defined)) for name in STATISTICS}
-    return found | {"ci95": _bootstrap_interval(defined), "undefined": undefined}
+    means = np.random.default_rng(0).choice(defined, (RESAMPLES, len(defined))).mean(axis=1)
+    return found | {"ci95": np.percentile(means, [2.5, 97.5]).tolist(), "undefined": undefined}
 
 
 def _summarise_runs(records):
-    ious = {}
+    ious = collections.defaultdict(list)
     for record in records:
-        ious.setdefault(tuple(record[name] for name in RUN_COLUMNS), []).append(record["iou"])
+        ious[tuple(record[name] for name in RUN_COLUMNS)].append(record["iou"])
     return [
         dict(zip(RUN_COLUMNS, run)) | {"n": len(ious[run]), "iou": statistics(ious[run])}
         for run in sorted(ious, key=lambda run: (parse_fold(run[1]), run))
     ]
-
-
-def _bootstrap_interval(values):
-    means = np.random.default_rng(0).choice(values, (RESAMPLES, len(values))).mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return [float(low), float(high)]

@@ -1,45 +1,85 @@
 """A Keras model as SavedModel and as LiteRT files. TensorFlow is imported when the first function is called."""
 
+from __future__ import annotations
+
 import contextlib
 import io
+import json
 import re
 import tempfile
 import warnings
 import zipfile
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from crass_tf.export.operators import outer_scopes
-from crass_tf.export.serving import serve_bytes, serve_tensors
-from crass_tf.files import InputError
-from crass_tf.native import quiet_native
-from crass_tf.networks import CASCADE, SIGNATURE
+import numpy as np
 
-INPUT, OUTPUT = "image", "logits"
-FROM_BYTES = "from_bytes"
+from crass_tf.common.files import InputError
+from crass_tf.common.quiet import quiet_native
+from crass_tf.common.types import PathLike
+from crass_tf.export.operators import FINDER, outer_scopes
+from crass_tf.inference.model_files import INPUT, LARGEST_PROBABILITY, LOGITS, SIGNATURE
+
+if TYPE_CHECKING:
+    import keras
+
+# The SavedModel's signature from files to masks, its input and output.
+FROM_BYTES, BYTES, MASK = "from_bytes", "image_bytes", "mask"
 CALIBRATION_THREADS = 2
 
 
-def write_saved_model(model, folder):
+def as_served(model: keras.Model, kind: str | None = None) -> keras.Model:
+    """Returns a Keras model with its outputs by name, and logits where it gives probabilities.
+
+    Args:
+        model: a clavicle model, or a network of one output.
+        kind: `logits` or `probability`, what the single output is; see `model_files.open_model`.
+    """
+    import keras
+
+    if isinstance(getattr(model, "output", None), dict):
+        return model
+    logits = model.outputs[0]
+    if kind == "probability":
+        inner = keras.ops.clip(logits, 1 - LARGEST_PROBABILITY, LARGEST_PROBABILITY)
+        logits = keras.ops.log(inner) - keras.ops.log(1 - inner)
+    return keras.Model(model.inputs[0], {LOGITS: logits}, name=model.name)
+
+
+def write_saved_model(model: keras.Model, folder: PathLike) -> None:
     """Writes a SavedModel, which plain TensorFlow loads: nothing of Keras or of this package is needed.
 
-    `serving_default` maps `image` float32 `[B, h, w, 1]` to `logits` of that shape; a cascade's does all of it on
-    `serving.SIZE`, and its networks alone are the signatures `locate` and `segment`. `from_bytes` maps `image_bytes`,
-    one encoded PNG or JPEG, to its `mask`; see `serving.serve_bytes`.
+    `serving_default` maps `image` float32 `[B, h, w, 1]` to the model's outputs; `from_bytes` maps `image_bytes`, one
+    encoded PNG or JPEG, to its `mask`; see `serving.serve_bytes`.
+
+    Args:
+        model: what `as_served` returned.
+        folder: the folder to write.
     """
     import tensorflow as tf
 
-    module = tf.Module()
+    from crass_tf.export.serving import serve_bytes
+
+    module: Any = tf.Module()
     module.weights = [variable.value for variable in model.variables]
-    networks = networks_of(model)
-    signatures = {name: _function(network, [None, *network.input_shape[1:]]) for name, network in networks.items()}
-    functions = list(signatures.values())
-    signatures[FROM_BYTES] = serve_bytes(functions)
-    if len(networks) > 1:
-        signatures[SIGNATURE] = serve_tensors(functions)
+    serve = _function(model, [None, *model.input_shape[1:]])
     with quiet_native():
-        tf.saved_model.save(module, str(folder), signatures=signatures)
+        tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve, FROM_BYTES: serve_bytes(serve)})
 
 
-def write_compact_keras(source, path):
+def write_onnx(model: keras.Model, path: PathLike) -> None:
+    """Writes the model as ONNX, by Keras; InputError where tf2onnx and onnx are not installed."""
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec([None, *model.input_shape[1:]], tf.float32, name=INPUT)]
+    try:
+        with quiet_native():
+            model.export(str(path), format="onnx", verbose=False, input_signature=signature)
+    except ImportError as error:
+        raise InputError(f"--onnx: needs further packages ({error}): pip install 'crass-tf[onnx]'") from None
+
+
+def write_compact_keras(source: PathLike, path: PathLike) -> None:
     """Writes a `.keras` file again in less than half the bytes: kernels in float16, everything compressed.
 
     Keras opens it as any other, with float32 variables.
@@ -54,7 +94,24 @@ def write_compact_keras(source, path):
                 with h5py.File(io.BytesIO(content)) as stored, h5py.File(compact, "w", libver="latest") as smaller:
                     _copy_compact(stored, smaller)
                 content = compact.getvalue()
+            elif name == "config.json":
+                content = json.dumps(_with_strides(json.loads(content))).encode()
             new.writestr(name, content)
+
+
+def _with_strides(config):
+    """Returns a model's configuration in which every average pooling names its strides.
+
+    Keras 3.15 on JAX stops where these are left out, though they are known to be the pool's size.
+    """
+    if isinstance(config, list):
+        return [_with_strides(item) for item in config]
+    if not isinstance(config, dict):
+        return config
+    config = {key: _with_strides(value) for key, value in config.items()}
+    if "pool_size" in config and config.get("strides", 0) is None:
+        config["strides"] = config["pool_size"]
+    return config
 
 
 def _copy_compact(stored, smaller):
@@ -71,17 +128,38 @@ def _copy_compact(stored, smaller):
         smaller[name].attrs.update(item.attrs)
 
 
-def to_float32(model):
-    """Returns the model as the bytes of a `.tflite` with a static batch of 1."""
-    return _convert(model)
+def to_float32(model: keras.Model, half: bool = False) -> bytes:
+    """Returns the model as the bytes of a `.tflite` with a static batch of 1.
+
+    Args:
+        model: what `as_served` returned.
+        half: whether weights are stored in float16; input and output are float32 all the same.
+
+    Raises:
+        InputError: for operators that are not built into LiteRT.
+    """
+    import tensorflow as tf
+    from tensorflow.lite.python.convert import ConverterError
+
+    with quiet_native(), tempfile.TemporaryDirectory() as folder:
+        module: Any = tf.Module()
+        module.function = _frozen(model)
+        # Through a SavedModel: it is the way to a named signature.
+        tf.saved_model.save(module, folder, signatures={SIGNATURE: module.function})
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if half:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.target_spec.supported_types = [tf.float16]
+        try:
+            return converter.convert()
+        except ConverterError as error:
+            reasons = [line.strip() for line in str(error).splitlines() if " ops: " in line]
+            reason = "; ".join(reasons) or str(error).splitlines()[0]
+            raise InputError(f"the model cannot be converted to LiteRT's built-in operators ({reason})") from None
 
 
-def to_float16(model):
-    """Returns the model as the bytes of a `.tflite` with weights in float16; input and output are float32."""
-    return _convert(model, half=True)
-
-
-def to_dynamic_int8(float32):
+def to_dynamic_int8(float32: bytes) -> bytes:
     """Returns a float32 `.tflite` with weights in 8 bits; activations are quantized while it runs, and need no ranges.
 
     What `to_int8` keeps in float stays in float here, too.
@@ -95,24 +173,44 @@ def to_dynamic_int8(float32):
         return bytes(quantizer.quantize(enable_progress_report=False).quantized_model)
 
 
-def to_int8(float32, calibration):
+def to_int8(float32: bytes, calibration: Sequence[np.ndarray]) -> bytes:
     """Returns a float32 `.tflite` with weights and activations in 8 bits; input and output stay float32.
 
     So do the operators up to the first convolution and from the last one on. The first ones standardise the
     radiograph: with its variance in 8 bits the whole image is scaled wrongly. Together they cost no measurable time.
+    So does the whole finder of a clavicle model, with its weights in float16: in 8 bits a ten millionth of the grey
+    values could move its strips by pixels, and no two processors gave the same outline.
 
     Args:
         float32: the bytes of `to_float32`.
-        calibration: for each network the inputs that `Segmenter.inputs` gives, float32 `[h, w, 1]`, of typical
-            radiographs: `[[...]]`, or `[[...], [...]]` for a cascade.
+        calibration: typical radiographs as `segmenter.model_input` gives them, float32 `[h, w, 1]` each.
     """
     from litert_quantizer import recipe
 
-    with _quantizer(float32, recipe.static_wi8_ai8(), [(".*", "INPUT"), (".*", "OUTPUT")]) as quantizer:
-        names = (SIGNATURE,) if len(calibration) == 1 else CASCADE
-        inputs = {name: [{INPUT: image[None]} for image in images] for name, images in zip(names, calibration)}
-        ranges = quantizer.calibrate(inputs, num_threads=CALIBRATION_THREADS)
-        return bytes(quantizer.quantize(ranges, enable_progress_report=False).quantized_model)
+    kept = [(".*", "INPUT"), (".*", "OUTPUT"), (f".*/{FINDER}", "*")]
+    inputs, ranges = {SIGNATURE: [{INPUT: image[None]} for image in calibration]}, None
+    # litert-quantizer 0.11 cannot cast kernels that convolutions share, as in untrained networks: float32 then.
+    for halved in (True, False):
+        with _quantizer(float32, recipe.static_wi8_ai8(), kept) as quantizer:
+            if halved:
+                _halve_finder(quantizer)
+            ranges = ranges or quantizer.calibrate(inputs, num_threads=CALIBRATION_THREADS)
+            with contextlib.suppress(TypeError) if halved else contextlib.nullcontext():
+                return bytes(quantizer.quantize(ranges, enable_progress_report=False).quantized_model)
+    raise AssertionError("unreachable")
+
+
+def _halve_finder(quantizer):
+    """Stores the kernels of a clavicle model's finder in float16; it computes in float."""
+    from litert_quantizer import qtyping
+    from litert_quantizer.algorithm_manager import AlgorithmName
+
+    half = qtyping.OpQuantizationConfig(
+        weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
+        compute_precision=qtyping.ComputePrecision.FLOAT,
+        explicit_dequantize=True,
+    )
+    quantizer.update_quantization_recipe(f".*/{FINDER}", "CONV_2D", half, algorithm_key=AlgorithmName.FLOAT_CASTING)
 
 
 @contextlib.contextmanager
@@ -126,65 +224,33 @@ def _quantizer(float32, recipe, kept=()):
         warnings.simplefilter("ignore", UserWarning)
         quantizer = Quantizer(float32)
         quantizer.load_quantization_recipe(recipe)
-        for scope, operator in (*kept, *((f"^{re.escape(scope)}", "*") for scope in outer_scopes(float32))):
+        # One expression: hundreds would not fit into the cache of compiled ones, and be compiled for each operator.
+        outer = "|".join(f"^{re.escape(scope)}" for scope in outer_scopes(float32))
+        for scope, operator in (*kept, *([(outer, "*")] if outer else [])):
             quantizer.update_quantization_recipe(scope, operator, algorithm_key=AlgorithmName.NO_QUANTIZE)
         yield quantizer
 
 
 def _function(model, shape):
-    """Returns the model as a `tf.function` on float32 of a shape, with named input and output."""
+    """Returns the model as a `tf.function` on float32 of a shape, with named input and outputs."""
     import tensorflow as tf
 
     signature = tf.TensorSpec(shape, tf.float32, name=INPUT)
-    return tf.function(lambda image: {OUTPUT: model(image, training=False)}, input_signature=[signature])
+    return tf.function(lambda image: model(image, training=False), input_signature=[signature])
 
 
-def networks_of(model):
-    """Returns the networks of a model, `{signature: network}`: one, or a cascade's two."""
-    # Keras is heavy, too.
-    from crass_tf.model import parts
-
-    networks = parts(model)
-    return dict(zip((SIGNATURE,) if len(networks) == 1 else CASCADE, networks))
-
-
-def _convert(model, half=False):
-    import tensorflow as tf
-
-    with quiet_native(), tempfile.TemporaryDirectory() as folder:
-        module = tf.Module()
-        module.functions = {name: _frozen(network) for name, network in networks_of(model).items()}
-        # Through a SavedModel: it is the one way to several signatures.
-        tf.saved_model.save(module, folder, signatures=module.functions)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(module.functions))
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        if half:
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.target_spec.supported_types = [tf.float16]
-        return _converted(converter)
-
-
-def _converted(converter):
-    """Returns the bytes of a `.tflite`; raises InputError for operators that are not built into LiteRT."""
-    from tensorflow.lite.python.convert import ConverterError
-
-    try:
-        return converter.convert()
-    except ConverterError as error:
-        reasons = [line.strip() for line in str(error).splitlines() if " ops: " in line]
-        reason = "; ".join(reasons) or str(error).splitlines()[0]
-        raise InputError(f"the model cannot be converted to LiteRT's built-in operators ({reason})") from None
-
-
-def _frozen(network):
-    """Returns a network as a `tf.function` with its weights as constants and a batch of 1.
+def _frozen(model):
+    """Returns a model as a `tf.function` with its weights as constants and a batch of 1.
 
     With variables left in, LiteRT would keep them as resources, and calibration stops at reading them.
     """
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    shape = [1, *network.input_shape[1:]]
-    constant = convert_variables_to_constants_v2(_function(network, shape).get_concrete_function())
+    shape = [1, *model.input_shape[1:]]
+    concrete = _function(model, shape).get_concrete_function()
+    constant = convert_variables_to_constants_v2(concrete)
+    # A frozen function returns a list, in the order of the sorted names.
+    names = sorted(concrete.structured_outputs)
     signature = tf.TensorSpec(shape, tf.float32, name=INPUT)
-    return tf.function(lambda image: {OUTPUT: constant(image)[0]}, input_signature=[signature])
+    return tf.function(lambda image: dict(zip(names, constant(image))), input_signature=[signature])

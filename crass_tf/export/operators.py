@@ -5,10 +5,13 @@ import itertools
 
 import numpy as np
 
-from crass_tf.files import InputError
+from crass_tf.common.files import InputError
+
+# As `model.clavicles` names a clavicle model's layers, which this module does not import for Keras' sake.
+FINDER, OUTLINER = "finder", "outliner"
 
 
-def count_operators(data):
+def count_operators(data: bytes) -> dict[str, int]:
     """Returns how often each operator occurs in the bytes of a `.tflite`, `{"CONV_2D": 30, ...}`, most frequent first.
 
     Operators that are not built in appear as `CUSTOM:name`.
@@ -18,24 +21,31 @@ def count_operators(data):
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def outer_scopes(data):
-    """Returns the quantizer's scopes of the operators up to the first convolution and from the last one on.
+def outer_scopes(data: bytes) -> list[str]:
+    """Returns the quantizer's scopes of all operators that stay in float.
 
-    litert-quantizer calls an operator by the names of its outputs, each with a semicolon behind it.
+    These are, in each network, the operators up to the first convolution and from the last one on; and all that lies
+    around the networks of a clavicle model: where a strip lies is no matter of 8 bits. litert-quantizer calls an
+    operator by the names of its outputs, each with a semicolon behind it.
     """
     model, names = _read(data)
     return [scope for graph in model.subgraphs for scope in _outer_scopes(graph, names)]
 
 
 def _outer_scopes(graph, names):
-    convolutions = [i for i, op in enumerate(graph.operators) if names[op.opcodeIndex] == "CONV_2D"]
-    if not convolutions:
-        return []
-    outer = graph.operators[: convolutions[0] + 1] + graph.operators[convolutions[-1] :]
-    return ["".join(f"{graph.tensors[i].name.decode()};" for i in op.outputs) for op in outer]
+    scopes = ["".join(f"{graph.tensors[i].name.decode()};" for i in op.outputs) for op in graph.operators]
+    networks = [[i for i, scope in enumerate(scopes) if f"/{name}" in scope] for name in (FINDER, OUTLINER)]
+    if not all(networks):
+        networks = [range(len(scopes))]
+    inner = set()
+    for numbers in networks:
+        convolutions = [i for i in numbers if names[graph.operators[i].opcodeIndex] == "CONV_2D"]
+        inner.update(i for i in numbers if convolutions and convolutions[0] < i < convolutions[-1])
+    # A network with nothing between two convolutions is quantized whole: the quantizer needs something to do.
+    return [scope for i, scope in enumerate(scopes) if i not in inner] if inner else []
 
 
-def check_contract(name, data):
+def check_contract(name: str, data: bytes) -> None:
     """Raises InputError unless a `.tflite` has built-in operators only, a static batch of 1, float32 in and out."""
     from ai_edge_litert.interpreter import Interpreter
 
@@ -60,10 +70,10 @@ def _read(data):
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     names = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
-    return model, [_name(code, names) for code in model.operatorCodes]
-
-
-def _name(code, names):
-    # Files from before 128 operators existed carry the number in the older field.
-    number = max(code.builtinCode, code.deprecatedBuiltinCode)
-    return names[number] if code.customCode is None else f"CUSTOM:{code.customCode.decode()}"
+    return model, [
+        # Files from before 128 operators existed carry the number in the older field.
+        f"CUSTOM:{code.customCode.decode()}"
+        if code.customCode
+        else names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        for code in model.operatorCodes
+    ]

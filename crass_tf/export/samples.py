@@ -1,5 +1,7 @@
 """Radiographs to calibrate and to compare with, where no data set is at hand."""
 
+from collections.abc import Iterator
+
 from crass_tf.data.loading import Example
 from crass_tf.phantom import render
 
@@ -7,8 +9,8 @@ from crass_tf.phantom import render
 PHANTOM_SEED = 20_000
 
 
-def phantom_examples(count, size=512, seed=PHANTOM_SEED, first=0):
+def phantom_examples(count: int, size: int = 512, first: int = 0) -> Iterator[Example]:
     """Yields `count` phantoms of `size` pixels as `Example`s, from number `first` of their series."""
     for index in range(first, first + count):
-        phantom = render(seed, index, size)
+        phantom = render(PHANTOM_SEED, index, size)
         yield Example(f"phantom{index:03d}", phantom.image, phantom.mask, phantom.spacing_mm)

@@ -1,19 +1,18 @@
-"""A compact residual U-Net for one class."""
+"""A compact residual U-Net."""
 
 import keras
+import numpy as np
 
-from crass_tf.files import InputError
+from crass_tf.common.files import InputError
 
 # Channels at strides 2, 4, 8, 16 and 32: wide where an image is small, thin where it is large.
 DEFAULT_FILTERS = (12, 32, 64, 96, 128)
 MULTIPLE = 32
 # Standard deviations beyond which a grey value is black or white.
 SATURATION = 4.0
-# Columns of a strip, parts of its width: between the lungs, and in both.
-MEDIASTINUM, LUNGS = (0.4, 0.6), ((0.15, 0.35), (0.65, 0.85))
 
 
-def unet(image_size=(512, 512), filters=DEFAULT_FILTERS, seed=0, strip=False):
+def unet(image_size=(512, 512), filters=DEFAULT_FILTERS, seed=0, classes=1):
     """Returns a residual U-Net that maps grey values to logits.
 
     Nothing is computed at full resolution but the stem's strided convolution and the last bilinear upsampling: the
@@ -23,10 +22,11 @@ def unet(image_size=(512, 512), filters=DEFAULT_FILTERS, seed=0, strip=False):
         image_size: `(height, width)`, both multiples of 32. Weights fit any size: `set_weights` carries them over.
         filters: channels at strides 2, 4, 8, 16, 32.
         seed: initial weights are a function of it.
-        strip: whether images are strips as `geometry.Strip` lays them, which are then all brought to one polarity.
+        classes: channels of the logits: one mask each.
 
     Returns:
-        A functional `keras.Model`: float32 `[B, H, W, 1]` grey values from 0 to 255 -> float32 logits `[B, H, W, 1]`.
+        A functional `keras.Model`: float32 `[B, H, W, 1]` grey values from 0 to 255 -> float32 logits
+        `[B, H, W, classes]`.
 
     Raises:
         InputError: for a size that is no multiple of 32.
@@ -45,13 +45,14 @@ def unet(image_size=(512, 512), filters=DEFAULT_FILTERS, seed=0, strip=False):
 
     # Layers and functional graph, from the image down to stride 32 and back.
     image = keras.Input((*image_size, 1), dtype="float32", name="image")
-    x = standardise(image)
-    x = convolution(unify_polarity(x) if strip else x, filters[0], seeds, kernel=5, strides=2, name="stem")
+    x = convolution(standardise(image), filters[0], seeds, kernel=5, strides=2, name="stem")
     skips = [x]
     for level, width in enumerate(filters[1:], start=2):
         x = convolution(x, width, seeds, strides=2, name=f"down{2**level}")
         for block in range(1 if level < 4 else 2):
             x = residual(x, width, seeds, name=f"encoder{2**level}_{block}")
+        if classes > 1 and level == len(filters):
+            x = add_place(x, seeds)
         skips.append(x)
     for level, skip in reversed(list(enumerate(skips[:-1], start=1))):
         x = upsample(convolution(x, skip.shape[-1], seeds, kernel=1, name=f"narrow{2**level}"), name=f"up{2**level}")
@@ -60,7 +61,7 @@ def unet(image_size=(512, 512), filters=DEFAULT_FILTERS, seed=0, strip=False):
     # About 2 % of a radiograph is clavicle: training starts from that probability instead of from a half.
     prior = keras.initializers.Constant(-4.0)
     head = keras.layers.Conv2D(
-        1, 1, dtype="float32", kernel_initializer=_normal(seeds), bias_initializer=prior, name="head"
+        classes, 1, dtype="float32", kernel_initializer=_normal(seeds), bias_initializer=prior, name="head"
     )
     logits = head(x)
     # Bilinear resizing fails in float16 under XLA on TensorFlow, hence float32.
@@ -83,25 +84,6 @@ def standardise(image):
     return keras.ops.clip(centred / keras.ops.sqrt(variance + 1e-6), -SATURATION, SATURATION)
 
 
-def unify_polarity(x):
-    """Returns standardised strips `[B, H, W, 1]`; times -1 where the lungs are brighter than what lies between them.
-
-    In the lower half of a strip, level with the clavicles and scaled to their width, lungs and mediastinum lie at known
-    places. In each of the 124 odd-numbered JSRT radiographs the mediastinum is brighter by 0.4 standard deviations or
-    more, by 2 in the median.
-    """
-    mediastinum, right, left = (_lower_mean(x, *columns) for columns in (MEDIASTINUM, *LUNGS))
-    inverted = 2 * mediastinum < right + left
-    return x * keras.ops.where(inverted, -1.0, 1.0)
-
-
-def _lower_mean(x, first, last):
-    """Returns the mean `[B, 1, 1, 1]` of the lower half between two columns, parts of the width."""
-    height, width = x.shape[1:3]
-    columns = slice(round(first * width), round(last * width))
-    return keras.ops.mean(x[:, height // 2 :, columns], axis=(1, 2, 3), keepdims=True)
-
-
 def convolution(x, filters, seeds, kernel=3, strides=1, activation=True, *, name):
     """Convolution, batch normalisation and, unless switched off, a ReLU."""
     x = keras.layers.Conv2D(
@@ -116,6 +98,18 @@ def residual(x, filters, seeds, *, name):
     y = convolution(x, filters, seeds, name=f"{name}_a")
     y = convolution(y, filters, seeds, activation=False, name=f"{name}_b")
     return keras.layers.ReLU(name=f"{name}_relu")(keras.layers.Add(name=f"{name}_add")([x, y]))
+
+
+def add_place(x, seeds):
+    """Returns features `[B, h, w, C]` plus a learned function of where in the image they are.
+
+    Convolutions see the same everywhere; the clavicles of both sides differ by their place.
+    """
+    rows, columns = (np.linspace(-1, 1, side, dtype=np.float32) for side in x.shape[1:3])
+    place = np.stack(np.meshgrid(columns, rows), axis=-1)
+    place = keras.ops.zeros_like(x[:, :, :, :2]) + place
+    place = keras.layers.Dense(x.shape[3], kernel_initializer=_he(seeds), name="place")(place)
+    return keras.layers.Add(name="place_add")([x, place])
 
 
 def upsample(x, *, name):

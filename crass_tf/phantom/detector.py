@@ -4,7 +4,9 @@ import cv2
 import numpy as np
 
 
-def expose(attenuation, spacing_mm, rng, noise_rng):
+def expose(
+    attenuation: np.ndarray, spacing_mm: float, rng: np.random.Generator, noise_rng: np.random.Generator
+) -> np.ndarray:
     """Returns the attenuation [size, size] as a detector sees it: with scatter, blur and noise.
 
     Args:
@@ -33,7 +35,7 @@ def _scatter(source, spacing_mm):
     return cv2.resize(spread, (size, size), interpolation=cv2.INTER_CUBIC)
 
 
-def enhance(density, spacing_mm, rng):
+def enhance(density: np.ndarray, spacing_mm: float, rng: np.random.Generator) -> np.ndarray:
     """Returns `density` with the local contrast that digital units add, for about half of the radiographs."""
     gain, reach_mm = max(0, rng.uniform(-0.6, 0.8)), rng.uniform(6, 40)
     fine = max(0, rng.uniform(-0.8, 0.6))
@@ -45,7 +47,7 @@ def enhance(density, spacing_mm, rng):
     return density + np.float32(gain) * flat + np.float32(fine) * sharp
 
 
-def tone(density, lung, centre, rng):
+def tone(density: np.ndarray, lung: np.ndarray, centre: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Returns grey values 0..255 as floats, by a random rising curve through the densities of air, lungs and centre.
 
     Film and digital units show the same body with very different curves; what they share is that lungs are dark,
@@ -95,7 +97,7 @@ def _curve(density, anchors, greys):
     return table.astype(np.float32)[np.clip(np.rint(place), 0, 2047).astype(np.int32)]
 
 
-def frame(grey, clavicles, rng):
+def frame(grey: np.ndarray, clavicles: np.ndarray, rng: np.random.Generator) -> None:
     """Draws collimation, film borders, label patches and side letters on `grey` [size, size] in place.
 
     None of them covers a pixel of the bool mask `clavicles` [size, size].
@@ -136,13 +138,10 @@ def _patches(grey, free, rng):
 
 
 def _letter(grey, clavicles, rng):
-    """Writes a side letter: R on the image's left or L on its right."""
     size = grey.shape[0]
     right = rng.uniform() < 0.6
-    place = (
-        int(size * (rng.uniform(0.02, 0.1) if right else rng.uniform(0.86, 0.93))),
-        int(size * rng.uniform(0.06, 0.25)),
-    )
+    x = int(size * rng.uniform(*((0.02, 0.1) if right else (0.86, 0.93))))
+    place = x, int(size * rng.uniform(0.06, 0.25))
     font = int(rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX]))
     scale, width = size / 512 * rng.uniform(0.6, 1.4), max(1, int(round(size / 512 * rng.uniform(1, 3))))
     shape = np.zeros(grey.shape, np.uint8)

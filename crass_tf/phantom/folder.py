@@ -4,16 +4,16 @@ import concurrent.futures
 import functools
 import multiprocessing
 import pathlib
-import shutil
 import tempfile
 
 import cv2
 
-from crass_tf.files import InputError
-from crass_tf.formats.png import write_png
+from crass_tf.common.files import InputError, local_path, made_folder
+from crass_tf.common.types import PathLike
 from crass_tf.phantom.rendering import render
+from crass_tf.radiographs.formats.png import write_png
 from crass_tf.sources.crass12 import FOLDER
-from crass_tf.sources.published import IMAGE_FOLDER, MASK_FOLDER, SUFFIX
+from crass_tf.sources.crass12_png import IMAGE_FOLDER, MASK_FOLDER, SUFFIX
 
 DEFAULT_COUNT = 240
 DEFAULT_SIZE = 512
@@ -22,7 +22,14 @@ SMALLEST_SIZE = 64
 STRUCTURES = "structures"
 
 
-def write_folder(out, count=DEFAULT_COUNT, seed=0, size=DEFAULT_SIZE, workers=None, progress=True):
+def write_folder(
+    out: PathLike,
+    count: int = DEFAULT_COUNT,
+    seed: int = 0,
+    size: int = DEFAULT_SIZE,
+    workers: int | None = None,
+    progress: bool = True,
+) -> pathlib.Path:
     """Writes phantoms 0 to `count` - 1 as a CRASS12 folder and returns the folder that holds it.
 
     `out/CRASS12` gets `image`, `mask` (0 and 255), `train.txt` and `val.txt`; `out/structures` the outlines of
@@ -43,30 +50,19 @@ def write_folder(out, count=DEFAULT_COUNT, seed=0, size=DEFAULT_SIZE, workers=No
     Raises:
         InputError: an argument is out of range, or `out` holds a data set already.
     """
-    out = pathlib.Path(out)
+    out = local_path(out, "out")
     _check(out, count, seed, size, workers)
-    made = not out.exists()
-    out.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(tempfile.mkdtemp(dir=out, prefix=".phantom-"))
-    try:
+    with made_folder(out), tempfile.TemporaryDirectory(dir=out, prefix=".phantom-", ignore_cleanup_errors=True) as name:
+        temporary = pathlib.Path(name)
         _write_all(temporary, count, seed, size, workers, progress)
-        for name in (STRUCTURES, FOLDER):
-            (temporary / name).rename(out / name)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if made and not any(out.iterdir()):
-            out.rmdir()
+        for part in (STRUCTURES, FOLDER):
+            (temporary / part).rename(out / part)
     return out
 
 
-def stem(index):
+def stem(index: int) -> str:
     """Returns the file stem of phantom `index`."""
     return f"phantom_{index:05d}"
-
-
-def is_validation(index):
-    """Returns whether phantom `index` belongs to the validation part, a fifth of all, whatever their number."""
-    return index % 5 == 1
 
 
 def _check(out, count, seed, size, workers):
@@ -80,26 +76,24 @@ def _check(out, count, seed, size, workers):
     for name in (FOLDER, STRUCTURES):
         if (out / name).exists():
             raise InputError(f"{out / name}: exists already; choose another folder or remove it first")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: found a file, expected a folder or a new name")
 
 
 def _write_all(folder, count, seed, size, workers, progress):
-    """Writes all phantoms and the two lists into `folder`."""
     for name in (f"{FOLDER}/{IMAGE_FOLDER}", f"{FOLDER}/{MASK_FOLDER}", STRUCTURES):
         (folder / name).mkdir(parents=True)
     import tqdm  # Late: a device that only predicts need not have it.
 
     write = functools.partial(_write_one, folder, seed, size)
-    bar = functools.partial(tqdm.tqdm, total=count, desc="phantoms", unit="image", disable=not progress)
+    bar = functools.partial(tqdm.tqdm, total=count, desc="phantoms", unit="image", disable=None if progress else True)
     if workers == 1 or count == 1:
         for _ in bar(map(write, range(count))):
             pass
     else:
         _write_parallel(write, count, workers, bar)
-    for name, wanted in (("train", False), ("val", True)):
-        stems = [stem(index) for index in range(count) if is_validation(index) == wanted]
-        (folder / FOLDER / f"{name}.txt").write_text("".join(f"{line}\n" for line in stems), encoding="utf-8")
+    # A fifth is for validation, whatever their number.
+    for name, wanted in (("train", (0, 2, 3, 4)), ("val", (1,))):
+        lines = [f"{stem(index)}\n" for index in range(count) if index % 5 in wanted]
+        (folder / FOLDER / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
 
 
 def _write_parallel(write, count, workers, bar):
@@ -116,7 +110,6 @@ def _write_parallel(write, count, workers, bar):
 
 
 def _write_one(folder, seed, size, index):
-    """Writes one phantom's image, mask and structures."""
     phantom = render(seed, index, size)
     name = f"{stem(index)}{SUFFIX}"
     write_png(folder / FOLDER / IMAGE_FOLDER / name, phantom.image, phantom.spacing_mm)

@@ -5,6 +5,7 @@ tube of a posterior-anterior radiograph). The origin is the midline at the heigh
 """
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class View:
     turn: np.ndarray
     roll: float
 
-    def grid(self):
+    def grid(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns float32 x and y [size, size] of the patient's frontal plane at each pixel's centre, millimetres."""
         axis = ((np.arange(self.size) + 0.5 - self.size / 2) * self.spacing_mm).astype(np.float32)
         cos, sin = np.float32(np.cos(self.roll)), np.float32(np.sin(self.roll))
@@ -40,12 +41,12 @@ class View:
         y = cos * axis[:, None] - sin * axis[None, :] + np.float32(self.centre_mm[1])
         return x, y
 
-    def frontal(self, points):
+    def frontal(self, points: np.ndarray) -> np.ndarray:
         """Returns where points [n, 3] are seen in the frontal plane z = 0: [n, 2], millimetres."""
         turned = points @ self.turn.T
         return turned[:, :2] * (FOCUS_MM / (FOCUS_MM - turned[:, 2:]))
 
-    def pixels(self, points):
+    def pixels(self, points: np.ndarray) -> np.ndarray:
         """Returns where points [n, 3] fall on the image: [n, 2] as (column, row), pixel centres at whole numbers."""
         offset = self.frontal(points) - self.centre_mm
         cos, sin = np.cos(self.roll), np.sin(self.roll)
@@ -53,7 +54,7 @@ class View:
         return rolled / self.spacing_mm + self.size / 2 - 0.5
 
 
-def turn_matrix(nod, turn):
+def turn_matrix(nod: float, turn: float) -> np.ndarray:
     """Returns the rotation [3, 3] by `nod` about the left-right axis and `turn` about the long axis, radians."""
     cos_n, sin_n, cos_t, sin_t = np.cos(nod), np.sin(nod), np.cos(turn), np.sin(turn)
     about_x = np.array([[1, 0, 0], [0, cos_n, -sin_n], [0, sin_n, cos_n]])
@@ -101,7 +102,7 @@ class Rods:
     radii: np.ndarray
 
 
-def resample(points, step, *columns):
+def resample(points: np.ndarray, step: float, *columns: np.ndarray) -> tuple[np.ndarray, float, list[np.ndarray]]:
     """Returns the polyline [n, 3] at points `step` apart, the length of each piece, and `columns` taken along."""
     lengths = np.linalg.norm(np.diff(points, axis=0), axis=1)
     along = np.concatenate([[0.0], np.cumsum(lengths)])
@@ -179,7 +180,7 @@ def _stamp(group, reach, size, hard):
     return np.where(outside, 0, rows * size + columns), values
 
 
-def lay(view, parts, hard=False):
+def lay(view: View, parts: Iterable[Tube | Rods], hard: bool = False) -> np.ndarray:
     """Returns the attenuation [size, size] of tubes and rods, the sum over their discs.
 
     A straight tube across the rays gets the exact chord of an ellipse at each pixel, because every disc covers the rays
@@ -204,7 +205,13 @@ def lay(view, parts, hard=False):
     return image.reshape(size, size).astype(np.float32)
 
 
-def ellipsoid(view, grid, centre, half_axes, lean=0.0):
+def ellipsoid(
+    view: View,
+    grid: tuple[np.ndarray, np.ndarray],
+    centre: Sequence[float],
+    half_axes: Sequence[float] | np.ndarray,
+    lean: float = 0.0,
+) -> np.ndarray:
     """Returns chord lengths [size, size] through an ellipsoid, millimetres, in closed form.
 
     Args:

@@ -33,7 +33,7 @@ class Phantom:
     spacing_mm: tuple[float, float]
 
 
-def render(seed, index, size, reach_mm=0.0):
+def render(seed: int, index: int, size: int, reach_mm: float = 0.0) -> Phantom:
     """Returns the `Phantom` that belongs to these arguments, always the same one.
 
     Args:
@@ -54,14 +54,11 @@ def render(seed, index, size, reach_mm=0.0):
     structures = _structures(patient, view, clavicles, lungs, heart)
     image = _develop(attenuation, structures, view, film_rng, noise_rng)
     if reach_mm:
-        structures = _structures(_widened(patient, reach_mm), view, clavicles, lungs, heart)
+        # To annotate by: a rib cage whose outline is wider on each side.
+        outer = {side: border + reach_mm for side, border in patient.outer.items()}
+        structures = _structures(dataclasses.replace(patient, outer=outer), view, clavicles, lungs, heart)
     mask = ((structures & (RIGHT_CLAVICLE | LEFT_CLAVICLE)) > 0).astype(np.uint8)
     return Phantom(image, mask, structures, (view.spacing_mm, view.spacing_mm))
-
-
-def _widened(patient, reach_mm):
-    """Returns the patient with an outline of the rib cage that is wider by `reach_mm` on each side, to annotate by."""
-    return dataclasses.replace(patient, outer={side: border + reach_mm for side, border in patient.outer.items()})
 
 
 def _pose(patient, size, rng):
@@ -129,16 +126,12 @@ def _bones(patient, view, clavicles, rng):
     tubes += skeleton.draw_ribs(patient, rng) + skeleton.draw_spine(patient, rng)
     tubes += skeleton.draw_breastbone(patient, clavicles, rng)
     bones = lay(view, tubes)
-    for plate in plates:
-        bones += _plate(view, plate) * np.float32(0.055)
+    for corners in plates:
+        # The covered part of each pixel.
+        shape = np.zeros((view.size, view.size), np.uint8)
+        cv2.fillPoly(shape, [np.rint(view.pixels(corners) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+        bones += shape / np.float32(255) * np.float32(0.055)
     return bones * (1 + np.float32(0.06) * _clouds(view, rng))
-
-
-def _plate(view, corners):
-    """Returns the covered part of each pixel by the polygon `corners` [n, 3]: [size, size] from 0 to 1."""
-    shape = np.zeros((view.size, view.size), np.uint8)
-    cv2.fillPoly(shape, [np.rint(view.pixels(corners) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    return shape / np.float32(255)
 
 
 def _structures(patient, view, clavicles, lungs, heart):
@@ -161,7 +154,6 @@ def _largest(mask):
 
 
 def _develop(attenuation, structures, view, rng, noise_rng):
-    """Returns the uint8 image [size, size]."""
     density = detector.expose(attenuation, view.spacing_mm, rng, noise_rng)
     lung = (structures & (RIGHT_LUNG | LEFT_LUNG)) > 0
     density = detector.enhance(density, view.spacing_mm, rng)

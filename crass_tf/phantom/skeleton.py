@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from crass_tf.phantom.projection import Tube
-from crass_tf.phantom.thorax import LEFT, RIGHT
+from crass_tf.phantom.thorax import LEFT, RIGHT, Patient
 
 SHELL, CORE = 0.030, 0.007
 """Attenuation of compact and of spongy bone per millimetre, above that of soft tissue."""
@@ -28,7 +28,7 @@ def _bone_density(patient, rng):
     return (1.15 - 0.45 * patient.age) * rng.uniform(0.85, 1.15)
 
 
-def draw_clavicles(patient, rng):
+def draw_clavicles(patient: Patient, rng: np.random.Generator) -> dict[int, Clavicle]:
     """Returns a `Clavicle` by side: S-shaped, widened at the medial end, similar on both sides but never the same."""
     s = patient.scale
     common = {
@@ -49,7 +49,6 @@ def draw_clavicles(patient, rng):
 
 
 def _clavicle(patient, side, common, rng):
-    """Returns the `Clavicle` of one side from what both share and small differences."""
     s, t = patient.scale, np.linspace(0, 1, 60)
     x, y = _clavicle_line(t, side, s, common, rng)
     depth = -0.8 * patient.half_depth - 14 * s * np.sin(2 * np.pi * t) + 85 * s * t**1.2
@@ -75,7 +74,7 @@ def _clavicle_line(t, side, scale, common, rng):
     return x, y
 
 
-def draw_companions(clavicles, rng):
+def draw_companions(clavicles: dict[int, Clavicle], rng: np.random.Generator) -> list[Tube]:
     """Returns the folds of skin that run above the clavicles as `Tube`s of attenuation 1."""
     tubes = []
     thick = np.maximum(rng.normal(0.5, 1.5, 2), 0.01)
@@ -87,7 +86,7 @@ def draw_companions(clavicles, rng):
     return tubes
 
 
-def draw_ribs(patient, rng):
+def draw_ribs(patient: Patient, rng: np.random.Generator) -> list[Tube]:
     """Returns ten pairs of ribs as flattened `Tube`s on the rib cage's surface."""
     s = patient.scale
     common = {
@@ -157,14 +156,15 @@ def _unit(vectors):
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def draw_shoulders(patient, clavicles, rng):
+def draw_shoulders(
+    patient: Patient, clavicles: dict[int, Clavicle], rng: np.random.Generator
+) -> tuple[list[Tube], list[np.ndarray]]:
     """Returns shoulder blades and upper arms: `Tube`s, and thin plates as corner points [n, 3]."""
     tubes, plates = [], []
     density, out, turn = _bone_density(patient, rng), rng.normal(14, 12), rng.normal(-0.12, 0.18)
     for side in (RIGHT, LEFT):
-        place = _shoulder_frame(
-            clavicles[side].tip, side, patient.scale, out + rng.normal(0, 4), turn + rng.normal(0, 0.06)
-        )
+        own_out, own_turn = out + rng.normal(0, 4), turn + rng.normal(0, 0.06)
+        place = _shoulder_frame(clavicles[side].tip, side, patient.scale, own_out, own_turn)
         blade, plate = _shoulder_blade(place, patient.scale, density)
         tubes += blade + _upper_arm(place, patient.scale, density, rng)
         plates.append(plate)
@@ -200,25 +200,22 @@ def _cut_corners(values):
 def _shoulder_blade(place, s, density):
     """Returns the borders, spine, acromion and coracoid of one shoulder blade, and the plate between its borders."""
     corners = [(-8, 36, 30), (-62, 18, 62), (-66, 60, 78), (-48, 150, 80), (-34, 110, 70), (-14, 56, 35)]
-    upper = _bone(place(corners[:2]), np.array([2.5, 1.5]) * s, 1, density)
-    medial = _bone(place([corners[1], corners[2], corners[3]]), np.array([1.8, 1.8, 3]) * s, 1.2, density)
-    lateral = _bone(place([corners[3], corners[4], corners[5]]), np.array([4, 3.8, 6]) * s, 1.8, density)
-    spine = _bone(
-        place([(-64, 40, 85), (-40, 26, 85), (-14, 8, 62), (4, -2, 42), (12, 3, 34), (6, 9, 28)]),
-        np.array([2, 4, 5, 6.5, 7, 5]) * s,
-        1.4,
-        density,
-        flat=0.6,
-    )
-    coracoid = _bone(
-        place([(-28, 30, 24), (-31, 18, 8), (-23, 19, -8), (-10, 29, -18)]), np.array([6, 6, 5.5, 4]) * s, 1.4, density
-    )
-    glenoid = _bone(place([(-5, 22, 30), (-9, 38, 30), (-6, 54, 30)]), np.array([4, 6.5, 4.5]) * s, 1.6, density)
-    return [upper, medial, lateral, spine, coracoid, glenoid], place(corners)
+    spine = [(-64, 40, 85), (-40, 26, 85), (-14, 8, 62), (4, -2, 42), (12, 3, 34), (6, 9, 28)]
+    coracoid = [(-28, 30, 24), (-31, 18, 8), (-23, 19, -8), (-10, 29, -18)]
+    parts = [
+        (corners[:2], (2.5, 1.5), 1, 1.0),
+        (corners[1:4], (1.8, 1.8, 3), 1.2, 1.0),
+        (corners[3:], (4, 3.8, 6), 1.8, 1.0),
+        (spine, (2, 4, 5, 6.5, 7, 5), 1.4, 0.6),
+        (coracoid, (6, 6, 5.5, 4), 1.4, 1.0),
+        # The glenoid.
+        ([(-5, 22, 30), (-9, 38, 30), (-6, 54, 30)], (4, 6.5, 4.5), 1.6, 1.0),
+    ]
+    bones = [_bone(place(line), np.array(radii) * s, cortex, density, flat=flat) for line, radii, cortex, flat in parts]
+    return bones, place(corners)
 
 
 def _upper_arm(place, s, density, rng):
-    """Returns the humerus: head, neck and the upper shaft."""
     lean = rng.uniform(0.15, 0.7)
     head = _bone(place([(8, 34, 22), (20, 36, 20)]), np.array([19, 22]) * s, 1.2, 0.8 * density)
     far = (26 + 150 * np.sin(lean), 40 + 150 * np.cos(lean), -10)
@@ -227,7 +224,7 @@ def _upper_arm(place, s, density, rng):
     return [head, shaft]
 
 
-def draw_spine(patient, rng):
+def draw_spine(patient: Patient, rng: np.random.Generator) -> list[Tube]:
     """Returns the vertebrae's pedicles, spinous and transverse processes and bodies as `Tube`s."""
     s, density = patient.scale, 0.75 * _bone_density(patient, rng)
     pitch = rng.uniform(19.5, 22) * s
@@ -248,16 +245,8 @@ def _vertebra(x, y, pitch, number, s, density, rng):
     tall = 0.41 * pitch
     edge = np.array([-1, -0.94, -0.6, 0.6, 0.94, 1]) * tall
     waist = half * np.array([0.9, 1, 0.93, 0.93, 1, 0.9])
-    body = Tube(
-        np.stack([np.full(6, x), y + edge, np.full(6, back - 18 * s)], 1),
-        waist,
-        np.full(6, depth),
-        1.3,
-        SHELL * density,
-        CORE * density * 1.1,
-        blunt=0.3,
-    )
-    tubes = [body]
+    line = np.stack([np.full(6, x), y + edge, np.full(6, back - 18 * s)], 1)
+    tubes = [Tube(line, waist, np.full(6, depth), 1.3, SHELL * density, CORE * density * 1.1, blunt=0.3)]
     for side in (RIGHT, LEFT):
         eye = x + side * 0.62 * half
         tubes.append(_bone([(eye, y - 5 * s, back), (eye, y + 2 * s, back)], np.array([3.4, 3.4]) * s, 1.2, density))
@@ -269,19 +258,13 @@ def _vertebra(x, y, pitch, number, s, density, rng):
     return tubes
 
 
-def draw_breastbone(patient, clavicles, rng):
+def draw_breastbone(patient: Patient, clavicles: dict[int, Clavicle], rng: np.random.Generator) -> list[Tube]:
     """Returns the manubrium and calcified first rib cartilages of the old as `Tube`s."""
     s, density = patient.scale, 0.6 * _bone_density(patient, rng)
     top, front = rng.normal(40, 5) * s, -0.95 * patient.half_depth
-    manubrium = Tube(
-        np.array([[0, top, front], [0, top + 12 * s, front], [0, top + 45 * s, front]]),
-        np.array([24, 30, 18]) * s,
-        np.full(3, 5.0) * s,
-        1.0,
-        SHELL * density,
-        CORE * density,
-        blunt=0.3,
-    )
+    line = np.array([[0, top, front], [0, top + 12 * s, front], [0, top + 45 * s, front]])
+    wide, deep = np.array([24, 30, 18]) * s, np.full(3, 5.0) * s
+    manubrium = Tube(line, wide, deep, 1.0, SHELL * density, CORE * density, blunt=0.3)
     strength = rng.uniform(0, 0.016)
     bands = [_first_cartilage(clavicles[side], side, s, front, strength, rng) for side in (RIGHT, LEFT)]
     return [manubrium, *bands, *_cartilages(patient, top + 10 * s, front, rng)]

@@ -1,11 +1,12 @@
 """The random patient: size, shape of the rib cage and lungs, soft tissues, heart and vessels."""
 
 import dataclasses
+import functools
 
 import cv2
 import numpy as np
 
-from crass_tf.phantom.projection import Rods, Tube, ellipsoid
+from crass_tf.phantom.projection import Rods, Tube, View, ellipsoid
 
 RIGHT, LEFT = -1, 1
 
@@ -47,17 +48,17 @@ class Patient:
     outer: dict
     inner: dict
 
-    def border(self, profile, y):
+    def border(self, profile: dict, y: np.ndarray) -> np.ndarray:
         """Returns a border's distance from the midline at heights `y`, same shape."""
         rows = np.asarray(y, np.float32) * np.float32((_PROFILE_ROWS - 1) / self.height)
         return profile[np.clip(np.rint(rows), 0, _PROFILE_ROWS - 1).astype(np.int32)]
 
-    def cage(self, y):
+    def cage(self, y: np.ndarray) -> np.ndarray:
         """Returns the rib cage's half-width, averaged over the sides, at heights `y`."""
         both = (self.outer[RIGHT] + self.outer[LEFT]) / 2
         return np.interp(y, np.linspace(0, self.height, _PROFILE_ROWS), both) + self.wall / 2
 
-    def depth(self, y):
+    def depth(self, y: np.ndarray) -> np.ndarray:
         """Returns the rib cage's half-depth at heights `y`: small at the top, full below a third."""
         part = np.clip((np.asarray(y, np.float32) + 9) / (0.5 * self.height), 0, 1)
         return np.float32(self.half_depth) * np.sqrt(1 - (1 - part) ** 2) * np.float32(0.98) + np.float32(2)
@@ -74,7 +75,7 @@ def _profile(values, half_width, wobble):
     return (half_width * (border + wobble(rows))).astype(np.float32)
 
 
-def draw_patient(rng):
+def draw_patient(rng: np.random.Generator) -> Patient:
     """Returns a random `Patient`."""
     scale = np.clip(rng.normal(1, 0.07), 0.82, 1.18)
     half_width = 143 * scale * np.clip(rng.normal(1, 0.06), 0.85, 1.15)
@@ -83,11 +84,8 @@ def draw_patient(rng):
     outer, inner = {}, {}
     for side in (RIGHT, LEFT):
         lean, medial = rng.normal(0, 0.012), rng.normal(0, 0.02)
-        outer[side] = _profile(
-            _OUTER,
-            half_width,
-            lambda t, a=lean: (slender + a) * np.sin(np.pi * t) + shoulder * np.sin(np.pi * np.sqrt(t)),
-        )
+        bend = lambda t, a=lean: (slender + a) * np.sin(np.pi * t) + shoulder * np.sin(np.pi * np.sqrt(t))  # noqa: E731
+        outer[side] = _profile(_OUTER, half_width, bend)
         inner[side] = _profile(_INNER[side], half_width, lambda t, a=medial: a * np.sin(np.pi * t**0.7))
     right_dome = np.clip(rng.normal(0.75, 0.06), 0.55, 0.88)
     return Patient(
@@ -127,7 +125,7 @@ def _without_dome(patient, side, x, y, half, rng):
     return np.where(below > 0, 2 * half - blocked, 2 * half), below <= 0
 
 
-def draw_lungs(patient, grid, rng):
+def draw_lungs(patient: Patient, grid: tuple[np.ndarray, np.ndarray], rng: np.random.Generator) -> Lungs:
     """Returns the random `Lungs` on the detector."""
     x, y = grid
     depth, silhouette = np.zeros_like(x), {}
@@ -145,7 +143,7 @@ def draw_lungs(patient, grid, rng):
     return Lungs(cv2.GaussianBlur(depth, (0, 0), 0.7), silhouette)
 
 
-def cage_outline(patient, grid):
+def cage_outline(patient: Patient, grid: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Returns whether each pixel lies within the rib cage's outline from the side: bool [size, size]."""
     x, y = grid
     inside = np.zeros(x.shape, bool)
@@ -158,7 +156,7 @@ def cage_outline(patient, grid):
     return away <= patient.wall + 0.5 * spacing
 
 
-def smooth_union(*depths):
+def smooth_union(*depths: np.ndarray) -> np.ndarray:
     """Returns the depth of overlapping bodies: their maximum, rounded where they meet."""
     total = np.zeros_like(depths[0])
     for depth in depths:
@@ -179,7 +177,6 @@ def _limb(x, y, path, radii):
 
 
 def _torso(patient, x, y, rng):
-    """Returns chords through the trunk below the shoulders."""
     waisted = rng.uniform(-0.05, 0.35)
     waist = patient.half_width + patient.wall + 0.9 * patient.fat + 22
     grown = np.clip((y + 25) / np.float32(0.55 * patient.height), 0, 1)
@@ -227,15 +224,16 @@ def _arms(patient, x, y, tips, rng):
     return chord
 
 
-def draw_body(patient, grid, tips, view, rng):
+def draw_body(
+    patient: Patient,
+    grid: tuple[np.ndarray, np.ndarray],
+    tips: dict[int, tuple[float, float]],
+    view: View,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """Returns the whole body's thickness [size, size] in millimetres, lungs included.
 
-    Args:
-        patient: The `Patient`.
-        grid: x and y of the pixels.
-        tips: (distance from the midline, y) of each acromion by side.
-        view: The `View`.
-        rng: Random generator.
+    `tips` are (distance from the midline, y) of each acromion by side.
     """
     x, y = grid
     body = smooth_union(
@@ -256,57 +254,45 @@ def draw_body(patient, grid, tips, view, rng):
     return body
 
 
-def draw_heart(patient, grid, view, rng):
+def draw_heart(
+    patient: Patient, grid: tuple[np.ndarray, np.ndarray], view: View, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns chords [size, size] through the heart and, apart, through the great vessels at its top."""
-    width = patient.half_width
+    width, s = patient.half_width, patient.scale
     dome = patient.height * (patient.inspiration[RIGHT] + patient.inspiration[LEFT]) / 2
     big = rng.uniform(0.82, 1.2)
-    centre = (width * rng.uniform(0.12, 0.22), dome - 42 * patient.scale * rng.uniform(0.35, 0.95), -30)
-    left = ellipsoid(
-        view, grid, centre, (66 * big * patient.scale, 47 * big * patient.scale, 62), rng.uniform(0.5, 0.95)
-    )
-    right = ellipsoid(
-        view, grid, (-width * 0.12, centre[1] + 2, -25), (30 * big * patient.scale, 48 * big * patient.scale, 55), 0.1
-    )
+    centre = (width * rng.uniform(0.12, 0.22), dome - 42 * s * rng.uniform(0.35, 0.95), -30)
+    left = ellipsoid(view, grid, centre, (66 * big * s, 47 * big * s, 62), rng.uniform(0.5, 0.95))
+    right = ellipsoid(view, grid, (-width * 0.12, centre[1] + 2, -25), (30 * big * s, 48 * big * s, 55), 0.1)
     return smooth_union(left, right), _great_vessels(patient, grid, view, rng)
 
 
 def _great_vessels(patient, grid, view, rng):
     """Returns chords through the aortic arch, descending aorta, pulmonary trunk and superior caval vein."""
-    s, age = patient.scale, patient.age
+    s, age, chords = patient.scale, patient.age, functools.partial(ellipsoid, view, grid)
     arch_y = patient.height * rng.uniform(0.2, 0.3)
-    arch = ellipsoid(view, grid, (rng.uniform(10, 20) * s, arch_y, 5), ((15 + 6 * age) * s, (15 + 5 * age) * s, 32))
-    trunk = ellipsoid(
-        view, grid, (rng.uniform(12, 24) * s, arch_y + rng.uniform(28, 40) * s, -20), (22 * s, 24 * s, 28)
-    )
-    caval = ellipsoid(view, grid, (-rng.uniform(12, 18) * s, arch_y + 12, -15), (13 * s, 62 * s, 13))
-    aorta = ellipsoid(view, grid, (rng.uniform(14, 24) * s, arch_y + 110 * s, 45), (14 * s, 120 * s, 14))
-    subclavian = ellipsoid(view, grid, (rng.uniform(14, 24) * s, arch_y - 36 * s, 0), (12 * s, 40 * s, 14))
+    arch = chords((rng.uniform(10, 20) * s, arch_y, 5), ((15 + 6 * age) * s, (15 + 5 * age) * s, 32))
+    trunk = chords((rng.uniform(12, 24) * s, arch_y + rng.uniform(28, 40) * s, -20), (22 * s, 24 * s, 28))
+    caval = chords((-rng.uniform(12, 18) * s, arch_y + 12, -15), (13 * s, 62 * s, 13))
+    aorta = chords((rng.uniform(14, 24) * s, arch_y + 110 * s, 45), (14 * s, 120 * s, 14))
+    subclavian = chords((rng.uniform(14, 24) * s, arch_y - 36 * s, 0), (12 * s, 40 * s, 14))
     return smooth_union(arch, trunk, caval, aorta, subclavian)
 
 
-def draw_airways(patient, rng):
+def draw_airways(patient: Patient, rng: np.random.Generator) -> list[Tube]:
     """Returns the windpipe and main bronchi as `Tube`s; their `core` is set by the caller's attenuation of tissue."""
     s = patient.scale
     drift, fork = rng.normal(3, 4), patient.height * rng.uniform(0.26, 0.34)
-    trachea = np.array(
-        [[0, -160, -30], [0, -60, -20], [-0.3 * drift, 0, 5], [-drift, fork * 0.6, 15], [-drift, fork, 20]]
-    )
+    trachea = [[0, -160, -30], [0, -60, -20], [-0.3 * drift, 0, 5], [-drift, fork * 0.6, 15], [-drift, fork, 20]]
     radius = rng.uniform(7, 9.5) * s
     tubes = [(trachea, np.full(5, radius))]
     for side, drop in ((RIGHT, 26), (LEFT, 20)):
-        path = np.array(
-            [
-                [-drift, fork - 2, 20],
-                [-drift + side * 16 * s, fork + 0.5 * drop, 18],
-                [side * 40 * s, fork + drop * s, 10],
-            ]
-        )
-        tubes.append((path, np.array([0.75, 0.65, 0.5]) * radius))
-    return [Tube(points, radii, radii, 0, 1.0, 1.0) for points, radii in tubes]
+        middle, end = [-drift + side * 16 * s, fork + 0.5 * drop, 18], [side * 40 * s, fork + drop * s, 10]
+        tubes.append(([[-drift, fork - 2, 20], middle, end], np.array([0.75, 0.65, 0.5]) * radius))
+    return [Tube(np.array(points), radii, radii, 0, 1.0, 1.0) for points, radii in tubes]
 
 
-def draw_vessels(patient, rng):
+def draw_vessels(patient: Patient, rng: np.random.Generator) -> list[Rods]:
     """Returns lung vessels as `Rods` that branch from the hila."""
     parts = []
     thick = rng.uniform(0.85, 1.25)
@@ -338,14 +324,15 @@ def _tree(hilum, side, patient, thick, rng):
     return parts
 
 
-def draw_opacities(patient, grid, view, rng):
+def draw_opacities(
+    patient: Patient, grid: tuple[np.ndarray, np.ndarray], view: View, rng: np.random.Generator
+) -> np.ndarray:
     """Returns chords [size, size] through up to three nodules or infiltrates, often high in the lung; mostly none."""
     chords = np.zeros_like(grid[0])
     for _ in range(rng.choice(4, p=(0.6, 0.2, 0.12, 0.08))):
         side, size = rng.choice((RIGHT, LEFT)), 4 + rng.gamma(2, 5)
         place = (side * rng.uniform(0.25, 0.75) * patient.half_width, rng.beta(1.2, 2) * 0.75 * patient.height)
         half_axes = size * rng.uniform(0.6, 1.4, 3)
-        chords += ellipsoid(view, grid, (*place, rng.uniform(-30, 30)), half_axes, rng.uniform(-1, 1)) * rng.uniform(
-            0.2, 0.9
-        )
+        chord = ellipsoid(view, grid, (*place, rng.uniform(-30, 30)), half_axes, rng.uniform(-1, 1))
+        chords += chord * rng.uniform(0.2, 0.9)
     return chords

@@ -6,11 +6,18 @@ import itertools
 import json
 import os
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import crass_tf
-from crass_tf.files import InputError, atomic_file
-from crass_tf.formats import metaimage
-from crass_tf.quality import SIDES
+from crass_tf.common.files import InputError, atomic_file, lock
+from crass_tf.common.tables import table_writer
+from crass_tf.common.types import PathLike, Spacing
+from crass_tf.inference.segmentation import Segmentation
+from crass_tf.measurement.quality import SIDES
+from crass_tf.measurement.trust import EXPECTED
+from crass_tf.prediction.planning import Job
+from crass_tf.radiographs.formats import metaimage
 
 NAME = "summary.csv"
 JOURNAL = ".summary.jsonl"
@@ -20,9 +27,8 @@ COLUMNS = (
     "status",
     "reason",
     "score",
-    "agreement",
     "border_confidence",
-    *(f"{side}_{figure}" for side in SIDES for figure in ("found", "area_pixels", "area_mm2")),
+    *(f"{side}_{figure}" for side in SIDES for figure in ("found", "area_pixels", "area_mm2", "score", *EXPECTED)),
     "height",
     "width",
     "spacing_row_mm",
@@ -34,43 +40,43 @@ COLUMNS = (
 )
 
 
-def figures(segmentation):
+def figures(segmentation: Segmentation) -> dict[str, Any]:
     """Returns the cells that say what was found in a radiograph."""
     quality = segmentation.quality
     sides = {f"{side}_{name}": value for side in SIDES for name, value in quality[side].items()}
     height, width = segmentation.radiograph.image.shape
     row_mm, column_mm = segmentation.spacing_mm or (None, None)
     about = {"height": height, "width": width, "spacing_row_mm": row_mm, "spacing_column_mm": column_mm}
-    return {name: quality[name] for name in ("score", "agreement", "border_confidence")} | sides | about
+    return {name: quality[name] for name in ("score", "border_confidence")} | sides | about
 
 
-def settings_stamp(model, spacing_mm):
-    """Returns 16 hexadecimal digits that stand for the package's version, a model's content and a given spacing."""
-    digest = hashlib.sha256(f"{crass_tf.__version__} {spacing_mm}".encode())
+def settings_stamp(model: PathLike, spacing_mm: Spacing | None, *options: str | None) -> str:
+    """Returns 16 hexadecimal digits for the package's version, a model's content, a given spacing and other options."""
+    digest = hashlib.sha256(f"{crass_tf.__version__} {spacing_mm} {options}".encode())
     model = pathlib.Path(model)
     for file in sorted(path for path in model.rglob("*") if path.is_file()) if model.is_dir() else [model]:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def input_stamp(path):
+def input_stamp(path: PathLike) -> str:
     """Returns size and time of change of the files that hold a radiograph; "" where one cannot be found."""
     return " ".join(f"{status.st_size}@{status.st_mtime_ns}" for status in _data_files(path))
 
 
-def input_size(path):
+def input_size(path: PathLike) -> int:
     """Returns how many bytes the files have that hold a radiograph; 0 where one cannot be found."""
     return sum(status.st_size for status in _data_files(path))
 
 
-def is_same(row, stamps):
+def is_same(row: Mapping[str, Any], stamps: Mapping[str, str]) -> bool:
     """Returns whether a row is of the same file and settings as these stamps, `{column: text}`."""
     return bool(stamps["input"]) and all(row.get(key) == stamps[key] for key in stamps)
 
 
 def _data_files(path):
     try:
-        return [pathlib.Path(file).stat() for file in metaimage.data_files(path)]
+        return [file.stat() for file in metaimage.data_files(path)]
     except (OSError, ValueError, KeyError):  # A MetaImage header may name no file, or one that cannot be.
         return []
 
@@ -85,7 +91,7 @@ class Journal:
         interrupted: whether an earlier run was stopped before its end.
     """
 
-    def __init__(self, out):
+    def __init__(self, out: PathLike) -> None:
         """Opens the journal in a folder, `out`, for the results.
 
         Raises:
@@ -96,7 +102,7 @@ class Journal:
         self.interrupted = self._path.exists()
         self._file = self._path.open("ab", buffering=0)
         try:
-            _lock(self._file, out)
+            lock(self._file, out, "writing")
             # As text, which takes less memory than dictionaries.
             self._known = {row["result"]: json.dumps(row) for row in itertools.chain(rows, _lines(self._path))}
             # Ends a line that was torn.
@@ -106,17 +112,17 @@ class Journal:
             self._file.close()
             raise
 
-    def __enter__(self):
+    def __enter__(self) -> "Journal":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def find(self, job):
+    def find(self, job: Job) -> dict[str, Any] | None:
         """Returns the row that an earlier run wrote of a job, or None."""
         return json.loads(self._known.get(job.result, "null"))
 
-    def add(self, row):
+    def add(self, row: Mapping[str, Any]) -> None:
         """Writes the row of the next radiograph."""
         self._write(json.dumps(row).encode() + b"\n")
 
@@ -125,15 +131,13 @@ class Journal:
         while data:
             data = data[self._file.write(data) :]
 
-    def finish(self):
+    def finish(self) -> None:
         """Writes `summary.csv` from the rows that were added."""
         with (
             atomic_file(self._summary) as temporary,
             temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as table,
         ):
-            writer = csv.DictWriter(table, COLUMNS, extrasaction="ignore", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(_lines(self._path, self._start))
+            table_writer(table, COLUMNS).writerows(_lines(self._path, self._start))
         self._file.close()
         self._path.unlink(missing_ok=True)
 
@@ -163,17 +167,3 @@ def _lines(path, start=0):
                 continue
             if isinstance(row, dict) and "result" in row:
                 yield row
-
-
-def _lock(file, out):
-    """Raises InputError where another process holds the journal; it is free again when that one ends, however."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such lock.
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(f"{out}: another crass-tf predict is writing there; wait for it, or change --out") from None
-    except OSError:  # Some network folders have none either.
-        return

@@ -1,19 +1,18 @@
 """CRASS12 in whichever form it lies in a folder."""
 
-import pathlib
-
-from crass_tf.files import InputError
-from crass_tf.sources import published, release
+from crass_tf.common.files import InputError, local_path
+from crass_tf.common.types import PathLike
+from crass_tf.sources import crass12_mhd, crass12_png
 from crass_tf.sources.source import Source
 
 FOLDER = "CRASS12"
 EXPECTED = (
-    f"{FOLDER}/{{{published.IMAGE_FOLDER},{published.MASK_FOLDER}}}/*{published.SUFFIX}, or the original release's "
-    f"{FOLDER}/{{{release.IMAGE_FOLDERS[0]},{release.MASK_FOLDER}}}/*.mhd"
+    f"{FOLDER}/{{{crass12_png.IMAGE_FOLDER},{crass12_png.MASK_FOLDER}}}/*{crass12_png.SUFFIX}, or "
+    f"the original release's {FOLDER}/{{{crass12_mhd.IMAGE_FOLDERS[0]},{crass12_mhd.MASK_FOLDER}}}/*.mhd"
 )
 
 
-def open_crass12(manual_dir):
+def open_crass12(manual_dir: PathLike) -> Source:
     """Lists what `manual_dir/CRASS12` holds, or `manual_dir` itself, recognised by its folders.
 
     No pixels are decoded: what is checked is which files there are, the split files, and what headers say. Flaws are
@@ -22,31 +21,27 @@ def open_crass12(manual_dir):
     Raises:
         InputError: where there is no such folder.
     """
-    folder, form, listing = _recognise(pathlib.Path(manual_dir))
+    folder, form, listing = _recognise(local_path(manual_dir, "manual_dir"))
     splits, origin = listing.splits()
     unlabelled = listing.unlabelled()
-    labelled = [example for examples in splits.values() for example in examples]
-    spacing = listing.spacing_rule(labelled + unlabelled)
+    spacing = listing.spacing_rule([example for examples in (*splits.values(), unlabelled) for example in examples])
     return Source(folder, form, splits, unlabelled, origin, spacing, listing.findings)
 
 
 def _recognise(manual_dir):
     """Returns `(folder, form, Listing)`."""
+    where = f"expected {EXPECTED} in {manual_dir}"
     if not manual_dir.is_dir():
         raise InputError(f"{manual_dir}: folder not found, expected a folder with {EXPECTED}")
     for folder in (manual_dir / FOLDER, manual_dir):
         for image_folder, mask_folder, form, list_folder in (
-            (published.IMAGE_FOLDER, published.MASK_FOLDER, published.FORM, published.list_published),
-            (release.IMAGE_FOLDERS[0], release.MASK_FOLDER, release.FORM, release.list_release),
+            (crass12_png.IMAGE_FOLDER, crass12_png.MASK_FOLDER, crass12_png.FORM, crass12_png.list_published),
+            (crass12_mhd.IMAGE_FOLDERS[0], crass12_mhd.MASK_FOLDER, crass12_mhd.FORM, crass12_mhd.list_release),
         ):
             if (folder / image_folder).is_dir():
-                _check_folder(folder / mask_folder, manual_dir)
+                if not (folder / mask_folder).is_dir():
+                    raise InputError(f"{folder / mask_folder}: folder not found, {where}")
                 return folder, form, list_folder(folder)
-    if (manual_dir / FOLDER).is_dir():
-        _check_folder(manual_dir / FOLDER / published.IMAGE_FOLDER, manual_dir)
-    raise InputError(f"{manual_dir / FOLDER}: folder not found, expected {EXPECTED} in {manual_dir}")
-
-
-def _check_folder(path, manual_dir):
-    if not path.is_dir():
-        raise InputError(f"{path}: folder not found, expected {EXPECTED} in {manual_dir}")
+    missing = manual_dir / FOLDER
+    missing = missing / crass12_png.IMAGE_FOLDER if missing.is_dir() else missing
+    raise InputError(f"{missing}: folder not found, {where}")

@@ -1,16 +1,16 @@
 """JSRT/SCR: the JSRT data base's radiographs with the SCR data base's masks, in whatever folders they lie."""
 
-import dataclasses
 import os
 import pathlib
 
 import numpy as np
 
-from crass_tf.files import InputError
-from crass_tf.formats.content import read_bytes
-from crass_tf.radiograph import GreyScale
-from crass_tf.sources.source import Example, Finding, Source, size_mismatch
-from crass_tf.sources.spacing import SpacingRule
+from crass_tf.common.files import InputError, local_path
+from crass_tf.common.types import PathLike
+from crass_tf.radiographs.formats.content import read_bytes
+from crass_tf.radiographs.radiograph import GreyScale
+from crass_tf.sources.source import Example, Findings, Source, size_mismatch
+from crass_tf.sources.spacing_rule import SpacingRule
 
 FORM = "the JSRT and SCR data bases"
 RADIOGRAPH_COUNT = 247
@@ -31,7 +31,7 @@ EXPECTED = (
 )
 
 
-def open_jsrt(manual_dir):
+def open_jsrt(manual_dir: PathLike) -> Source:
     """Lists the radiographs and masks of clavicles in `manual_dir`, which is searched to its full depth.
 
     Names, suffixes and the names of the folders count in any case. Each fold is a split.
@@ -39,7 +39,7 @@ def open_jsrt(manual_dir):
     Raises:
         InputError: where there is no radiograph, or no mask of a clavicle.
     """
-    listing = _list_files(pathlib.Path(manual_dir))
+    listing = Listing(local_path(manual_dir, "manual_dir"))
     splits = listing.splits()
     listing.note_left_out(splits)
     return Source(
@@ -55,7 +55,7 @@ def open_jsrt(manual_dir):
     )
 
 
-def read_img(path):
+def read_img(path: PathLike) -> tuple[np.ndarray, None]:
     """Reads a radiograph of the JSRT data base: 2048 x 2048 big-endian words of 12 bits, 0 for the brightest.
 
     Returns:
@@ -73,7 +73,7 @@ def read_img(path):
     return WHITE - stored, None
 
 
-def repeat_pixels(path, mask, size):
+def repeat_pixels(path: PathLike, mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Returns a mask `[h, w]` on the grid of `size` `(height, width)`: each pixel repeated, so nothing is lost.
 
     Raises:
@@ -85,8 +85,7 @@ def repeat_pixels(path, mask, size):
     return np.repeat(np.repeat(mask, factor, axis=0), factor, axis=1)
 
 
-@dataclasses.dataclass
-class JsrtListing:
+class Listing:
     """What lies in a folder; findings are added as they turn up. Names are lower case here.
 
     Attributes:
@@ -94,40 +93,41 @@ class JsrtListing:
         images: `{name: path}`.
         masks: `{fold: {name: {side: path}}}`.
         elsewhere: masks of clavicles outside the folds.
-        findings: the list of `Finding`.
+        findings: what was noticed.
+
+    Raises:
+        InputError: where there is no radiograph, or no mask of a clavicle.
     """
 
-    folder: pathlib.Path
-    images: dict = dataclasses.field(default_factory=dict)
-    masks: dict = dataclasses.field(default_factory=lambda: {fold: {} for fold in FOLDS})
-    elsewhere: list[pathlib.Path] = dataclasses.field(default_factory=list)
-    findings: list[Finding] = dataclasses.field(default_factory=list)
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder, self.findings, self.elsewhere = folder, Findings(), []
+        self.images: dict[str, pathlib.Path] = {}
+        self.masks: dict[str, dict[str, dict[str, pathlib.Path]]] = {fold: {} for fold in FOLDS}
+        if not folder.is_dir():
+            raise InputError(f"{folder}: folder not found, expected a folder with {EXPECTED}")
+        for path in _files(folder):
+            if path.suffix.lower() == ".img":
+                self._add(self.images, path.stem.lower(), path)
+                if (size := path.stat().st_size) != BYTES:
+                    self.findings.note("unreadable", _wrong_length(path, size), image_ids=[path.stem])
+            elif path.suffix.lower() == ".gif" and path.parent.name.lower() in SIDE_FOLDERS:
+                self._add_mask(path)
+        if not self.images:
+            raise InputError(f"{folder}: found no *.IMG, expected {EXPECTED}")
+        if not any(self.masks.values()) and not self.elsewhere:
+            raise InputError(f"{folder}: found no masks of clavicles, expected {EXPECTED}")
 
-    def add_image(self, path):
-        """Adds a radiograph, after comparing its number of bytes."""
-        self._add(self.images, path.stem.lower(), path)
-        if (found := path.stat().st_size) != BYTES:
-            self.note("unreadable", _wrong_length(path, found), image_ids=[path.stem])
-
-    def add_mask(self, path):
-        """Adds the mask of a clavicle to its fold, which its folders name."""
-        fold, masks, side_folder = (part.lower() for part in ("", "", *path.absolute().parts)[-4:-1])
-        if fold in self.masks and masks == MASKS:
-            self._add(self.masks[fold].setdefault(path.stem.lower(), {}), SIDE_FOLDERS[side_folder], path)
-        else:
-            self.elsewhere.append(path)
-
-    def splits(self):
+    def splits(self) -> dict[str, list[Example]]:
         """Returns `{fold: [Example, ...]}` of what is whole: a radiograph, and both masks in one fold."""
         twice = self.masks["fold1"].keys() & self.masks["fold2"].keys()
         splits = {}
-        for fold, found in self.masks.items():
-            whole = [name for name in sorted(found) if self._has_sides(found[name]) and name not in twice]
-            examples = sorted(self._example(name, found[name]) for name in whole if name in self.images)
+        for fold, masks in self.masks.items():
+            whole = [name for name in sorted(masks) if self._has_sides(masks[name]) and name not in twice]
+            examples = sorted(self._example(name, masks[name]) for name in whole if name in self.images)
             splits |= {fold: examples} if examples else {}
         return splits
 
-    def note_left_out(self, splits):
+    def note_left_out(self, splits: dict[str, list[Example]]) -> None:
         """Notes what did not become an example."""
         first, second = self.masks.values()
         self._note_paths(
@@ -145,61 +145,44 @@ class JsrtListing:
         text = f"found a mask outside {' and '.join(f'{fold}/{MASKS}' for fold in FOLDS)}"
         self._note_paths("in no fold", lost, f"{text}, expected each in one of them")
         self._note_paths("further masks", sorted({*self.elsewhere} - {*lost}), f"{text}; left out", False)
-        self._note_bare(sorted(self.images[name].stem for name in self.images.keys() - masks.keys()))
+        bare = [self.images[name].stem for name in self.images.keys() - masks.keys()]
+        self.findings.note_names("no mask", self.folder, bare, "without masks; left out")
         count = sum(len(examples) for examples in splits.values())
         if count != RADIOGRAPH_COUNT:
             text = f"found {count} radiographs with masks; JSRT/SCR as published has {RADIOGRAPH_COUNT}"
-            self.note("count", f"{self.folder}: {text}", False)
-
-    def note(self, kind, text, stops=True, image_ids=()):
-        """Adds a finding."""
-        self.findings.append(Finding(kind, text, stops, tuple(image_ids)))
+            self.findings.note("count", f"{self.folder}: {text}", False)
 
     def _add(self, files, key, path):
-        if key in files:
-            self.note("two files", f"{path}: found {files[key]} too, expected one file a name", image_ids=[path.stem])
-        files.setdefault(key, path)
+        if (first := files.setdefault(key, path)) is not path:
+            text = f"{path}: found {first} too, expected one file a name"
+            self.findings.note("two files", text, image_ids=[path.stem])
 
-    def _has_sides(self, found):
+    def _add_mask(self, path):
+        """Adds the mask of a clavicle to its fold, which its folders name."""
+        fold, masks, side_folder = (part.lower() for part in ("", "", *path.absolute().parts)[-4:-1])
+        if fold in self.masks and masks == MASKS:
+            self._add(self.masks[fold].setdefault(path.stem.lower(), {}), SIDE_FOLDERS[side_folder], path)
+        else:
+            self.elsewhere.append(path)
+
+    def _has_sides(self, masks):
         for side in SIDES:
-            if side not in found:
-                other = _a_mask(found)
+            if side not in masks:
+                other = _a_mask(masks)
                 path = other.parent.with_name(f"{side} clavicle") / other.name
                 text = f"{path}: file not found, expected because {other} is there"
-                self.note("missing mask", text, image_ids=[path.stem])
-        return len(found) == len(SIDES)
+                self.findings.note("missing mask", text, image_ids=[path.stem])
+        return len(masks) == len(SIDES)
 
-    def _example(self, name, found):
+    def _example(self, name, masks):
         path = self.images[name]
-        return Example(path.stem, path, tuple(found[side] for side in SIDES))
+        return Example(path.stem, path, tuple(masks[side] for side in SIDES))
 
     def _note_paths(self, kind, paths, text, stops=True):
         if paths:
             more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
-            self.note(kind, f"{paths[0]}: {text}{more}", stops, dict.fromkeys(path.stem for path in paths))
-
-    def _note_bare(self, names):
-        if names:
-            shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-            are = "radiographs are" if len(names) > 1 else "radiograph is"
-            self.note("no mask", f"{self.folder}: {len(names)} {are} without masks; left out: {shown}", False, names)
-
-
-def _list_files(folder):
-    """Returns the `JsrtListing` of a folder; InputError where it holds no radiograph or no mask."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: folder not found, expected a folder with {EXPECTED}")
-    listing = JsrtListing(folder)
-    for path in _files(folder):
-        if path.suffix.lower() == ".img":
-            listing.add_image(path)
-        elif path.suffix.lower() == ".gif" and path.parent.name.lower() in SIDE_FOLDERS:
-            listing.add_mask(path)
-    if not listing.images:
-        raise InputError(f"{folder}: found no *.IMG, expected {EXPECTED}")
-    if not any(listing.masks.values()) and not listing.elsewhere:
-        raise InputError(f"{folder}: found no masks of clavicles, expected {EXPECTED}")
-    return listing
+            image_ids = dict.fromkeys(path.stem for path in paths)
+            self.findings.note(kind, f"{paths[0]}: {text}{more}", stops, [*image_ids])
 
 
 def _files(folder):
@@ -218,8 +201,8 @@ def _files(folder):
         yield from (path for path in paths if path.is_file())
 
 
-def _a_mask(found):
-    return next(found[side] for side in SIDES if side in found)
+def _a_mask(masks):
+    return next(masks[side] for side in SIDES if side in masks)
 
 
 def _wrong_length(path, found):

@@ -2,12 +2,13 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Callable, Iterable, Sequence
 
-from crass_tf.files import InputError
-from crass_tf.formats import read_header
-from crass_tf.sources.source import Example, Finding, size_mismatch
-from crass_tf.sources.spacing import SpacingRule, read_spacing_file
-from crass_tf.sources.splits import SPLIT_FILES, derive_split, read_split_file
+from crass_tf.common.files import InputError
+from crass_tf.radiographs.formats import read_header
+from crass_tf.sources.source import Example, Findings, size_mismatch
+from crass_tf.sources.spacing_rule import SpacingRule, read_spacing_file
+from crass_tf.sources.splits import SPLIT_FILES, composed, derive_split, read_split_file
 
 RADIOGRAPH_COUNT = 284
 DERIVED = "sorted names, scikit-learn's train_test_split(test_size=0.2, random_state=0)"
@@ -28,35 +29,34 @@ class Listing:
         suffix: of its files.
         images: `{name: path}`.
         masks: `{name: (path, ...)}`, several where each side has a file.
-        findings: the list of `Finding`.
+        findings: what was noticed.
     """
 
     folder: pathlib.Path
     image_folders: tuple[pathlib.Path, ...]
     mask_folder: pathlib.Path
     suffix: str
-    images: dict[str, pathlib.Path]
-    masks: dict[str, tuple[pathlib.Path, ...]]
-    findings: list[Finding]
+    images: dict[str, pathlib.Path] = dataclasses.field(default_factory=dict)
+    masks: dict[str, tuple[pathlib.Path, ...]] = dataclasses.field(default_factory=dict)
+    findings: Findings = dataclasses.field(default_factory=Findings)
 
-    def splits(self):
+    def splits(self) -> tuple[dict[str, list[Example]], str]:
         """Returns `({split: [Example, ...]}, where the split comes from)`."""
-        present = [name for name in SPLIT_FILES.values() if (self.folder / name).exists()]
-        if not present:
-            names, origin = self._derived()
-        else:
+        if any((self.folder / name).exists() for name in SPLIT_FILES.values()):
             names, origin = self._from_files(), f"{self.folder.name}/{{{','.join(SPLIT_FILES.values())}}}"
+        else:
+            names, origin = self._derived()
         self._note_left_out(names)
         return {
-            split: [example for name in sorted(set(names[split])) if (example := self._example(name, split, origin))]
+            split: [example for name in sorted(set(names[split])) if (example := self._example(name, split))]
             for split in SPLIT_FILES
         }, origin
 
-    def unlabelled(self):
+    def unlabelled(self) -> list[Example]:
         """Returns the examples without masks."""
         return [Example(name, path) for name, path in sorted(self.images.items()) if name not in self.masks]
 
-    def spacing_rule(self, examples):
+    def spacing_rule(self, examples: Sequence[Example]) -> SpacingRule:
         """Returns the `SpacingRule` of the folder, after comparing all sizes."""
         headers = [header for example in examples if (header := self._header(example))]
         path = self.folder / SPACING_FILE
@@ -64,36 +64,34 @@ class Listing:
             try:
                 return SpacingRule(None, read_spacing_file(path), f"{self.folder.name}/{path.name}")
             except InputError as error:
-                self.note("spacing file", str(error))
+                self.findings.note("spacing file", str(error))
         if headers and min(min(header.size) for header in headers) >= DOCUMENTED_MIN_SIDE:
             source = f"assumed: CRASS12's documented value, as all sides have {DOCUMENTED_MIN_SIDE} pixels or more"
             return SpacingRule(fallback_mm=DOCUMENTED_SPACING_MM, fallback_source=source)
         return SpacingRule()
 
-    def note(self, kind, text, stops=True, image_ids=()):
-        """Adds a finding."""
-        self.findings.append(Finding(kind, text, stops, tuple(image_ids)))
-
     def _derived(self):
         """Returns the names of the one published split, which was drawn from all radiographs with masks."""
         names = sorted(set(self.images) & set(self.masks))
         if len(names) < 2:
-            self.note("no examples", f"{self.folder}: found {len(names)} radiographs with masks, expected at least 2")
+            self.findings.note(
+                "no examples", f"{self.folder}: found {len(names)} radiographs with masks, expected at least 2"
+            )
             return {split: [] for split in SPLIT_FILES}, ""
         derived = derive_split(names)
         counts = " and ".join(f"{len(found)} for {split}" for split, found in derived.items())
         missing = " and ".join(SPLIT_FILES.values())
-        self.note("derived split", f"{self.folder}: found no {missing}; derived {counts}: {DERIVED}", False)
+        self.findings.note("derived split", f"{self.folder}: found no {missing}; derived {counts}: {DERIVED}", False)
         return derived, f"derived: {DERIVED}"
 
     def _from_files(self):
-        names = {split: read_split_file(self.folder / name, self.note) for split, name in SPLIT_FILES.items()}
+        names = {split: read_split_file(self.folder / name, self.findings.note) for split, name in SPLIT_FILES.items()}
         train, validation = names.values()
         both = sorted(set(train) & set(validation))
         if both:
             train_file, validation_file = (self.folder / name for name in SPLIT_FILES.values())
             more = f" and {len(both) - 1} more ({', '.join(both[1:6])})" if len(both) > 1 else ""
-            self.note(
+            self.findings.note(
                 "in both splits",
                 f"{validation_file}: found {both[0]}{more}, which {train_file} has too, "
                 "expected each radiograph in one of them",
@@ -106,35 +104,29 @@ class Listing:
         labelled = set(self.images) & set(self.masks)
         if len(labelled) != RADIOGRAPH_COUNT:
             text = f"found {len(labelled)} radiographs with masks; CRASS12 as published has {RADIOGRAPH_COUNT}"
-            self.note("count", f"{self.folder}: {text}", False)
+            self.findings.note("count", f"{self.folder}: {text}", False)
         neither = f"in neither {' nor '.join(SPLIT_FILES.values())}"
-        self._note_names("in no split", labelled - named, f"left out, {neither}")
+        note_names = self.findings.note_names
+        note_names("in no split", self.folder, labelled - named, f"left out, {neither}")
         bare = "without a mask; they become the config unlabelled"
         without = set(self.images) - set(self.masks) - named
         # Only the first folder is meant to have masks.
         masked = {name for name in without if self.images[name].parent == self.image_folders[0]}
-        self._note_names("no mask", masked, bare)
-        self._note_names("unlabelled", without - masked, bare)
+        note_names("no mask", self.folder, masked, bare)
+        note_names("unlabelled", self.folder, without - masked, bare)
         for name in sorted(set(self.masks) - set(self.images) - named):
             text = f"{self.masks[name][0]}: found a mask of no radiograph; left out"
-            self.note("mask without image", text, False, [name])
+            self.findings.note("mask without image", text, False, [name])
 
-    def _note_names(self, kind, names, text):
-        if names:
-            shown = ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
-            are = "radiographs are" if len(names) > 1 else "radiograph is"
-            self.note(kind, f"{self.folder}: {len(names)} {are} {text}: {shown}", False, sorted(names))
-
-    def _example(self, name, split, origin):
+    def _example(self, name, split):
         """Returns the example of that name; None, and a finding, where a file is missing."""
         for kind, folder, files in (
             ("missing image", self.image_folders[0], self.images),
             ("missing mask", self.mask_folder, self.masks),
         ):
             if name not in files:
-                path = folder / (name + self.suffix)
-                text = f"{path}: file not found, expected because {SPLIT_FILES[split]} names {name}"
-                self.note(kind, text, image_ids=[name])
+                text = f"file not found, expected because {SPLIT_FILES[split]} names {name}"
+                self.findings.note(kind, f"{folder / (name + self.suffix)}: {text}", image_ids=[name])
                 return None
         return Example(name, self.images[name], self.masks[name])
 
@@ -146,25 +138,24 @@ class Listing:
                 mask = read_header(path)
                 if mask.size != header.size:
                     text = size_mismatch(path, mask.size, header.size)
-                    self.note("size mismatch", text, image_ids=[example.image_id])
+                    self.findings.note("size mismatch", text, image_ids=[example.image_id])
         except InputError as error:
-            self.note("unreadable", str(error), image_ids=[example.image_id])
+            self.findings.note("unreadable", str(error), image_ids=[example.image_id])
             return None
         return header
 
 
-def files_by_name(folder, suffixes, note):
+def files_by_name(folder: pathlib.Path, suffixes: Sequence[str], note: Callable[..., None]) -> dict[str, pathlib.Path]:
     """Returns `{stem: path}` of the files in `folder` with one of the lower-case `suffixes`; notes second ones."""
     files = {}
     for path in image_files(folder.iterdir, suffixes):
-        if path.stem in files:
-            note("two files", f"{path}: found {files[path.stem].name} beside it, expected one file a name")
-        else:
-            files[path.stem] = path
+        first = files.setdefault(composed(path.stem), path)
+        if first is not path:
+            note("two files", f"{path}: found {first.name} beside it, expected one file a name")
     return files
 
 
-def image_files(list_paths, suffixes):
+def image_files(list_paths: Callable[[], Iterable[pathlib.Path]], suffixes: Sequence[str]) -> list[pathlib.Path]:
     """Returns those of `list_paths()`, sorted, that are files with one of the lower-case `suffixes`.
 
     Hidden files are none: macOS puts a `._NAME.PNG` of its own beside each file on a disk that it does not know well.

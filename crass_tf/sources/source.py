@@ -1,13 +1,23 @@
 """What every form of a data set becomes before it is built: examples, findings, spacing and grey values."""
 
-import dataclasses
-import pathlib
-import typing
+from __future__ import annotations
 
-from crass_tf.files import InputError
-from crass_tf.radiograph import GreyScale, read_grey, read_mask
-from crass_tf.sources.spacing import SpacingRule
-from crass_tf.sources.survey import survey
+import dataclasses
+import functools
+import hashlib
+import pathlib
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from crass_tf.common.files import InputError
+from crass_tf.common.parallel import ordered_map
+from crass_tf.common.types import PathLike, Spacing
+from crass_tf.radiographs.formats import read_header
+from crass_tf.radiographs.formats.content import read_bytes
+from crass_tf.radiographs.formats.metaimage import data_files
+from crass_tf.radiographs.radiograph import GreyScale, read_grey, read_mask
+from crass_tf.sources.spacing_rule import SpacingRule
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -36,19 +46,65 @@ class Finding:
     image_ids: tuple[str, ...] = ()
 
 
-def fit_mask(path, mask, size):
+class Findings(list[Finding]):
+    """What was noticed about a folder, in order."""
+
+    def note(self, kind: str, text: str, stops: bool = True, image_ids: Sequence[str] = ()) -> None:
+        """Adds a finding."""
+        self.append(Finding(kind, text, stops, tuple(image_ids)))
+
+    def note_names(self, kind: str, folder: pathlib.Path, names: Iterable[str], text: str) -> None:
+        """Adds a remark on radiographs, if there are any: how many `text` is true of, and the first names."""
+        if names := sorted(names):
+            shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+            are = "radiographs are" if len(names) > 1 else "radiograph is"
+            self.note(kind, f"{folder}: {len(names)} {are} {text}: {shown}", False, names)
+
+
+def fit_mask(path: PathLike, mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Returns a mask of its radiograph's size `(height, width)`; InputError for another one."""
     if mask.shape != size:
         raise InputError(size_mismatch(path, mask.shape, size))
     return mask
 
 
-def size_mismatch(path, found, expected):
+def size_mismatch(path: PathLike, found: tuple[int, int], expected: tuple[int, int]) -> str:
     """Returns the line on a mask of another size than its radiograph's."""
     return (
         f"{path}: found a mask of {found[0]} x {found[1]} pixels (rows x columns), "
         f"expected its radiograph's {expected[0]} x {expected[1]}"
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """What was found: `digests` by path, and the `GreyScale` of all but unsigned 8-bit radiographs."""
+
+    digests: dict[pathlib.Path, bytes]
+    grey_scale: GreyScale
+
+
+def survey_files(examples: Sequence[Example], read_image: Callable | None = None) -> Survey:
+    """Returns the `Survey` of a data set's examples.
+
+    Args:
+        examples: all of the data set's.
+        read_image: function of a path to stored grey values and spacing; None where the grey scale is known.
+    """
+    images = dict.fromkeys(example.image_path for example in examples)
+    masks = dict.fromkeys(path for example in examples for path in example.mask_paths)
+
+    def look(path):
+        digest = hashlib.sha256(b"".join(hashlib.sha256(read_bytes(part)).digest() for part in data_files(path)))
+        if read_image is None or path not in images or read_header(path).dtype == np.uint8:
+            return digest.digest(), ()
+        pixels, _ = read_image(path)
+        return digest.digest(), (int(pixels.min()), int(pixels.max()))
+
+    paths = [*(images | masks)]
+    digests, ranges = zip(*ordered_map(look, paths)) if paths else ((), ())
+    values = [value for grey_range in ranges for value in grey_range] or [0, 255]
+    return Survey(dict(zip(paths, digests)), GreyScale.holding(min(values), max(values)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,46 +131,57 @@ class Source:
     unlabelled: list[Example] = dataclasses.field(default_factory=list)
     split_origin: str = ""
     spacing: SpacingRule = SpacingRule()
-    findings: list[Finding] = dataclasses.field(default_factory=list)
+    findings: Findings = dataclasses.field(default_factory=Findings)
     fixed_scale: GreyScale | None = None
-    read_image: typing.Callable = read_grey
-    fit_mask: typing.Callable = fit_mask
+    read_image: Callable = read_grey
+    fit_mask: Callable = fit_mask
 
     @property
-    def labelled(self):
+    def labelled(self) -> list[Example]:
         """The examples of all splits."""
         return [example for examples in self.splits.values() for example in examples]
 
     @property
-    def examples(self):
+    def examples(self) -> list[Example]:
         """All examples, those without masks included."""
         return self.labelled + self.unlabelled
 
     @property
-    def remarks(self):
+    def remarks(self) -> list[str]:
         """Lines on what is unusual, but no error."""
         return [finding.text for finding in self.findings if not finding.stops]
 
-    def checked(self):
+    def checked(self) -> Source:
         """Returns the source itself; raises InputError with the first finding that stops a build."""
         for finding in self.findings:
             if finding.stops:
                 raise InputError(finding.text)
         return self
 
-    def asked_spacing(self, spacing_mm):
+    def asked_spacing(self, spacing_mm: Spacing | None) -> SpacingRule:
         """Returns the `SpacingRule`: what the user asked for, `(row, column)`, outranks the source's own."""
         return self.spacing if spacing_mm is None else SpacingRule.asked(spacing_mm)
 
-    def grey_scale(self):
+    @functools.cached_property
+    def survey(self) -> Survey:
+        """The one pass over all files before a build: as they are when this is first asked for."""
+        return survey_files(self.examples, None if self.fixed_scale else self.read_image)
+
+    def grey_scale(self) -> GreyScale:
         """Returns the one `GreyScale` of all radiographs; decodes those of more than 8 bits."""
-        return self.fixed_scale or self._survey().grey_scale
+        return self.fixed_scale or self.survey.grey_scale
 
-    def fingerprint(self, rule):
+    def fingerprint(self, rule: SpacingRule) -> str:
         """Returns a digest of all that the data set is made from: names, splits, file contents, spacing."""
-        return self._survey().fingerprint(self, rule)
+        digest = hashlib.sha256(repr((rule, self.fixed_scale)).encode())
+        for split, examples in [*self.splits.items(), ("unlabelled", self.unlabelled)]:
+            for example in examples:
+                digest.update(f"\n{split} {example.image_id} ".encode())
+                for path in (example.image_path, *example.mask_paths):
+                    digest.update(self.survey.digests[path])
+        return digest.hexdigest()
 
-    def read(self, example):
+    def read(self, example: Example) -> tuple[np.ndarray, Spacing | None, list[np.ndarray], list[int]]:
         """Reads one of the examples.
 
         Returns:
@@ -129,6 +196,3 @@ class Source:
         read = [read_mask(path) for path in example.mask_paths]
         masks = [self.fit_mask(path, mask, pixels.shape) for path, (mask, _) in zip(example.mask_paths, read)]
         return pixels, spacing_mm, masks, sorted({value for _, values in read for value in values})
-
-    def _survey(self):
-        return survey(self.examples, None if self.fixed_scale else self.read_image)

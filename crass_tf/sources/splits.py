@@ -2,17 +2,20 @@
 
 import collections
 import math
+import pathlib
+import unicodedata
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from crass_tf.files import InputError, read_text
+from crass_tf.common.files import InputError, read_text
 
 # What a line may have behind the name, in whatever case.
 SUFFIXES = ("png", "mhd", "mha")
 SPLIT_FILES = {"train": "train.txt", "validation": "val.txt"}
 
 
-def derive_split(names):
+def derive_split(names: Sequence[str]) -> dict[str, list[str]]:
     """Returns `{"train": names, "validation": names}` as the one public result on CRASS splits it.
 
     The sorted names, then scikit-learn's `train_test_split(test_size=0.2, random_state=0)`: 227 and 57 of 284.
@@ -29,46 +32,42 @@ def derive_split(names):
     }
 
 
-def read_split_file(path, note):
+def composed(name: str) -> str:
+    """Returns a name with each accent in its letter: macOS writes them apart, and lists may differ from the files."""
+    return unicodedata.normalize("NFC", name)
+
+
+def read_split_file(path: pathlib.Path, note: Callable[..., None]) -> list[str]:
     """Returns the names in a split file: bare stems, file names, or paths of which the last part counts.
 
     Args:
         path: the file.
         note: function of a kind and a line of text, called with every flaw.
     """
+    if not path.is_file():
+        note("split file", f"{path}: file not found, expected text with the name of one radiograph a line")
+        return []
     try:
-        lines = read_text(path).splitlines() if path.is_file() else None
+        lines = read_text(path).splitlines()
     except InputError as error:
         note("split file", str(error))
         return []
-    if lines is None:
-        note("split file", f"{path}: file not found, expected text with the name of one radiograph a line")
-        return []
     counts = collections.Counter()
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        name = _name_in_line(path, number, line.strip(), note)
-        counts[name] += name is not None
-        if counts[name] == 2:
-            note("split file", f"{path}: found {name} a second time in line {number}, expected each name once")
-    names = [name for name in counts if name is not None]
-    if not names:
+        line = line.strip()
+        name = composed(line.replace("\\", "/").rsplit("/", 1)[-1])
+        # Not pathlib's stem: a bare name may have dots of its own.
+        stem, dot, suffix = name.rpartition(".")
+        if dot and suffix.lower() in SUFFIXES:
+            name = stem
+        has_dots = ".." in line.replace("\\", "/").split("/")
+        if line and (has_dots or name in ("", ".")):
+            found = "'..'" if has_dots else "no name"
+            note("split file", f"{path}: found {found} in line {number}, {line!r}; expected the name of a radiograph")
+        elif line:
+            counts[name] += 1
+            if counts[name] == 2:
+                note("split file", f"{path}: found {name} a second time in line {number}, expected each name once")
+    if not counts:
         note("split file", f"{path}: found no name, expected the name of one radiograph a line")
-    return names
-
-
-def _name_in_line(path, number, line, note):
-    """Returns the name in a line; None, and a note, where it holds none."""
-    name = line.replace("\\", "/").rsplit("/", 1)[-1]
-    # Not pathlib's stem: a bare name may have dots of its own.
-    stem, dot, suffix = name.rpartition(".")
-    if dot and suffix.lower() in SUFFIXES:
-        name = stem
-    if ".." in line.replace("\\", "/").split("/"):
-        note("split file", f"{path}: found '..' in line {number}, {line!r}; expected the name of a radiograph")
-        return None
-    if name in ("", "."):
-        note("split file", f"{path}: found no name in line {number}, {line!r}; expected the name of a radiograph")
-        return None
-    return name
+    return list(counts)

@@ -1,34 +1,79 @@
-"""A moving average of the weights: what is validated and saved."""
+"""A moving average of the weights: what is validated, saved and seen by callbacks."""
+
+import contextlib
+from collections.abc import Iterator
 
 import keras
 import numpy as np
 
 
 class WeightAverage(keras.callbacks.Callback):
-    """Keeps the moving average of a model's weights in a twin of it, and validates the twin after each epoch.
+    """Keeps the moving average of a model's weights, which the model itself holds between epochs.
+
+    From the last batch of an epoch until the first of the next the model has the averaged weights: for validation, for
+    all that other callbacks do at an epoch's end, and after the training. So it has to be the first callback. Weights
+    that another callback changes at an epoch's end are trained on and averaged from there.
 
     Unlike the optimizers' own averaging it includes the statistics of batch normalisation, which otherwise belong to
     other weights than the averaged ones, and forgets the initial weights quickly: after step t the momentum is
     `min(momentum, (1 + t) / (10 + t))`.
     """
 
-    def __init__(self, twin, momentum, validation=None):
+    def __init__(self, momentum: float, steps: int = 0) -> None:
+        """Begins after so many steps."""
         super().__init__()
-        self._twin, self._momentum, self._validation = twin, momentum, validation
-        self._average = twin.get_weights()
+        self._momentum, self._steps = momentum, steps
+        # Arrays: the average, the weights that are trained, and what the model was given between epochs.
+        self._average: list[np.ndarray] = []
+        self._trained: list[np.ndarray] = []
+        self._shown: list[np.ndarray] | None = None
 
-    def on_train_batch_end(self, batch, logs=None):
+    def start(self, model: keras.Model, average: list[np.ndarray] | None = None) -> None:
+        """Takes the model's weights for those that are trained, and these arrays, or the same, for their average."""
+        self._average = model.get_weights() if average is None else average
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Gives the model the weights that are trained, or that `keras.callbacks.BackupAndRestore` has restored."""
+        step = epoch * self.params["steps"]
+        if step != self._steps:
+            self._steps = step
+            self.start(self.model)
+        self._hide(self.model)
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Moves the average towards the current weights."""
-        model = self.model
-        step = int(model.optimizer.iterations)
-        rate = np.float32(1 - min(self._momentum, (1 + step) / (10 + step)))
-        for average, weight in zip(self._average, model.get_weights()):
+        self._steps += 1
+        rate = np.float32(1 - min(self._momentum, (1 + self._steps) / (10 + self._steps)))
+        for average, weight in zip(self._average, self.model.get_weights()):
             average += rate * (weight - average)
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Hands the average to the twin and adds its `val_` figures to the epoch's logs."""
-        self._twin.set_weights(self._average)
-        if self._validation is not None:
-            batches = self._validation if isinstance(self._validation, tuple) else (self._validation,)
-            results = self._twin.evaluate(*batches, verbose=0, return_dict=True)
-            logs.update({f"val_{name}": value for name, value in results.items()})
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        """Gives the model the average: at an epoch's end it is validated."""
+        self._show(self.model)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """The same, where nothing is validated."""
+        self._show(self.model)
+
+    @contextlib.contextmanager
+    def trained(self, model: keras.Model) -> Iterator[None]:
+        """Gives the model the weights that are trained for a while."""
+        self._hide(model)
+        try:
+            yield
+        finally:
+            self._show(model)
+
+    def _show(self, model):
+        if self._shown is None:
+            self._trained, self._shown = model.get_weights(), [average.copy() for average in self._average]
+            model.set_weights(self._shown)
+
+    def _hide(self, model):
+        if self._shown is None:
+            return
+        for index, found in enumerate(model.get_weights()):
+            if not np.array_equal(found, self._shown[index], equal_nan=True):
+                self._trained[index], self._average[index] = found, found.copy()
+        model.set_weights(self._trained)
+        self._shown = None

@@ -1,13 +1,17 @@
 """What resuming needs: weights, optimizer state and history after each completed epoch."""
 
 import csv
-import io
 import pathlib
 import re
+from typing import Any
 
 import keras
+import numpy as np
 
-from crass_tf.files import atomic_file, write_text
+from crass_tf.common.files import InputError, atomic_file, read_text
+from crass_tf.common.tables import write_table
+from crass_tf.common.types import PathLike
+from crass_tf.training.averaging import WeightAverage
 
 FOLDER = "checkpoints"
 HISTORY = "history.csv"
@@ -20,34 +24,44 @@ class Checkpoints(keras.callbacks.Callback):
     The latter, with the optimizer's state, is written last: an epoch counts as completed once it is in place.
     """
 
-    def __init__(self, run, averaged):
+    def __init__(self, run: PathLike, average: WeightAverage, plain: keras.Model) -> None:
+        """Takes the run's folder, its `WeightAverage`, and a model like the trained one, for saving."""
         super().__init__()
-        self._run, self._averaged, self.rows = pathlib.Path(run), averaged, []
+        self._run, self._average, self._plain, self.rows = pathlib.Path(run), average, plain, []
 
-    def restore(self, model):
-        """Loads the newest checkpoint into a compiled model and returns the number of completed epochs, or 0."""
-        found = completed_epochs(self._run)
-        if not found:
-            return 0
-        model.load_weights(_path(self._run, found[-1]))
-        self._averaged.load_weights(_path(self._run, found[-1], "average"))
-        with (self._run / HISTORY).open(newline="", encoding="utf-8") as file:
-            self.rows = list(csv.DictReader(file))[: found[-1]]
-        return found[-1]
+    def restore(self, model: keras.Model) -> list[np.ndarray]:
+        """Loads the newest checkpoint into a compiled model and returns the averaged weights that belong to it."""
+        epoch = completed_epochs(self._run)[-1]
+        path = _path(self._run, epoch)
+        try:
+            model.load_weights(path)
+            self._plain.load_weights(_path(self._run, epoch, "average"))
+        except (ValueError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{path}: found a checkpoint that this version cannot resume ({reason})") from None
+        self.rows = read_rows(self._run)[:epoch]
+        return self._plain.get_weights()
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Writes history and checkpoint, then removes checkpoints that nobody needs any more."""
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes history and checkpoint, then removes checkpoints that nobody needs any more; InputError for NaN."""
+        model = self.model
+        weights = model.get_weights()
+        if not all(np.isfinite(weight).all() for weight in weights):
+            where = f"{self._run}: found weights that are no numbers after epoch {epoch + 1}"
+            raise InputError(f"{where}; train anew with a lower learning_rate, or in float32")
         values = {name: f"{float(value):.6g}" for name, value in (logs or {}).items()}
         self.rows.append({"epoch": str(epoch + 1)} | values)
-        write_text(self._run / HISTORY, _as_csv(self.rows))
-        _save_weights(self._averaged, _path(self._run, epoch + 1, "average"))
-        _save_weights(self.model, _path(self._run, epoch + 1))
+        write_rows(self._run, self.rows)
+        self._plain.set_weights(weights)
+        _save_weights(self._plain, _path(self._run, epoch + 1, "average"))
+        with self._average.trained(self.model):
+            _save_weights(self.model, _path(self._run, epoch + 1))
         for old in completed_epochs(self._run)[:-KEPT]:
             _path(self._run, old).unlink()
             _path(self._run, old, "average").unlink(missing_ok=True)
 
 
-def completed_epochs(run):
+def completed_epochs(run: PathLike) -> list[int]:
     """Returns the sorted numbers of the epochs whose checkpoint lies in the run's folder."""
     names = (path.name for path in (pathlib.Path(run) / FOLDER).glob("*.weights.h5"))
     matches = (re.fullmatch(r"epoch_(\d+)\.weights\.h5", name) for name in names)
@@ -66,9 +80,11 @@ def _save_weights(model, path):
         whole.replace(temporary)
 
 
-def _as_csv(rows):
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(dict.fromkeys(name for row in rows for name in row)))
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+def read_rows(run: PathLike) -> list[dict[str, str]]:
+    """Returns the rows of `RUN/history.csv`."""
+    return list(csv.DictReader(read_text(pathlib.Path(run) / HISTORY).splitlines()))
+
+
+def write_rows(run: PathLike, rows: list[dict[str, str]]) -> None:
+    """Writes `RUN/history.csv`; the columns are those of any row."""
+    write_table(pathlib.Path(run) / HISTORY, list(dict.fromkeys(name for row in rows for name in row)), rows)

@@ -2,23 +2,47 @@
 
 import dataclasses
 import pathlib
+import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import keras
+import numpy as np
 
+from crass_tf.common.files import InputError, atomic_file, local_path, output_folder
+from crass_tf.common.types import PathLike
 from crass_tf.data.pipeline import array_batches
-from crass_tf.data.views import STRIP
-from crass_tf.files import InputError, atomic_file
-from crass_tf.model import DEFAULT_FILTERS, IoU, dice_cross_entropy, parts, unet
+from crass_tf.data.views import SIDES, STRIP
+from crass_tf.model import DEFAULT_FILTERS, DiceCrossEntropy, IoU, dice_cross_entropy, networks, unet
+from crass_tf.model.clavicles import CLAVICLE_MODEL, FINDER, OUTLINER
 from crass_tf.training.averaging import WeightAverage
 from crass_tf.training.checkpoints import Checkpoints, completed_epochs
+from crass_tf.training.devices import TENSORFLOW, check_batch, divisible, share_statistics, spread
+from crass_tf.training.schedule import LearningRate, rate_of
 from crass_tf.training.settings import FILE_NAME, MODEL_NAME, Settings
 
 LOGS = "logs"
+# The network of a clavicle model that is trained on a view.
+NETWORK_OF_VIEW = {SIDES: FINDER, STRIP: OUTLINER}
 
 
-def fit(batches_from, validation, steps_per_epoch, run, settings, *, init=None, resume=False, callbacks=(), verbose=1):
+def fit(
+    batches_from: Callable[[int], Any],
+    validation: Any,
+    steps_per_epoch: int,
+    run: PathLike,
+    settings: Settings,
+    *,
+    devices: int = 1,
+    **options: Any,
+) -> keras.Model:
     """Trains a U-Net and writes `RUN/model.keras`, `history.csv`, `settings.json` and `checkpoints/`.
+
+    One model is trained, validated, given to callbacks and saved: at each epoch's end, and when training ends, it holds
+    the average of its weights over the steps (`WeightAverage`). So any Keras callback does what it says, such as
+    `EarlyStopping(restore_best_weights=True)`: `model.keras` is what it restored. A callback that sets the learning
+    rate ends the schedule of warm-up and decay. Where a run is resumed, callbacks start anew, as they do in Keras.
 
     Args:
         batches_from: function of the initial epoch that returns what `keras.Model.fit` takes: a `tf.data.Dataset` of
@@ -29,52 +53,89 @@ def fit(batches_from, validation, steps_per_epoch, run, settings, *, init=None, 
         settings: `Settings`.
         init: path of a `.keras` file to start from, with the same filters.
         resume: go on from the last completed epoch.
-        callbacks: functions that return a further Keras callback, given the model with the averaged weights.
-        verbose: as in `keras.Model.fit`.
+        callbacks: Keras callbacks, one or many, or functions that return one, given the model.
+        devices: how many devices of this machine share each batch; `batch_size` is that of all together.
+        verbose: 0 for silence, 2 for one line an epoch, 1 for a progress bar on a terminal and else as 2.
 
     Returns:
-        The float32 `keras.Model` with the averaged weights.
+        The float32 `keras.Model`, not compiled, with the averaged weights.
 
     Raises:
         InputError: where the folder holds another run, or there is nothing to resume, or init does not fit.
     """
-    run = pathlib.Path(run)
-    _claim(run, settings, resume)
+    check_batch(settings.batch_size, devices)
     if steps_per_epoch < 1:
         raise InputError(f"batch_size: found {settings.batch_size}, more than there are training radiographs")
-    model, averaged = build(settings, init), build(dataclasses.replace(settings, precision="float32"), init)
-    compile_model(model, settings, steps_per_epoch)
-    # The same layers once more: a compiled model could not be loaded without our loss, and `averaged` gets saved.
-    validated = keras.Model(averaged.inputs, averaged.outputs)
-    validated.compile(loss=dice_cross_entropy, metrics=[IoU()], jit_compile=settings.jit_compile)
-    checkpoints = Checkpoints(run, averaged)
-    first = checkpoints.restore(model) if resume else 0
+    with spread(devices):
+        validation = divisible(validation, devices)
+        return _fit(batches_from, validation, steps_per_epoch, run, settings, devices, **options)
+
+
+def _fit(
+    batches_from, validation, steps_per_epoch, run, settings, devices, init=None, resume=False, callbacks=(), verbose=1
+):
+    run, init = output_folder(run, "run"), local_path(init, "init")
+    _claim(run, settings, resume)
+    # Saved without optimizer and loss, in float32: what a loader needs nothing of ours for.
+    model, saved = build(settings, init), build(dataclasses.replace(settings, precision="float32"))
+    # TensorFlow's XLA cannot reach another device's variables.
+    has_xla = settings.jit_compile and (devices == 1 or keras.backend.backend() != TENSORFLOW)
+    used = dataclasses.replace(settings, jit_compile=has_xla)
+    if devices > 1:
+        share_statistics(model)
+    compile_model(model, used)
+    first, average, rate, checkpoints = _start(run, settings, steps_per_epoch, model, saved, resume)
     settings.save(run)
     if verbose:
-        print(describe(settings, model), flush=True)
-        if first:
-            print(f"resuming after epoch {first} of {settings.epochs}", flush=True)
+        resuming = [f"resuming after epoch {first} of {settings.epochs}"] if first else []
+        print(describe(used, model, devices), *resuming, sep="\n", flush=True)
+    if first >= settings.epochs and (run / MODEL_NAME).exists():
+        # A callback may have restored other weights than the last epoch's.
+        return keras.saving.load_model(run / MODEL_NAME, compile=False)
     if first < settings.epochs:
+        images, masks, batch_size = validation if isinstance(validation, tuple) else (None, None, None)
+        has_bar = verbose == 1 and sys.stdout.isatty()
+        # One callback need not be in a list, as in Keras.
+        found = keras.tree.flatten(callbacks) if callbacks else []
+        given = [each if isinstance(each, keras.callbacks.Callback) else each(model) for each in found]
         model.fit(
             batches_from(first),
             epochs=settings.epochs,
             initial_epoch=first,
             steps_per_epoch=steps_per_epoch,
             shuffle=False,
-            callbacks=[
-                WeightAverage(validated, settings.ema_momentum, validation),
-                EpochFacts(),
-                *(make(averaged) for make in callbacks),
-                checkpoints,
-            ],
-            verbose=verbose,
+            validation_data=validation if batch_size is None else (images, masks),
+            validation_batch_size=batch_size,
+            callbacks=[average, rate, _EpochFacts(bool(verbose) and not has_bar), *given, checkpoints],
+            verbose=1 if has_bar else 0,
         )
+        saved.set_weights(model.get_weights())
     with atomic_file(run / MODEL_NAME) as temporary:
-        averaged.save(temporary)
-    return averaged
+        saved.save(temporary)
+    return saved
 
 
-def fit_arrays(images, masks, run, settings, *, validation=None, **kwargs):
+def _start(run, settings, steps_per_epoch, model, saved, resume):
+    """Returns the last completed epoch, 0 for a new run, and the callbacks that hold its state, as it ended."""
+    first = (completed_epochs(run) or [0])[-1] if resume else 0
+    average = WeightAverage(settings.ema_momentum, first * steps_per_epoch)
+    rate = LearningRate(settings.learning_rate, settings.epochs * steps_per_epoch, settings.warmup)
+    checkpoints = Checkpoints(run, average, saved)
+    average.start(model, checkpoints.restore(model) if first else None)
+    rate.start(model, first * steps_per_epoch)
+    return first, average, rate, checkpoints
+
+
+def fit_arrays(
+    images: np.ndarray,
+    masks: np.ndarray,
+    run: PathLike,
+    settings: Settings,
+    *,
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
+    class_weight: Any = None,
+    **kwargs: Any,
+) -> keras.Model:
     """Trains as `fit` does, from uint8 arrays `[N, H, W, 1]`: no TensorFlow is needed on the JAX backend.
 
     Args:
@@ -84,37 +145,40 @@ def fit_arrays(images, masks, run, settings, *, validation=None, **kwargs):
         run: the run's folder.
         settings: `Settings`.
         validation: a pair of arrays as `View.fit` makes them, or None.
+        class_weight: refused: Keras takes none for masks in arrays; `Settings(class_weight=...)` does what it says.
         **kwargs: as `fit`.
     """
+    if class_weight is not None:
+        raise InputError(
+            "class_weight: Keras takes none for masks in arrays; use Settings(class_weight=(background, clavicle)), or "
+            "DiceCrossEntropy(class_weight={0: background, 1: clavicle}) in a compile of your own"
+        )
     large_enough = all(side >= wanted for side, wanted in zip(images.shape[1:], settings.image_size))
     if images.shape != masks.shape or images.ndim != 4 or images.shape[3] != 1 or not large_enough:
         raise InputError(
             f"found images {images.shape} and masks {masks.shape}, expected [N, {settings.image_size[0]}, "
             f"{settings.image_size[1]}, 1] twice"
         )
+    if images.dtype != "uint8" or masks.max(initial=0) > 1:
+        found = f"found images of {images.dtype} and masks up to {masks.max()}"
+        raise InputError(f"{found}, expected uint8 grey values from 0 to 255, and masks of 0 and 1")
+    names = ("batch_size", "seed", "augmentation", "image_size")
+    options = {name: getattr(settings, name) for name in names}
 
     def batches_from(epoch):
-        return array_batches(
-            images,
-            masks,
-            batch_size=settings.batch_size,
-            seed=settings.seed,
-            augmentation=settings.augmentation,
-            initial_epoch=epoch,
-            image_size=settings.image_size,
-        )
+        return array_batches(images, masks, initial_epoch=epoch, **options)
 
-    if validation is not None:
-        validation = (validation[0].astype("float32"), validation[1], settings.batch_size)
-    return fit(batches_from, validation, len(images) // settings.batch_size, run, settings, **kwargs)
+    watched = validation and (validation[0].astype("float32"), validation[1], settings.batch_size)
+    return fit(batches_from, watched, len(images) // settings.batch_size, run, settings, **kwargs)
 
 
-def build(settings, init=None):
+def build(settings: Settings, init: PathLike | None = None) -> keras.Model:
     """Returns a U-Net for the settings, in their precision, with the weights of the `.keras` file `init` if given."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(settings.precision)
     try:
-        model = unet(settings.image_size, settings.filters or DEFAULT_FILTERS, settings.seed, settings.view == STRIP)
+        filters, channels = settings.filters or DEFAULT_FILTERS, settings.make_view().channels
+        model = unet(settings.image_size, filters, settings.seed, channels)
     finally:
         keras.config.set_dtype_policy(policy)
     if init is not None:
@@ -122,57 +186,60 @@ def build(settings, init=None):
     return model
 
 
-def compile_model(model, settings, steps_per_epoch):
-    """Compiles with AdamW, linear warm-up, cosine decay, Dice plus cross-entropy."""
-    steps = settings.epochs * steps_per_epoch
-    warmup_steps = max(1, round(settings.warmup * steps))
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warmup_steps), warmup_target=settings.learning_rate, warmup_steps=warmup_steps
-    )
-    optimizer = keras.optimizers.AdamW(
-        schedule,
-        weight_decay=settings.weight_decay,
-        global_clipnorm=1.0,
-    )
+def compile_model(model: keras.Model, settings: Settings) -> None:
+    """Compiles with AdamW, Dice plus cross-entropy; the learning rate is the peak's."""
+    optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay, global_clipnorm=1.0)
     # Only kernels are to shrink; scales and offsets have no reason to be near zero.
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    model.compile(optimizer, dice_cross_entropy, metrics=[IoU()], jit_compile=settings.jit_compile)
+    loss = dice_cross_entropy
+    if settings.class_weight is not None:
+        loss = DiceCrossEntropy(class_weight=dict(enumerate(settings.class_weight)))
+    model.compile(optimizer, loss, metrics=[IoU()], jit_compile=settings.jit_compile)
     # Variables made in the first step would have TensorFlow trace that step twice, and could not be restored before it.
     # The model's optimizer, not ours: in float16 Keras wraps it to scale the loss.
     model.optimizer.build(model.trainable_variables)
 
 
-def describe(settings, model):
+def describe(settings: Settings, model: keras.Model, devices: int = 1) -> str:
     """Returns one line that says what the run resolved to."""
     xla = "on" if settings.jit_compile else "off"
+    shared = f" x {devices}, batches of {settings.batch_size} in {devices} parts" if devices > 1 else ""
     return (
         f"training {model.name} ({model.count_params():,} parameters) on {settings.image_size[0]} x "
-        f"{settings.image_size[1]}: backend {keras.backend.backend()}, device {device()}, "
+        f"{settings.image_size[1]}: backend {keras.backend.backend()}, device {device()}{shared}, "
         f"XLA {xla} (jit_compile={settings.jit_compile}), precision {settings.precision}"
     )
 
 
-def device():
+def device() -> str:
     """Returns `gpu`, `tpu` or `cpu`: what Keras computes on."""
     return keras.distribution.list_devices()[0].split(":")[0]
 
 
-def default_precision():
+def default_precision() -> str:
     """Returns `mixed_bfloat16` on a GPU or TPU, where it pays, else `float32`."""
     return "float32" if device() == "cpu" else "mixed_bfloat16"
 
 
-class EpochFacts(keras.callbacks.Callback):
-    """Adds the learning rate at an epoch's end and the epoch's duration to its logs."""
+class _EpochFacts(keras.callbacks.Callback):
+    """Adds the learning rate at an epoch's end and its duration to its logs; prints a line on it where asked to.
+
+    `epoch 3/120: loss 0.4123, val_loss 0.4391, val_iou 0.7112, 12.3 s`
+    """
+
+    def __init__(self, prints):
+        super().__init__()
+        self._prints = prints
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Notes the time."""
         self._start = time.monotonic()
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Adds `learning_rate` and `seconds`."""
-        logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        logs["seconds"] = time.monotonic() - self._start
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        logs |= {"learning_rate": rate_of(self.model), "seconds": time.monotonic() - self._start}
+        names = [name for name in ("loss", "iou", "val_loss", "val_iou") if name in logs]
+        figures = ", ".join(f"{name} {float(logs[name]):.4f}" for name in names)
+        if self._prints:
+            print(f"epoch {epoch + 1}/{self.params['epochs']}: {figures}, {logs['seconds']:.1f} s", flush=True)
 
 
 def _claim(run, settings, resume):
@@ -189,12 +256,14 @@ def _claim(run, settings, resume):
 
 
 def _take_weights(model, init, view):
-    """Gives the model the weights of a `.keras` file; of a cascade, those of the network with the same view."""
+    """Gives the model the weights of a `.keras` file; of a clavicle model, those of the network with the same view."""
     if not pathlib.Path(init).is_file():
         raise InputError(f"{init}: file not found, expected a .keras model to start from")
     try:
-        networks = parts(keras.saving.load_model(init, compile=False))
-        model.set_weights(networks[-1 if view == STRIP else 0].get_weights())
+        source = keras.saving.load_model(init, compile=False)
+        if view in NETWORK_OF_VIEW and source.name == CLAVICLE_MODEL:
+            source = networks(source)[NETWORK_OF_VIEW[view]]
+        model.set_weights(source.get_weights())
     except (ValueError, TypeError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{init}: expected a .keras model of the same filters to start from ({reason})") from None

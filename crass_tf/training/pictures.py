@@ -4,34 +4,38 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from crass_tf.common.types import PathLike
 from crass_tf.geometry import split_sides
-from crass_tf.overlay import overlay
+from crass_tf.reporting.overlay import overlay
+
+EVERY = 10
 
 
 class Pictures(keras.callbacks.Callback):
     """Writes overlays of the first validation batch, truth in green, after the first, every tenth and the last epoch.
 
-    They come from `model`, which holds the averaged weights, like the validation figures.
+    They come from the model as it is at an epoch's end, with the averaged weights, like the validation figures.
     """
 
-    def __init__(self, folder, model, validation, every=10):
+    def __init__(self, folder: PathLike, validation: tf.data.Dataset) -> None:
         super().__init__()
-        self._averaged = model
         self._writer = tf.summary.create_file_writer(str(folder))
-        self._images, self._masks = next(iter(validation.take(1)))
-        self._every = every
+        # NumPy: TensorFlow's tensors are nothing that Keras could compute with on JAX.
+        self._images, self._masks = next(validation.take(1).as_numpy_iterator())
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Draws, where this epoch's turn it is."""
-        if epoch and (epoch + 1) % self._every and epoch + 1 < self.params["epochs"]:
+        if epoch and (epoch + 1) % EVERY and epoch + 1 < self.params["epochs"]:
             return
-        logits = self._averaged.predict_on_batch(self._images)
-        pictures = [_picture(*parts) for parts in zip(self._images.numpy(), self._masks.numpy(), logits)]
+        logits = self.model.predict_on_batch(self._images)
+        pictures = [_picture(*parts) for parts in zip(self._images, self._masks, logits)]
         with self._writer.as_default():
             tf.summary.image("overlay", np.stack(pictures), step=epoch, max_outputs=len(pictures))
 
 
 def _picture(image, mask, logits):
-    labels = split_sides(logits[:, :, 0] > 0)
-    drawn = overlay(image[:, :, 0].astype(np.uint8), labels, mask[:, :, 0])
+    """Returns an RGB overlay of an image, its masks and logits: of one channel, or two, the image's left and right."""
+    found = logits > 0
+    labels = split_sides(found[:, :, 0]) if found.shape[2] == 1 else np.where(found[:, :, 0], 1, 2 * found[:, :, 1])
+    drawn = overlay(image[:, :, 0].astype(np.uint8), labels.astype(np.uint8), mask.any(axis=2).astype(np.uint8))
     return drawn[:, :, ::-1]

@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import pathlib
+import typing
 
+from crass_tf.common.files import InputError, write_json
+from crass_tf.common.types import PathLike
 from crass_tf.data.augmentation import Augmentation
 from crass_tf.data.folds import parse_fold
 from crass_tf.data.loading import DEFAULT_CONFIG, DEFAULT_DATASET
 from crass_tf.data.views import WHOLE, View
-from crass_tf.files import InputError, write_json
 
 # In a run's folder.
 FILE_NAME = "settings.json"
@@ -38,6 +40,7 @@ class Settings:
         seed: of initial weights, order and augmentation.
         precision: Keras dtype policy: `float32`, `mixed_float16` or `mixed_bfloat16`.
         jit_compile: whether XLA compiles the step.
+        class_weight: weights of pixels in the loss, `(background, clavicle)`; None for 1 each.
         augmentation: how far radiographs are changed; None for not at all.
     """
 
@@ -59,6 +62,7 @@ class Settings:
     seed: int = 0
     precision: str = "float32"
     jit_compile: bool = True
+    class_weight: tuple[float, float] | None = None
     augmentation: Augmentation | None = Augmentation()
 
     def __post_init__(self):
@@ -69,42 +73,44 @@ class Settings:
             raise InputError(f"seed: found {self.seed}, expected 0 or more")
         if not 0 <= self.warmup < 1 or not 0 <= self.ema_momentum < 1:
             raise InputError(f"found warmup {self.warmup}, ema_momentum {self.ema_momentum}, expected 0 to below 1")
-        self.seen()
+        if self.class_weight is not None and (len(self.class_weight) != 2 or min(self.class_weight) < 0):
+            raise InputError(f"class_weight: found {self.class_weight}, expected (background, clavicle), 0 or more")
+        self.make_view()
         if self.fold is not None:
             parse_fold(self.fold)
         if bool(self.fold) != bool(self.held_out) or (self.fold and self.validation_split):
             raise InputError("found only part of a fold's settings, expected fold, held_out and no validation_split")
 
-    def seen(self):
+    def make_view(self) -> View:
         """Returns the `View` of the network."""
         return View(self.image_size, self.view)
 
-    def save(self, run):
+    def save(self, run: PathLike) -> None:
         """Writes `RUN/settings.json`."""
         write_json(pathlib.Path(run) / FILE_NAME, dataclasses.asdict(self))
 
     @classmethod
-    def load(cls, run):
+    def load(cls, run: PathLike) -> typing.Self:
         """Returns the settings that `RUN/settings.json` holds."""
         path = pathlib.Path(run) / FILE_NAME
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            augmentation = found.pop("augmentation")
-            found["image_size"] = tuple(found["image_size"])
-            found["filters"] = found["filters"] and tuple(found["filters"])
-            found["held_out"] = found.get("held_out") and tuple(found["held_out"])
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            augmentation = stored.pop("augmentation")
+            found: dict[str, typing.Any] = {
+                name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
+            }
             return cls(**found, augmentation=augmentation and Augmentation(**augmentation))
         except FileNotFoundError:
             raise InputError(f"{path}: file not found, expected the settings of a training run") from None
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: found no settings of a training run ({error})") from None
 
-    def differences(self, other):
+    def differences(self, other: "Settings") -> list[str]:
         """Returns a list of `name: mine, not theirs` for what differs."""
         mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
-        different = [name for name in mine if mine[name] != theirs[name]]
         # Names of many radiographs would fill the screen.
         return [
             "held_out: other radiographs" if name == "held_out" else f"{name}: {mine[name]}, not {theirs[name]}"
-            for name in different
+            for name in mine
+            if mine[name] != theirs[name]
         ]

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from crass_tf.check.looking import thumbnail
+from crass_tf.check.examples import thumbnail
 from crass_tf.check.similarity import THRESHOLD, near_pairs
 from crass_tf.phantom.rendering import render
 

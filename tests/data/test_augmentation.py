@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from crass_tf.data.augmentation import Augmentation, augment, change_exposure, collimate, transform
+from crass_tf.data.augmentation import Augmentation, augment, change_exposure, collimate, draw_haze, spoil, transform
 
 IDENTITY = Augmentation(
     flip=0, rotation_deg=0, scale=1, stretch=1, shift=0, gamma=1, contrast=1, brightness=0, invert=0, blur=0,
@@ -79,12 +79,14 @@ def test_input_is_left_alone_and_output_is_uint8():
         assert new_image.dtype == new_mask.dtype == np.uint8
         assert new_image.shape == new_mask.shape == image.shape
         assert set(np.unique(new_mask)) <= {0, 1}
+        assert not augment(image, 0 * mask, Augmentation(), np.random.default_rng(seed))[1].any()
     assert (image == 90).all() and (mask == clavicles()).all()
 
 
-def test_mask_follows_the_image():
+@pytest.mark.parametrize("shape", [(128, 160), (32, 96), (96, 32)])
+def test_mask_follows_the_image(shape):
     # The image is drawn from the mask, so after any move it still shows where the mask has to be.
-    mask = clavicles()
+    mask = clavicles() if shape == (128, 160) else np.pad(np.ones(np.subtract(shape, 8), np.uint8), 4)
     moves = Augmentation(gamma=1, contrast=1, brightness=0, invert=0, blur=0, noise=0, shading=0, bars=0)
     for seed in SEEDS:
         moved_image, moved_mask = augment(mask * np.uint8(200), mask, moves, np.random.default_rng(seed))
@@ -97,13 +99,6 @@ def test_flip_mirrors_exactly():
     image, flipped = transform(mask * np.uint8(9), mask, only(flip=1), np.random.default_rng(0))
     np.testing.assert_array_equal(flipped, mask[:, ::-1])
     np.testing.assert_array_equal(image, 9 * mask[:, ::-1])
-
-
-def test_flip_has_its_probability():
-    mask = clavicles(64, 80)
-    flips = [(transform(mask, mask, only(flip=0.5), np.random.default_rng(s))[1] != mask).any() for s in range(200)]
-    # Binomial, 200 draws: 100 +- 7; four standard deviations.
-    assert 72 <= sum(flips) <= 128
 
 
 def test_rotation_stays_within_its_angle():
@@ -265,22 +260,62 @@ def test_bars_cover_the_border_only():
     assert (image == 100).all()
 
 
-def test_bars_have_their_probability():
-    image = grey(100, (100, 200))
-    bars = sum((collimate(image, only(bars=0.3), np.random.default_rng(s)) != 100).any() for s in range(300))
-    # Binomial, 300 draws: 90 +- 8; four standard deviations.
-    assert 58 <= bars <= 122
+@pytest.mark.parametrize(
+    "setting", ["flip", "bars", "invert", "spoil", "negatives", "local_contrast", "detail", "window", "clutter", "crop"]
+)
+def test_what_may_happen_has_its_probability(setting):
+    image, mask = np.random.default_rng(0).integers(60, 200, (64, 80), dtype=np.uint8), clavicles(64, 80)
+    plain = augment(image, mask, IDENTITY, np.random.default_rng(0))[0]
+    seeds, settings = range(200), only(**{setting: 0.4})
+    changed = [(augment(image, mask, settings, np.random.default_rng(s))[0] != plain).any() for s in seeds]
+    # Binomial, 200 draws: 80 +- 7; four standard deviations.
+    assert 52 <= sum(changed) <= 108
 
 
-def test_empty_mask_stays_empty():
+def test_a_spoilt_radiograph_keeps_its_size_and_has_no_mask():
+    image, mask = np.full((60, 80), 100, np.uint8), np.zeros((60, 80, 2), np.uint8)
+    mask[10:20, 10:30, 0] = mask[10:20, 50:70, 1] = 1
+    image[10:20] = 200
+    kinds = set()
+    for seed in range(40):
+        spoilt, empty = augment(image, mask, Augmentation(spoil=1), np.random.default_rng(seed))
+        assert spoilt.shape == image.shape and empty.shape == mask.shape and not empty.any()
+        plain = spoil(image, mask, np.random.default_rng(seed))
+        # The bright band: gone, at the right or left side, below the middle, or in each of several pictures.
+        bright = plain > 150
+        kinds.add((bool(bright.any()), bool(bright.any(axis=1).all()), bool(bright[:30].any())))
+    assert len(kinds) >= 3 and (False, False, False) in kinds
+
+
+def test_noise_has_its_standard_deviation_at_every_grain():
+    flat = np.full((128, 128), 127, np.uint8)
+    still = {"gamma": 1, "contrast": 1, "brightness": 0, "blur": 0, "shading": 0, "invert": 0}
+    correlations = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        noisy = change_exposure(flat, Augmentation(noise=20, **still), rng).astype(float) - 127
+        if noisy.std() > 4:
+            correlations.append((noisy[:, 1:] * noisy[:, :-1]).mean() / noisy.var())
+        # Cubic interpolation keeps 0.6 to 1 of the standard deviation of at most 20.
+        assert noisy.std() < 21
+    # From independent pixels to neighbours that are alike.
+    assert min(correlations) < 0.05 and max(correlations) > 0.5
+
+
+def test_haze_lowers_contrast_and_leaves_padding_black():
+    stripes = np.full((120, 160), 60, np.uint8)
+    stripes[:, ::2] = 100
+    stripes[:10] = 0
+    np.testing.assert_array_equal(draw_haze(stripes, only(), np.random.default_rng(0)), stripes)
     for seed in SEEDS:
-        _, mask = augment(grey(80), grey(0), Augmentation(), np.random.default_rng(seed))
-        assert not mask.any()
+        hazy = draw_haze(stripes, only(haze=1), np.random.default_rng(seed)).astype(int)
+        contrast = hazy[10:, ::2] - hazy[10:, 1::2]
+        assert not hazy[:10].any() and contrast.min() >= 0 and contrast.max() <= 50
+        assert contrast.min() < 32 and hazy[10:].max() > 110
 
 
-@pytest.mark.parametrize("shape", [(32, 96), (96, 32)])
-def test_upright_and_wide_pictures(shape):
-    mask = np.zeros(shape, np.uint8)
-    mask[4:-4, 4:-4] = 1
-    image, moved = augment(mask * np.uint8(200), mask, only(rotation_deg=8, shift=0.05), np.random.default_rng(1))
-    assert iou(image > 100, moved) > 0.97
+def test_compression_has_its_probability_and_keeps_what_is_smooth():
+    steps = np.repeat(np.repeat(np.arange(16, dtype=np.uint8).reshape(4, 4) * 16, 16, 0), 16, 1)
+    changed = [change_exposure(steps, only(compression=0.5), np.random.default_rng(seed)) for seed in range(60)]
+    differences = [abs(each.astype(int) - steps).max() for each in changed]
+    assert 15 <= sum(difference > 0 for difference in differences) <= 45 and max(differences) < 40

@@ -2,18 +2,22 @@ import os
 import pathlib
 import pickle
 import shutil
-import subprocess
-import sys
+import unicodedata
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
 import tfds_builder
+from crass_tf.common.files import InputError
 from crass_tf.data.building import build
-from crass_tf.files import InputError
-from crass_tf.formats.png import write_png
+from crass_tf.data.loading import examples as loaded_examples
+from crass_tf.data.loading import load_arrays
+from crass_tf.data.pipeline import prepared, supervised
+from crass_tf.data.views import View
 from crass_tf.geometry import Letterbox
+from crass_tf.radiographs.formats.png import write_png
+from crass_tf.sources.crass12 import open_crass12
 
 ROOT = pathlib.Path(__file__).parents[2]
 JSRT_ODD = pathlib.Path(os.environ.get("CRASS_TF_JSRT_ODD", ROOT / "../shared/data/jsrt-odd"))
@@ -55,7 +59,7 @@ def test_build_and_load(manual_dir, data_dir, capsys):
     assert builders[0].info.supervised_keys == ("image", "segmentation_mask")
 
 
-def test_loads_in_a_process_without_our_code(manual_dir, data_dir, tmp_path):
+def test_loads_in_a_process_without_our_code(manual_dir, data_dir, tmp_path, run_python):
     build(manual_dir, data_dir, ["512x512", "64x96"])
     code = (
         "import sys, tensorflow_datasets as tfds\n"
@@ -64,8 +68,7 @@ def test_loads_in_a_process_without_our_code(manual_dir, data_dir, tmp_path):
         "assert not [name for name in sys.modules if name.split('.')[0] in ('crass_tf', 'tfds_builder')]\n"
         "print(shapes)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout.strip() == "[[None, None, 1], [512, 512, 1], [64, 96, 1]]", done.stderr
+    assert run_python(code, cwd=tmp_path).strip() == "[[None, None, 1], [512, 512, 1], [64, 96, 1]]"
 
 
 def test_load_with_registered_builder(manual_dir, data_dir, capsys):
@@ -129,24 +132,12 @@ def truncate(path):
     path.write_bytes(path.read_bytes()[:200])
 
 
-BAD_FOLDERS = {
-    "no-crass12": (lambda c: c.rename(c.parent / "other"), "CRASS12: folder not found"),
-    "no-mask": (lambda c: (c / "mask/0004.PNG").unlink(), "mask/0004.PNG"),
-    "mask-size": (lambda c: write_png(c / "mask/0003.PNG", np.zeros((65, 80), np.uint8)), "mask/0003.PNG"),
-    "empty-png": (lambda c: (c / "image/0001.PNG").write_bytes(b""), "image/0001.PNG"),
-    "truncated-image": (lambda c: truncate(c / "image/0004.PNG"), "image/0004.PNG"),
-    "truncated-mask": (lambda c: truncate(c / "mask/0002.PNG"), "mask/0002.PNG"),
-    "in-both": (lambda c: (c / "val.txt").write_text("0004\n0002\n"), "val.txt"),
-    "dot-dot": (lambda c: (c / "val.txt").write_text("../image/0004\n"), "val.txt"),
-}
-
-
-@pytest.mark.parametrize("break_it, named", BAD_FOLDERS.values(), ids=BAD_FOLDERS)
-def test_bad_folder_then_mended(dummy_data, manual_dir, data_dir, break_it, named):
-    break_it(manual_dir / "CRASS12")
-    with pytest.raises(InputError) as caught:
+@pytest.mark.parametrize("break_it", [truncate, pathlib.Path.unlink])
+def test_bad_folder_then_mended(dummy_data, manual_dir, data_dir, break_it):
+    """Found out while examples are made, and before."""
+    break_it(manual_dir / "CRASS12/image/0004.PNG")
+    with pytest.raises(InputError, match="image/0004.PNG"):
         build(manual_dir, data_dir)
-    assert named in str(caught.value) and "\n" not in str(caught.value)
     assert not leavings(data_dir)
     shutil.rmtree(manual_dir)
     shutil.copytree(dummy_data, manual_dir)
@@ -154,13 +145,20 @@ def test_bad_folder_then_mended(dummy_data, manual_dir, data_dir, break_it, name
     assert len(examples(data_dir)) == 3
 
 
-def test_unknown_config_stops_before_work(manual_dir, data_dir):
-    with pytest.raises(
-        InputError, match="config big: not known, expected one of native, 512x512, 1024x1024, native16, unlabelled or"
-    ):
-        build(manual_dir, data_dir, ["big"])
-    with pytest.raises(InputError, match="config 500x512: expected HEIGHTxWIDTH in multiples of 32"):
-        build(manual_dir, data_dir, ["500x512"])
+@pytest.mark.parametrize(
+    "options, reason",
+    [
+        (
+            {"configs": ["big"]},
+            "config big: not known, expected one of native, 512x512, 1024x1024, native16, unlabelled or",
+        ),
+        ({"configs": ["500x512"]}, "config 500x512: expected HEIGHTxWIDTH in multiples of 32"),
+        ({"file_format": "zip"}, "file_format: found 'zip', expected one of tfrecord, array_record"),
+    ],
+)
+def test_unknown_options_stop_before_work(manual_dir, data_dir, options, reason):
+    with pytest.raises(InputError, match=reason):
+        build(manual_dir, data_dir, **options)
     assert not data_dir.exists()
 
 
@@ -203,7 +201,7 @@ def test_leavings_of_killed_builds(manual_dir, data_dir):
 
 def test_data_dir_is_a_file(manual_dir, data_dir):
     data_dir.write_text("")
-    with pytest.raises(InputError, match="found a file in its way"):
+    with pytest.raises(InputError, match="cannot be made"):
         build(manual_dir, data_dir)
 
 
@@ -231,3 +229,97 @@ def test_real_radiographs(data_dir):
         # Clavicles cover one to three pixels in a hundred.
         shares = [example["segmentation_mask"].mean() for example in loaded.values()]
         assert min(shares) > 0.005 and max(shares) < 0.04
+
+
+@pytest.mark.parametrize("listed, stored", [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_composed_and_decomposed_names_are_one(manual_dir, listed, stored):
+    folder = manual_dir / "CRASS12"
+    for kind in ("image", "mask"):
+        (folder / kind / "0001.PNG").rename(folder / kind / f"{unicodedata.normalize(stored, 'Zürich')}.PNG")
+    names = (folder / "train.txt").read_text(encoding="utf-8").replace("0001", unicodedata.normalize(listed, "Zürich"))
+    (folder / "train.txt").write_text(names, encoding="utf-8")
+    source = open_crass12(manual_dir).checked()
+    assert [example.image_id for example in source.splits["train"]] == [
+        "0002",
+        "0003",
+        unicodedata.normalize("NFC", "Zürich"),
+    ]
+
+
+def test_array_record_is_read_by_everything(manual_dir, data_dir):
+    build(manual_dir, data_dir, ["64x64"], file_format="array_record")
+    images, masks = load_arrays(config="64x64", data_dir=data_dir)
+    assert images.shape == masks.shape == (3, 64, 64, 1)
+    found = {example.image_id: example for example in loaded_examples(data_dir=data_dir, split="train")}
+    assert found["0001"].image.shape == (64, 80) and found["0001"].spacing_mm is None, "unknown spacing"
+    source = tfds.data_source("crass12/64x64", data_dir=data_dir, split="train")
+    assert {example["image_id"].decode() for example in source} == {*found} == {"0001", "0002", "0003"}
+
+
+def test_another_file_format_is_built_where_one_is(manual_dir, data_dir, capsys):
+    build(manual_dir, data_dir)
+    build(manual_dir, data_dir, file_format="array_record")
+    assert "kept, but built as tfrecord; overwrite it to build it anew: " in capsys.readouterr().out
+    build(manual_dir, data_dir, file_format="array_record", overwrite=True)
+    assert len(tfds.data_source("crass12/native", data_dir=data_dir, split="train")) == 3
+
+
+def test_a_damaged_config_is_named(manual_dir, data_dir):
+    build(manual_dir, data_dir)
+    (info,) = data_dir.glob("crass12/native/*/dataset_info.json")
+    info.unlink()
+    with pytest.raises(InputError) as caught:
+        load_arrays(config="native", data_dir=data_dir)
+    command = f"crass-tf build --manual-dir FOLDER --data-dir {data_dir}"
+    damaged = f"not found in {data_dir}; {info.parent} has no dataset_info.json; build it with: {command}"
+    assert str(caught.value) == f"crass12/native: {damaged}"
+
+
+def damage(shard, kind):
+    data = shard.read_bytes()
+    shard.unlink()
+    if kind != "missing":
+        shard.write_bytes(data[:-9] if kind == "cut" else data[:300] + bytes(200) + data[500:])
+
+
+def test_a_damaged_description_is_one_line_and_what_is_missing_is_built_again(manual_dir, data_dir):
+    (builder,) = build(manual_dir, data_dir)
+    folder = pathlib.Path(builder.data_path)
+    for name in ("features.json", "dataset_info.json"):
+        content = (folder / name).read_text()
+        (folder / name).write_text(content[:9])
+        with pytest.raises(InputError, match="^crass12/native: found a damaged data set .*; remove its folder"):
+            load_arrays(config="native", data_dir=data_dir)
+        (folder / name).write_text(content)
+    for missing in ("features.json", "metadata.json", "crass12-validation.tfrecord-00000-of-00001"):
+        (folder / missing).unlink()
+        build(manual_dir, data_dir)
+        assert (folder / missing).is_file() and len(examples(data_dir)) == 3
+    (folder / "features.json").unlink()
+    with pytest.raises(InputError, match=f"not found in {data_dir}; {folder} has no features.json; build it with"):
+        load_arrays(config="native", data_dir=data_dir)
+
+
+def test_file_formats_are_checked_first(manual_dir, data_dir):
+    with pytest.raises(InputError, match="file_format: found 'zip', expected one of tfrecord, array_record"):
+        build(manual_dir, data_dir, file_format="zip")
+
+
+@pytest.mark.parametrize("kind", ["cut", "overwritten", "missing"])
+def test_a_damaged_or_missing_shard_is_one_line(manual_dir, data_dir, kind):
+    build(manual_dir, data_dir)
+    (shard,) = data_dir.glob("crass12/native/*/*-train.tfrecord-*")
+    damage(shard, kind)
+    with pytest.raises(InputError, match="native/.*: found damaged or missing files .*crass-tf build --overwrite$"):
+        list(loaded_examples(data_dir=data_dir, split="train"))
+
+
+@pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
+def test_a_shard_that_is_damaged_while_training_begins_is_one_line(manual_dir, data_dir, file_format):
+    """After the names have been read and found whole."""
+    build(manual_dir, data_dir, file_format=file_format)
+    pairs = supervised("crass12", "native", "train", data_dir)
+    (shard,) = data_dir.glob(f"crass12/native/*/*-train.{file_format}-*")
+    damage(shard, "overwritten")
+    with pytest.raises(InputError, match="found damaged or missing files .*crass-tf build --overwrite$"):
+        prepared(pairs, View((64, 64)).prepare)

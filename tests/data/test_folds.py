@@ -2,9 +2,9 @@ import random
 
 import pytest
 
+from crass_tf.common.files import InputError
 from crass_tf.data import folds
 from crass_tf.data.folds import held_out, parse_fold
-from crass_tf.files import InputError
 
 # SHA-256 of the names begins 0001 88, 0002 4f, 0003 44, 0004 05, 0005 1e, 0006 6b, 0007 f1 (`printf 0001 | sha256sum`).
 # So they rank 0004 0005 0003 0002 0006 0001 0007, and are dealt out in that order.

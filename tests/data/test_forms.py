@@ -6,10 +6,10 @@ import pytest
 import SimpleITK as sitk
 import tensorflow_datasets as tfds
 
+from crass_tf.common.files import InputError
 from crass_tf.data.building import build
-from crass_tf.files import InputError
-from crass_tf.formats.png import write_png
 from crass_tf.phantom.rendering import render
+from crass_tf.radiographs.formats.png import write_png
 
 NAMES = ("a", "b", "c", "d", "e")
 # Whole pixels per metre, which is what PNG files hold; not 1 mm, which MetaImage files say where they know nothing.

@@ -1,17 +1,15 @@
 """A prepared data set gives back what the folder held, and says how to build what is missing."""
 
-import subprocess
-import sys
 import types
 
 import numpy as np
 import pytest
 
+from crass_tf.common.files import InputError
 from crass_tf.data import loading
 from crass_tf.data.loading import Example, default_splits, examples, load_arrays, prepared_builder, to_grid
-from crass_tf.files import InputError
-from crass_tf.geometry import Letterbox
-from crass_tf.radiograph import read_mask, read_radiograph
+from crass_tf.data.pipeline import supervised
+from crass_tf.radiographs.radiograph import read_mask, read_radiograph
 
 SPLITS = {"train": "train.txt", "validation": "val.txt"}
 
@@ -31,17 +29,6 @@ def test_examples_are_the_folders(prepared, phantom_folder, split):
         np.testing.assert_allclose(example.spacing_mm, radiograph.spacing_mm, rtol=1e-6)
 
 
-def test_sized_config_is_letterboxed(prepared):
-    native = {example.image_id: example for example in examples(split="train", data_dir=prepared)}
-    for example in examples(split="train", data_dir=prepared, config="32x64"):
-        # 64 x 64 halved into 32 x 64: columns 16 to 47, pixels twice as large.
-        assert example.image.shape == example.mask.shape == (32, 64)
-        assert not example.image[:, :16].any() and not example.image[:, 48:].any()
-        source = native[example.image_id]
-        np.testing.assert_array_equal(example.mask, Letterbox.fit((64, 64), (32, 64)).mask_to_model(source.mask))
-        np.testing.assert_allclose(example.spacing_mm, np.multiply(source.spacing_mm, 2), rtol=1e-6)
-
-
 def test_same_order_each_time_and_parts_of_a_split(prepared):
     found = examples(split="train", data_dir=prepared)
     names = [example.image_id for example in found]
@@ -50,22 +37,11 @@ def test_same_order_each_time_and_parts_of_a_split(prepared):
     assert len(part) == 2 and [example.image_id for example in part] == names[:2]
 
 
-def test_unknown_spacing_is_none():
-    features = {
-        "image_id": b"0001",
-        "image": np.zeros((4, 6, 1), np.uint8),
-        "segmentation_mask": np.zeros((4, 6, 1), np.uint8),
-        "spacing_mm": np.full(2, np.nan, np.float32),
-    }
-    example = loading._to_example(features)
-    assert (example.image_id, example.image.shape, example.spacing_mm) == ("0001", (4, 6), None)
-
-
 def test_missing_config_names_the_command_that_builds_it(prepared, tmp_path):
     with pytest.raises(InputError) as caught:
         prepared_builder("crass12", "96x96", prepared)
     assert str(caught.value) == (
-        f"crass12/96x96: not found in {prepared}; "
+        f"crass12/96x96: not found in {prepared}, where there is 32x64, 64x64, native; "
         f"build it with: crass-tf build --manual-dir FOLDER --data-dir {prepared} --config 96x96"
     )
     # `native` is built without being named.
@@ -79,10 +55,15 @@ def test_missing_config_names_the_command_that_builds_it(prepared, tmp_path):
         examples("jsrt_clavicles", data_dir=tmp_path / "nowhere")
 
 
+def load_supervised(dataset="crass12", split="train", data_dir=None, config="native"):
+    return supervised(dataset, config, split, data_dir)
+
+
+@pytest.mark.parametrize("load", [examples, load_supervised])
 @pytest.mark.parametrize("split", ["test", "", "train[", "train[:99]", "train+test"])
-def test_unknown_split(prepared, split):
+def test_unknown_split(prepared, load, split):
     with pytest.raises(InputError) as caught:
-        examples(split=split, data_dir=prepared)
+        load(split=split, data_dir=prepared, config="native")
     assert str(caught.value) == (
         f"crass12/native: found no split {split!r}, expected one of ['train', 'validation'] "
         "or an expression such as train+validation"
@@ -138,17 +119,14 @@ def test_default_splits_of_other_names(monkeypatch, names, expected):
     assert default_splits() == expected
 
 
-UNFIT = pytest.mark.parametrize(
+@pytest.mark.parametrize(
     ("config", "reason"),
     [
         ("unlabelled", "holds no masks (segmentation_mask), which training and scoring need"),
         ("native16", "holds 16-bit grey values; use native or HxW"),
     ],
 )
-
-
-@UNFIT
-@pytest.mark.parametrize("load", [examples, load_arrays])
+@pytest.mark.parametrize("load", [examples, load_arrays, load_supervised])
 def test_configs_that_cannot_be_trained_on(two_folds, load, config, reason):
     with pytest.raises(InputError) as caught:
         load("two_folds", split="fold1", data_dir=two_folds, config=config)
@@ -192,10 +170,9 @@ def test_to_grid_leaves_what_fits():
     np.testing.assert_array_equal(mask[:, 0], [0] * 5 + [1] * 21 + [0] * 6)
 
 
-def test_importing_it_loads_nothing_heavy():
+def test_importing_it_loads_nothing_heavy(run_python):
     code = (
         "import sys, crass_tf.data, crass_tf.data.pipeline\n"
         "print([name for name in ('tensorflow', 'keras', 'tensorflow_datasets', 'jax') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert run_python(code).strip() == "[]"

@@ -11,19 +11,19 @@ import cv2
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
-from crass_tf import metadata
+from crass_tf.common.files import InputError
 from crass_tf.data.loading import Example
-from crass_tf.evaluation.overlap import iou
 from crass_tf.export import FILES, conversion, export, phantom_examples
 from crass_tf.export.operators import check_contract, count_operators, outer_scopes
 from crass_tf.export.parity import LEAST_IOU, judge
-from crass_tf.files import InputError
-from crass_tf.model import dice_cross_entropy, unet
-from crass_tf.segmenter import Segmenter
+from crass_tf.inference import tflite_metadata
+from crass_tf.inference.segmenter import Segmenter
+from crass_tf.measurement.overlap import iou
+from crass_tf.model import clavicle_model, dice_cross_entropy, unet
 
 LITE = ("model_float32.tflite", "model_float16.tflite", "model_dynamic_int8.tflite", "model_int8.tflite")
-FORMS = ("saved_model", *LITE)
 
 
 def drawn(index, size=(64, 64)):
@@ -90,7 +90,7 @@ def test_every_form_agrees_with_keras(exported, form, least_iou, most_difference
         assert found.mask.shape == (100, 150)
         assert iou(expected.mask, found.mask) >= least_iou
         if most_difference is not None:
-            np.testing.assert_allclose(found.model_logits, expected.model_logits, atol=most_difference)
+            np.testing.assert_allclose(found.outlines[0].logits, expected.outlines[0].logits, atol=most_difference)
 
 
 def test_the_compact_keras_file_is_half_as_large_and_opens_alone(exported):
@@ -106,8 +106,6 @@ def test_the_compact_keras_file_is_half_as_large_and_opens_alone(exported):
 
 @pytest.mark.parametrize("name", LITE)
 def test_litert_files_keep_the_contract(exported, name):
-    from ai_edge_litert.interpreter import Interpreter
-
     data = (exported[0] / name).read_bytes()
     check_contract(name, data)
     interpreter = Interpreter(model_content=data)
@@ -121,17 +119,12 @@ def test_litert_files_keep_the_contract(exported, name):
     assert operators["RESIZE_BILINEAR"] == 5
 
 
-def test_int8_computes_in_8_bits_between_the_first_and_the_last_convolution(exported):
-    data = (exported[0] / "model_int8.tflite").read_bytes()
-    operators = count_operators(data)
-    assert operators["QUANTIZE"] == operators["DEQUANTIZE"] == 1
-    assert len(data) < 0.5 * len((exported[0] / "model_float32.tflite").read_bytes())
-
-
-def test_dynamic_int8_keeps_weights_in_8_bits_and_computes_in_float(exported):
-    float32, dynamic = ((exported[0] / name).read_bytes() for name in (LITE[0], LITE[2]))
+def test_8_bit_forms_are_small_and_compute_in_8_bits_or_in_float(exported):
+    float32, dynamic, int8 = ((exported[0] / name).read_bytes() for name in (LITE[0], *LITE[2:]))
+    assert max(len(int8), len(dynamic)) < 0.5 * len(float32)
+    # Between the first and the last convolution.
+    assert count_operators(int8)["QUANTIZE"] == count_operators(int8)["DEQUANTIZE"] == 1
     assert count_operators(dynamic) == count_operators(float32)
-    assert len(dynamic) < 0.5 * len(float32)
 
 
 def test_outer_scopes_hold_the_standardisation(exported):
@@ -145,19 +138,37 @@ def test_outer_scopes_hold_the_standardisation(exported):
 
 @pytest.mark.parametrize("name", LITE)
 def test_a_litert_file_says_what_it_is(exported, name):
-    about = metadata.read(exported[0] / name)
+    about = tflite_metadata.read(exported[0] / name)
     assert about["form"] == name.removeprefix("model_").removesuffix(".tflite")
     assert about["architecture"] == "single"
-    assert about["signatures"] == {"serving_default": {"input": "image", "output": "logits", "image_size": [64, 64]}}
+    assert about["signature"] == "serving_default" and about["image_size"] == [64, 64]
+    assert about["outputs"] == {"logits": [64, 64, 1]}
     assert about["grey_range"] == [0, 255] and about["classes"] == ["background", "clavicle"]
     assert about["training_data"] == "Lines drawn by a test." and about["terms"] == "Anybody may redraw them."
     assert "not a medical device" in about["notice"]
 
 
-def test_what_a_form_has_to_reach():
-    agreement = {"mask_iou": {"mean": 0.99, "min": 0.5}}
-    assert judge("int8", agreement) == agreement | {"least_iou": 0.99, "passed": True}
-    assert not judge("float16", agreement)["passed"]
+@pytest.mark.parametrize(
+    "form, mean, truth, passed_by",
+    [
+        ("int8", 0.99, None, "keras"),
+        ("float16", 0.99, None, None),
+        ("int8", 0.9895, 0.8, "truth"),
+        ("dynamic_int8", 0.981, 0.8005, "truth"),
+        # Loses 0.003.
+        ("int8", 0.9895, 0.7985, None),
+        # Too far from Keras, however good.
+        ("int8", 0.979, 0.81, None),
+        ("float16", 0.9975, 0.8015, None),
+        ("int8", 0.9895, None, None),
+    ],
+)
+def test_a_form_passes_by_keras_or_of_8_bits_by_the_true_masks(form, mean, truth, passed_by):
+    """Keras reaches 0.8015 with them: a loss of 0.0015 is one of at most 0.002."""
+    agreement = {"mask_iou": {"mean": mean, "min": 0.5}, "iou_truth": truth}
+    loss = None if truth is None else pytest.approx(0.8015 - truth)
+    judged = {"least_iou": LEAST_IOU[form], "loss_truth": loss, "passed": passed_by is not None}
+    assert judge(form, agreement, 0.8015) == agreement | judged | {"passed_by": passed_by}
 
 
 def test_parity_json(exported):
@@ -233,11 +244,9 @@ np.testing.assert_allclose(logits, keras.saving.load_model(sys.argv[3])(images),
 """
 
 
-def test_keras_and_tensorflow_load_the_files_without_this_package(exported):
+def test_keras_and_tensorflow_load_the_files_without_this_package(exported, run_python):
     out, path, _ = exported
-    command = [sys.executable, "-c", PLAIN, out / "saved_model", path, out / "model_float16.keras"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_python(PLAIN, out / "saved_model", path, out / "model_float16.keras")
 
 
 def test_saved_model_cli_runs_a_file(exported, tmp_path):
@@ -321,7 +330,7 @@ def test_models_that_break_the_contract_are_refused():
 def test_a_network_with_other_operators_is_refused():
     image = keras.Input((8, 8, 1))
     with pytest.raises(InputError, match="cannot be converted to LiteRT's built-in operators .*Tan"):
-        conversion.to_float32(keras.Model(image, keras.ops.tan(image)))
+        conversion.to_float32(conversion.as_served(keras.Model(image, keras.ops.tan(image))))
 
 
 def test_phantoms_stand_in_for_radiographs():
@@ -330,3 +339,51 @@ def test_phantoms_stand_in_for_radiographs():
     assert first.image_id != second.image_id
     (again,) = phantom_examples(1, size=96, first=1)
     np.testing.assert_array_equal(again.image, second.image)
+
+
+def test_a_network_of_one_convolution_and_a_sigmoid_is_exported(threshold_model, tmp_path):
+    threshold_model(96, activation="sigmoid").save(tmp_path / "model.keras")
+    parity = export(tmp_path / "model.keras", tmp_path / "out", examples(0, 2), examples(200, 2))
+    # What is brighter than 96 is marked, by every form.
+    for name, form in parity["forms"].items():
+        assert form["mask_iou"]["min"] > 0.95, name
+    mask = Segmenter.load(tmp_path / "out/model_float32.tflite").segment(drawn(200).image).mask
+    np.testing.assert_array_equal(mask, drawn(200).image > 96)
+
+
+def test_an_onnx_file_gives_the_logits_by_name(threshold_model, tmp_path):
+    pytest.importorskip("tf2onnx", reason="needs the extra 'onnx'")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    threshold_model(96).save(tmp_path / "model.keras")
+    export(tmp_path / "model.keras", tmp_path / "out", examples(0, 2), examples(200, 2), onnx=True)
+    session = onnxruntime.InferenceSession(str(tmp_path / "out/model.onnx"))
+    # A batch of any size: grey values 96 and 112 / 16 - 6.
+    batch = np.stack([np.full((64, 64, 1), grey, np.float32) for grey in (96, 112)])
+    (logits,) = session.run(["logits"], {"image": batch})
+    np.testing.assert_allclose(logits[:, 0, 0, 0], [0, 1], atol=1e-5)
+    export(tmp_path / "model.keras", tmp_path / "out", examples(0, 2), examples(200, 2))
+    assert not (tmp_path / "out/model.onnx").exists()
+
+
+def test_the_compact_keras_file_names_the_strides_of_average_pooling(tmp_path):
+    image = keras.Input((64, 64, 1))
+    keras.Model(image, keras.ops.average_pool(image, 4)).save(tmp_path / "model.keras")
+    conversion.write_compact_keras(tmp_path / "model.keras", tmp_path / "compact.keras")
+    model = keras.saving.load_model(tmp_path / "compact.keras")
+    # Keras on JAX stops at strides of None.
+    assert model.operations[-1].strides == 4 and model.output_shape == (None, 16, 16, 1)
+
+
+def test_the_finder_of_a_clavicle_model_stays_in_float():
+    keras.utils.set_random_seed(0)
+    model = clavicle_model(unet((32, 32), classes=2), unet((32, 64)), (64, 64))
+    float32 = conversion.to_float32(model)
+    images = [example.image[..., None].astype(np.float32) for example in examples(0, 2)]
+    interpreters = [Interpreter(model_content=data) for data in (float32, conversion.to_int8(float32, images))]
+    interpreters[1].allocate_tensors()
+    tensors = [tensor for tensor in interpreters[1].get_tensor_details() if tensor["dtype"] == np.int8]
+    assert any("/outliner" in tensor["name"] for tensor in tensors)
+    assert not any("/finder" in tensor["name"] for tensor in tensors)
+    # So strips lie where they lie in float32.
+    expected, found = (each.get_signature_runner()(image=images[0][None])["strip_matrices"] for each in interpreters)
+    np.testing.assert_allclose(found, expected, atol=0.05)

@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from crass_tf.evaluation.overlap import iou
-from crass_tf.export import conversion, letterboxing, strips
-from crass_tf.export.decoding import decode_grey
+from crass_tf.export import conversion
+from crass_tf.export.serving import Box, decode_grey
 from crass_tf.geometry import Letterbox
-from crass_tf.model import cascade
-from crass_tf.radiograph import read_radiograph
-from crass_tf.segmenter import Segmenter, locate_strip, strip_input
-
-STRIP_SIZE = (64, 160)
+from crass_tf.inference.segmenter import Segmenter
+from crass_tf.measurement.overlap import iou
+from crass_tf.model import clavicle_model
+from crass_tf.radiographs.radiograph import read_radiograph
 
 
 def noise(size, high=256, dtype=np.uint8):
@@ -59,36 +57,20 @@ def test_what_is_no_image_is_an_error(data):
         decode_grey(tf.constant(data))
 
 
-@pytest.mark.parametrize("native", [(64, 64), (100, 150), (301, 77), (1, 500), (40, 20), (1768, 1812)])
+@pytest.mark.parametrize(
+    "native", [(64, 64), (128, 128), (256, 256), (100, 150), (301, 77), (1, 500), (40, 20), (1768, 1812)]
+)
 def test_letterboxes_are_the_packages(native):
     box, image = Letterbox.fit(native, (64, 64)), noise(native)
-    found = letterboxing.fit(tf.constant(image[..., None], tf.float32), (64, 64))
+    found = Box.fit(tf.constant(image[..., None], tf.float32), (64, 64))
     assert (tuple(found.inner.numpy()), tuple(found.offset.numpy())) == (box.inner, box.offset)
-    there = tf.round(letterboxing.image_to_model(tf.constant(image[..., None], tf.float32), found)).numpy()[..., 0]
+    there = found.image_to_model(tf.constant(image[..., None], tf.float32)).numpy()[..., 0]
     assert np.abs(there - box.image_to_model(image)).max() <= 1
+    if native in ((64, 64), (128, 128), (256, 256)):
+        np.testing.assert_array_equal(there, box.image_to_model(image))
     logits = noise((64, 64)).astype(np.float32)
-    back = letterboxing.to_native(tf.constant(logits[..., None]), found).numpy()[..., 0]
+    back = found.to_native(tf.constant(logits[..., None])).numpy()[..., 0]
     np.testing.assert_allclose(back, box.to_native(logits), atol=0.01)
-
-
-def test_specks_are_left_out():
-    mask = np.zeros((8, 10), bool)
-    mask[0, :8] = True  # 8 pixels
-    mask[2, 0] = mask[3, 1] = True  # 2 pixels, a quarter, which touch at a corner
-    mask[5, 5] = True  # 1 pixel
-    found = strips.without_specks(tf.constant(mask)).numpy()
-    assert found[0, :8].all() and found[2, 0] and found[3, 1]
-    assert found.sum() == 10
-
-
-@pytest.mark.parametrize("blur", [1, 3, 7])
-def test_components_are_opencvs(blur):
-    mask = cv2.blur(noise((60, 90)), (blur, blur)) > 127
-    found = strips._components(tf.constant(mask)).numpy()
-    _, expected = cv2.connectedComponents(mask.astype(np.uint8))
-    # The same pixels belong together: each label of one goes with one label of the other.
-    pairs = set(zip(found.ravel().tolist(), expected.ravel().tolist()))
-    assert len(pairs) == len(np.unique(found)) == expected.max() + 1
 
 
 def bars(right=True, tilt=0):
@@ -99,36 +81,23 @@ def bars(right=True, tilt=0):
     return cv2.warpAffine(mask, cv2.getRotationMatrix2D((128, 80), tilt, 1), (256, 192))
 
 
-@pytest.mark.parametrize("mask", [bars(), bars(tilt=12), bars(right=False), bars()[::2, ::2]])
-def test_strips_are_the_packages(mask):
-    box = Letterbox.fit(mask.shape, (64, 64))
-    logits = box.image_to_model(mask * np.float32(2)) - 1
-    strip = locate_strip(logits, mask.shape, STRIP_SIZE)
-    image = noise(mask.shape)
-    found_box = letterboxing.fit(tf.constant(image[..., None]), (64, 64))
-    matrix = strips.around_located(tf.constant(logits > 0), found_box, STRIP_SIZE)
-    np.testing.assert_allclose(matrix, strip.matrix, atol=1e-6)
-    found = strips.image_to_strip(tf.constant(image[..., None], tf.float32), matrix, STRIP_SIZE).numpy()
-    assert np.abs(found - strip_input(image, strip)).max() <= 1
-    back = strips.strip_to_image(tf.constant(found), matrix, tf.constant(mask.shape)).numpy()[..., 0]
-    np.testing.assert_allclose(back, strip.to_native(found[..., 0]), atol=0.05)
+def each_half(model):
+    """Returns a model of two classes each of which sees its half of the image only."""
+    half = np.zeros((1, 1, model.input_shape[2], 2), np.float32)
+    half[..., : half.shape[2] // 2, 0] = half[..., half.shape[2] // 2 :, 1] = 1
+    return keras.Model(model.input, model.output * half - 50 * (1 - half))
 
 
-def threshold(image_size):
-    """Logit = (grey - 128) / 16."""
-    image = keras.Input((*image_size, 1))
-    head = keras.layers.Conv2D(1, 1, kernel_initializer=keras.initializers.Constant(1 / 16))
-    logits = head(image)
-    head.bias.assign([-8.0])
-    return keras.Model(image, logits)
-
-
-@pytest.fixture(scope="module", params=["single", "cascade"])
-def served(request, tmp_path_factory):
+@pytest.fixture(scope="module", params=["single", "clavicles"])
+def served(request, threshold_model, tmp_path_factory):
     """`(Segmenter, function)` of a SavedModel that finds what is brighter than 128; bytes in, mask out."""
-    single = threshold((64, 64))
+    if request.param == "single":
+        model = threshold_model()
+    else:
+        finder = each_half(threshold_model(image_size=(128, 128), classes=2))
+        model = clavicle_model(finder, threshold_model(image_size=(64, 160)), (128, 128))
     folder = tmp_path_factory.mktemp("served") / request.param
-    conversion.write_saved_model(single if request.param == "single" else cascade(single, threshold((64, 160))), folder)
+    conversion.write_saved_model(conversion.as_served(model), folder)
     model = tf.saved_model.load(str(folder))
 
     def from_bytes(data, model=model):
@@ -147,6 +116,13 @@ def test_from_bytes_gives_the_segmenters_mask(served, tmp_path, mask, kind):
     found = served[1](path.read_bytes())
     assert found.shape == (1, *mask.shape, 1) and found.dtype == np.uint8 and found.max() == 1
     assert iou(served[0].segment(path).mask, found[0, ..., 0]) >= 0.995
+
+
+def test_two_images_at_once_are_an_error(served):
+    data = cv2.imencode(".png", np.full((20, 30), 20, np.uint8))[1].tobytes()
+    model = tf.saved_model.load(str(served[0].path))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="expected one image a call"):
+        model.signatures["from_bytes"](image_bytes=tf.constant([data, data]))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (64, 64)])

@@ -1,12 +1,14 @@
 """The loss of pictures so small that it can be worked out by hand."""
 
 import math
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
 
-from crass_tf.model import dice_cross_entropy
+from crass_tf.model import DiceCrossEntropy, IoU, dice_cross_entropy
 
 
 def loss(y_true, logits, dtype="uint8"):
@@ -64,3 +66,128 @@ def test_compiled_model_is_saved_and_loaded_with_it(tmp_path):
     model.compile("sgd", dice_cross_entropy)
     model.save(tmp_path / "model.keras")
     assert keras.saving.load_model(tmp_path / "model.keras").loss is dice_cross_entropy
+
+
+WEIGHTED = np.random.default_rng(0)
+MASKS = WEIGHTED.integers(0, 2, (3, 4, 5, 1)).astype("float32")
+LOGITS = WEIGHTED.normal(0, 2, MASKS.shape).astype("float32")
+PIXEL_WEIGHTS = WEIGHTED.uniform(0.5, 3, MASKS.shape).astype("float32")
+
+
+def compiled(weights, loss=dice_cross_entropy, masks=MASKS, outputs=LOGITS):
+    """What `evaluate` of a model that returns its input gives."""
+    image = keras.Input(outputs.shape[1:])
+    model = keras.Model(image, keras.layers.Activation("linear")(image))
+    model.compile(loss=loss)
+    return model.evaluate(outputs, masks, sample_weight=weights, batch_size=len(masks), verbose=0)
+
+
+def by_hand(weights):
+    """The formula in NumPy, image by image."""
+    p = 1 / (1 + np.exp(-LOGITS))
+    entropy = -MASKS * np.log(p) - (1 - MASKS) * np.log(1 - p)
+    losses = []
+    for y, q, e, w in zip(MASKS, p, entropy, weights):
+        dice = (2 * (w * q * y).sum() + w.max()) / ((w * q).sum() + (w * y).sum() + w.max())
+        losses.append(w.mean() * 0.5 * (1 - dice) + 5 * (w * e).mean())
+    return np.mean(losses)
+
+
+@pytest.mark.parametrize("loss_fn", [dice_cross_entropy, DiceCrossEntropy()])
+@pytest.mark.parametrize("drop_axis", [False, True])
+def test_weights_of_pixels(loss_fn, drop_axis):
+    weights = PIXEL_WEIGHTS[..., 0] if drop_axis else PIXEL_WEIGHTS
+    assert compiled(weights, loss_fn) == pytest.approx(by_hand(PIXEL_WEIGHTS), rel=1e-5)
+
+
+def test_weights_of_images_are_the_weighted_mean():
+    weights = np.array([1.0, 0.0, 4.0], np.float32)
+    losses = keras.ops.convert_to_numpy(dice_cross_entropy(MASKS, LOGITS))
+    expected = (losses[0] + 4 * losses[2]) / 3
+    assert compiled(weights) == pytest.approx(expected, rel=1e-5)
+    # The same weight all over an image is that image's weight.
+    everywhere = weights[:, None, None] * np.ones((3, 4, 5), np.float32)
+    assert compiled(everywhere) == pytest.approx(expected, rel=1e-5)
+
+
+def test_cross_entropy_is_that_of_keras():
+    # An extreme prior makes the Dice term constant: what is left between two weightings is the cross-entropy.
+    masks, outputs = np.zeros_like(MASKS), np.abs(LOGITS) * 0 - 9 + LOGITS * 1e-3
+    found = compiled(PIXEL_WEIGHTS, DiceCrossEntropy(), masks, outputs)
+    probability = 1 / (1 + np.exp(-outputs))
+    weighted = [(w * q).sum() / w.max() for w, q in zip(PIXEL_WEIGHTS, probability)]
+    dice_part = np.mean([w.mean() * 0.5 * (1 - 1 / (part + 1)) for w, part in zip(PIXEL_WEIGHTS, weighted)])
+    entropy = float(keras.losses.BinaryCrossentropy(from_logits=True)(masks, outputs, PIXEL_WEIGHTS))
+    assert found == pytest.approx(dice_part + 5 * entropy, rel=1e-4)
+
+
+def test_weight_0_cuts_pixels_out():
+    weights = np.ones_like(MASKS)
+    weights[:, 2:] = 0
+    cut = keras.ops.convert_to_numpy(dice_cross_entropy(MASKS[:, :2], LOGITS[:, :2])).mean()
+    assert compiled(weights) == pytest.approx(cut / 2, rel=1e-5)
+    assert compiled(0 * weights) == 0
+
+
+def test_weights_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"sample_weight: found \(3, 5\)"):
+        DiceCrossEntropy()(MASKS, LOGITS, PIXEL_WEIGHTS[:, 0, :, 0])
+    # Neither of images nor of pixels, but of rows.
+    for of_rows in (PIXEL_WEIGHTS[:, :, 0, 0], PIXEL_WEIGHTS[:, :, :1]):
+        with pytest.raises(ValueError, match=r"sample_weight: found \(3, 4"):
+            DiceCrossEntropy()(MASKS, LOGITS, of_rows)
+
+
+def test_probabilities():
+    probability = 1 / (1 + np.exp(-LOGITS))
+    expected = keras.ops.convert_to_numpy(dice_cross_entropy(MASKS, LOGITS))
+    found = keras.ops.convert_to_numpy(dice_cross_entropy(MASKS, probability, from_logits=False))
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    loss_fn = DiceCrossEntropy(from_logits=False)
+    assert float(loss_fn(MASKS, probability)) == pytest.approx(expected.mean(), rel=1e-4)
+
+
+def test_sigmoid_taken_for_logits_is_refused():
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("only TensorFlow's tensors know where they come from")
+    model = keras.Sequential([keras.Input((4, 5, 1)), keras.layers.Conv2D(1, 1, activation="sigmoid")])
+    model.compile("sgd", dice_cross_entropy)
+    with pytest.raises(ValueError, match="from_logits=False"):
+        model.fit(LOGITS, MASKS, verbose=0)
+    model.compile("sgd", DiceCrossEntropy(from_logits=False))
+    model.fit(LOGITS, MASKS, verbose=0)
+
+
+def test_class_weight_is_a_weight_of_pixels():
+    expected = by_hand(np.where(MASKS > 0, 3.0, 0.5))
+    assert compiled(None, DiceCrossEntropy(class_weight={0: 0.5, 1: 3})) == pytest.approx(expected, rel=1e-5)
+    for wrong in ({2: 1.0}, {1: -1.0}, {1: float("nan")}, [1.0, 2.0]):
+        with pytest.raises(ValueError, match="class_weight: found"):
+            DiceCrossEntropy(class_weight=wrong)
+
+
+def test_channels_count_alike():
+    two = np.concatenate([MASKS, 1 - MASKS], -1), np.concatenate([LOGITS, LOGITS], -1)
+    apart = [keras.ops.convert_to_numpy(dice_cross_entropy(y, LOGITS)) for y in (MASKS, 1 - MASKS)]
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(dice_cross_entropy(*two)), np.mean(apart, 0), rtol=1e-5)
+
+
+OPEN = """
+import sys
+{first}
+assert "keras" not in sys.modules or {keras_first}
+import keras
+print(type(keras.saving.load_model("model.keras").loss).__name__)
+"""
+
+
+@pytest.mark.parametrize("first", ["import crass_tf", "import keras, crass_tf"])
+def test_checkpoint_opens_in_a_new_process(first, tmp_path):
+    model = keras.Sequential([keras.Input((4, 5, 1)), keras.layers.Conv2D(1, 1)])
+    model.compile("sgd", DiceCrossEntropy(class_weight={1: 2}), metrics=[IoU()])
+    model.fit(LOGITS, MASKS, verbose=0)
+    model.save(tmp_path / "model.keras")
+    code = OPEN.format(first=first, keras_first="keras" in first)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "DiceCrossEntropy"

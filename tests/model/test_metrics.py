@@ -63,3 +63,26 @@ def test_reset():
     metric.update_state(pixels(NONE), pixels(NOT_FOUND))
     assert float(metric.result()) == 1
     assert metric.name == "iou"
+
+
+def test_weights_of_pixels():
+    # Pixel 1 is shared, 0 and 2 are not: 4 / (1 + 4 + 3) = 1/2.
+    weights = pixels([1.0, 4.0, 3.0, 9.0])
+    assert iou((pixels(TRUE), pixels(FOUND)), weight=weights) == pytest.approx(0.5)
+    assert iou((pixels(TRUE), pixels(FOUND)), weight=weights[..., 0]) == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="sample_weight"):
+        iou((pixels(TRUE), pixels(FOUND)), weight=np.ones(5))
+
+
+def test_mean_over_channels():
+    # 1/3 in the one, 1 in the other.
+    y_true = np.concatenate([pixels(TRUE), pixels(NONE)], -1)
+    y_pred = np.concatenate([pixels(FOUND), pixels(NOT_FOUND)], -1)
+    assert iou((y_true, y_pred)) == pytest.approx(2 / 3)
+
+
+def test_probabilities():
+    metric = IoU(from_logits=False)
+    metric.update_state(pixels(TRUE), pixels([0.1, 0.9, 0.9, 0.4]))
+    assert float(metric.result()) == pytest.approx(1 / 3)
+    assert IoU.from_config(metric.get_config()).from_logits is False

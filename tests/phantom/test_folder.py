@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from crass_tf.phantom import folder, render, write_folder
-from crass_tf.radiograph import InputError, read_radiograph
+from crass_tf.radiographs.radiograph import InputError, read_radiograph
 
 
 def contents(path):

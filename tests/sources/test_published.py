@@ -4,8 +4,8 @@ import shutil
 import numpy as np
 import pytest
 
-from crass_tf.files import InputError
-from crass_tf.formats.png import write_png
+from crass_tf.common.files import InputError
+from crass_tf.radiographs.formats.png import write_png
 from crass_tf.sources import Example, open_crass12
 
 
@@ -109,27 +109,16 @@ def test_bad_folder(manual_dir, crass12, break_it, parts):
 
 def test_crass12_itself_given(crass12):
     assert open_crass12(crass12).checked().folder == crass12
-
-
-def test_manual_dir_missing(tmp_path):
     with pytest.raises(InputError, match="nowhere: folder not found"):
-        open_crass12(tmp_path / "nowhere")
+        open_crass12(crass12 / "nowhere")
 
 
-class TestExample:
-    def test_mask_is_0_and_1(self, manual_dir):
-        source = open_crass12(manual_dir)
-        pixels, spacing_mm, (mask,), mask_values = source.read(source.labelled[0])
-        assert pixels.shape == mask.shape == (64, 80)
-        assert spacing_mm is None and mask_values == [0, 255]
-        assert mask.dtype == np.uint8 and set(np.unique(mask)) == {0, 1}
-
-    def test_truncated_png(self, manual_dir):
-        source = open_crass12(manual_dir)
-        path = source.labelled[0].image_path
-        path.write_bytes(path.read_bytes()[:300])
-        with pytest.raises(InputError, match="image/0001.PNG: the PNG file is truncated after 300 bytes"):
-            source.read(source.labelled[0])
+def test_a_mask_is_0_and_1(manual_dir):
+    source = open_crass12(manual_dir)
+    pixels, spacing_mm, (mask,), mask_values = source.read(source.labelled[0])
+    assert pixels.shape == mask.shape == (64, 80)
+    assert spacing_mm is None and mask_values == [0, 255]
+    assert mask.dtype == np.uint8 and set(np.unique(mask)) == {0, 1}
 
 
 class TestSpacing:

@@ -5,9 +5,9 @@ import pathlib
 import cv2
 import numpy as np
 
-from crass_tf.formats.png import write_png
+from crass_tf.radiographs.formats.png import write_png
 from crass_tf.sources.crass12 import FOLDER
-from crass_tf.sources.published import IMAGE_FOLDER, MASK_FOLDER, SUFFIX
+from crass_tf.sources.crass12_png import IMAGE_FOLDER, MASK_FOLDER, SUFFIX
 from crass_tf.sources.splits import SPLIT_FILES
 
 ROOT = pathlib.Path("tfds_builder/crass12/dummy_data") / FOLDER

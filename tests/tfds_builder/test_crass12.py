@@ -2,7 +2,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from crass_tf.data.building import build
-from crass_tf.formats.png import write_png
+from crass_tf.radiographs.formats.png import write_png
 from tfds_builder.crass12 import crass12_dataset_builder
 
 

@@ -6,8 +6,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 from crass_tf.cli import main
+from crass_tf.common.files import InputError
 from crass_tf.data.building import build
-from crass_tf.files import InputError
 from tfds_builder.jsrt_clavicles import jsrt_clavicles_dataset_builder
 
 FOLDS = {"JPCLN001": "fold1", "JPCNN001": "fold1", "JPCLN002": "fold2"}

@@ -1,4 +1,3 @@
-import csv
 import os
 import signal
 import subprocess
@@ -9,8 +8,10 @@ import keras
 import numpy as np
 import pytest
 
+from crass_tf.common.files import InputError
 from crass_tf.data.augmentation import Augmentation
-from crass_tf.files import InputError
+from crass_tf.model import DiceCrossEntropy
+from crass_tf.training.checkpoints import read_rows
 from crass_tf.training.fitting import build, compile_model, fit_arrays
 from crass_tf.training.settings import Settings
 
@@ -28,11 +29,6 @@ def bars(count=4, size=32):
     return 40 + 160 * masks, masks
 
 
-def history(run):
-    with (run / "history.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
@@ -41,12 +37,9 @@ def run(tmp_path_factory):
     return folder
 
 
-def test_learns_bars(run):
-    assert float(history(run)[-1]["val_iou"]) > 0.9
-
-
-def test_history_has_a_row_for_each_epoch(run):
-    rows = history(run)
+def test_learns_bars_and_history_has_a_row_for_each_epoch(run):
+    rows = read_rows(run)
+    assert float(rows[-1]["val_iou"]) > 0.9
     assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 31)]
     assert {"loss", "iou", "val_loss", "val_iou", "learning_rate", "seconds"} <= set(rows[0])
     # Cosine decay ends at 0.
@@ -60,7 +53,7 @@ def test_saved_model_is_plain_and_is_what_was_validated(run):
     predicted = model.predict(images.astype("float32"), verbose=0) > 0
     ious = [(p & t).sum() / (p | t).sum() for p, t in zip(predicted, masks > 0)]
     # The history keeps six digits.
-    assert np.mean(ious) == pytest.approx(float(history(run)[-1]["val_iou"]), abs=1e-4)
+    assert np.mean(ious) == pytest.approx(float(read_rows(run)[-1]["val_iou"]), abs=1e-4)
 
 
 def test_keeps_two_checkpoints(run):
@@ -68,45 +61,37 @@ def test_keeps_two_checkpoints(run):
     assert names == [f"{kind}_{epoch:04d}.weights.h5" for kind in ("average", "epoch") for epoch in (29, 30)]
 
 
-def test_second_run_in_the_same_folder_is_refused(run):
+def test_a_run_is_neither_overwritten_nor_resumed_with_other_settings(run):
     with pytest.raises(InputError, match="--resume"):
         fit_arrays(*bars(), run, Settings(**SMALL), verbose=0)
-
-
-def test_resuming_with_other_settings_is_refused(run):
     with pytest.raises(InputError, match="learning_rate: 0.5, not 0.01"):
         settings = Settings(**SMALL | dict(epochs=30, learning_rate=0.5), augmentation=None)
         fit_arrays(*bars(), run, settings, resume=True, verbose=0)
 
 
-def test_resuming_nothing_is_refused(tmp_path):
-    with pytest.raises(InputError, match="found no run to resume"):
-        fit_arrays(*bars(), tmp_path / "none", Settings(**SMALL), resume=True, verbose=0)
+@pytest.mark.parametrize(
+    ("changes", "options", "message"),
+    [
+        ({}, {"resume": True}, "found no run to resume"),
+        ({"image_size": (64, 64)}, {}, r"expected \[N, 64, 64, 1\]"),
+        ({"batch_size": 8}, {}, "batch_size: found 8"),
+        ({}, {"class_weight": {1: 2.0}}, r"class_weight: .*use Settings\(class_weight="),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(tmp_path, changes, options, message):
+    with pytest.raises(InputError, match=message):
+        fit_arrays(*bars(), tmp_path / "run", Settings(**SMALL | changes), verbose=0, **options)
+    assert not (tmp_path / "run").exists()
 
 
-def test_arrays_of_another_size_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"expected \[N, 64, 64, 1\]"):
-        fit_arrays(*bars(), tmp_path / "run", Settings(**SMALL | dict(image_size=(64, 64))), verbose=0)
-
-
-def test_more_in_a_batch_than_there_are_is_refused(tmp_path):
-    with pytest.raises(InputError, match="batch_size: found 8"):
-        fit_arrays(*bars(), tmp_path / "run", Settings(**SMALL | dict(batch_size=8)), verbose=0)
-
-
-def test_init_starts_from_the_given_weights(run):
-    initial = keras.saving.load_model(run / "model.keras").get_weights()
-    for found, expected in zip(build(Settings(**SMALL), run / "model.keras").get_weights(), initial):
-        np.testing.assert_array_equal(found, expected)
-
-
-def test_init_of_other_filters_is_refused(run):
+def test_init_starts_from_the_given_weights_and_other_filters_are_refused(run, assert_same_weights):
+    assert_same_weights(build(Settings(**SMALL), run / "model.keras"), run / "model.keras")
     with pytest.raises(InputError, match="same filters"):
         build(Settings(**SMALL | dict(filters=(4, 8, 8, 8, 12))), run / "model.keras")
 
 
 def test_settings_survive_saving(tmp_path):
-    settings = Settings(filters=(4, 8, 8, 8, 8), augmentation=Augmentation(flip=0.25), seed=3)
+    settings = Settings(filters=(4, 8, 8, 8, 8), augmentation=Augmentation(flip=0.25), seed=3, class_weight=(1, 3))
     settings.save(tmp_path)
     assert Settings.load(tmp_path) == settings
     (tmp_path / "settings.json").write_text("{}")
@@ -117,22 +102,21 @@ def test_settings_survive_saving(tmp_path):
 def test_xla_is_on_by_default_and_said(tmp_path, capsys):
     settings = Settings(**SMALL | dict(epochs=1, jit_compile=Settings().jit_compile))
     model = build(settings)
-    compile_model(model, settings, steps_per_epoch=2)
+    compile_model(model, settings)
     assert model.jit_compile is True
     fit_arrays(*bars(), tmp_path / "run", settings, verbose=2)
     assert "XLA on (jit_compile=True), precision float32" in capsys.readouterr().out
 
 
-def test_resumed_run_in_float16_ends_with_the_same_float32_weights(tmp_path):
+def test_resumed_run_in_float16_ends_with_the_same_float32_weights(tmp_path, assert_same_weights):
     settings = Settings(**SMALL | dict(epochs=3, precision="mixed_float16"))
-    undisturbed = fit_arrays(*bars(), tmp_path, settings, verbose=0).get_weights()
+    undisturbed = fit_arrays(*bars(), tmp_path, settings, verbose=0)
     # What a kill in the third epoch would have left.
     for path in ("checkpoints/epoch_0003.weights.h5", "checkpoints/average_0003.weights.h5", "model.keras"):
         (tmp_path / path).unlink()
     resumed = fit_arrays(*bars(), tmp_path, settings, resume=True, verbose=0)
     assert {layer.dtype_policy.name for layer in resumed.layers} == {"float32"}
-    for found, expected in zip(resumed.get_weights(), undisturbed):
-        np.testing.assert_array_equal(found, expected)
+    assert_same_weights(resumed, undisturbed)
 
 
 TRAIN = """
@@ -154,7 +138,7 @@ def train(tmp_path, run, *options, **kwargs):
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, **kwargs)
 
 
-def test_killed_and_resumed_run_ends_with_the_same_weights(tmp_path):
+def test_killed_and_resumed_run_ends_with_the_same_weights(tmp_path, assert_same_weights):
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     assert train(tmp_path, undisturbed).wait(timeout=300) == 0
     process = train(tmp_path, disturbed)
@@ -168,8 +152,172 @@ def test_killed_and_resumed_run_ends_with_the_same_weights(tmp_path):
     resumed = train(tmp_path, disturbed, "--resume")
     output, _ = resumed.communicate(timeout=300)
     assert resumed.returncode == 0 and "resuming after epoch" in output
-    weights = [keras.saving.load_model(folder / "model.keras").get_weights() for folder in (undisturbed, disturbed)]
-    for found, expected in zip(*weights):
-        np.testing.assert_array_equal(found, expected)
-    rows = [[{k: v for k, v in row.items() if k != "seconds"} for row in history(r)] for r in (undisturbed, disturbed)]
-    assert rows[0] == rows[1]
+    assert_same_weights(undisturbed / "model.keras", disturbed / "model.keras")
+    rows, others = ([row | {"seconds": ""} for row in read_rows(folder)] for folder in (undisturbed, disturbed))
+    assert rows == others
+
+
+class Watch(keras.callbacks.Callback):
+    """Keeps the model's weights at each epoch's end, and what `evaluate` says of them then."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights, self.val_loss = [], []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.weights.append(self.model.get_weights())
+        self.val_loss.append(logs["val_loss"])
+
+
+def validation_loss(model):
+    images, masks = bars()
+    return float(DiceCrossEntropy()(masks, model.predict(images.astype("float32"), verbose=0)))
+
+
+def test_what_is_validated_restored_and_saved_is_one_model(tmp_path, assert_same_weights):
+    # The highest loss counts as the best one, so that the best epoch is not the last.
+    settings, worst = Settings(**SMALL | dict(epochs=6)), dict(monitor="val_loss", mode="max")
+    watch = Watch()
+    callbacks = [
+        watch,
+        keras.callbacks.EarlyStopping(patience=9, restore_best_weights=True, **worst),
+        keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", save_best_only=True, **worst),
+    ]
+    model = fit_arrays(*bars(), tmp_path / "run", settings, validation=bars(), callbacks=callbacks, verbose=0)
+    best = int(np.argmax(watch.val_loss))
+    assert best < 5
+    for path in (tmp_path / "run/model.keras", tmp_path / "best.keras"):
+        assert_same_weights(path, watch.weights[best])
+        assert validation_loss(keras.saving.load_model(path)) == pytest.approx(watch.val_loss[best], rel=1e-4)
+    assert not model.compiled
+    # Resuming what is finished leaves what was restored.
+    again = fit_arrays(*bars(), tmp_path / "run", settings, resume=True, verbose=0)
+    assert_same_weights(again, watch.weights[best])
+
+
+def test_early_stopping_stops(tmp_path):
+    stop = keras.callbacks.EarlyStopping(patience=1, min_delta=100)
+    fit_arrays(*bars(), tmp_path, Settings(**SMALL | dict(epochs=9)), validation=bars(), callbacks=[stop], verbose=0)
+    # The first epoch is the best; the second is no improvement by 100.
+    assert len(read_rows(tmp_path)) == 2
+
+
+def rates(tmp_path, callback, epochs=4):
+    settings = Settings(**SMALL | dict(epochs=epochs))
+    # One callback need not be in a list, as in Keras.
+    fit_arrays(*bars(), tmp_path, settings, validation=bars(), callbacks=callback, verbose=0)
+    return [float(row["learning_rate"]) for row in read_rows(tmp_path)]
+
+
+def test_reduce_lr_on_plateau(tmp_path):
+    plateau = keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=1, min_delta=100)
+    # Nothing improves after the first epoch: halved after the second, and the third; the decay is no longer ours.
+    _, second, third, fourth = rates(tmp_path, plateau)
+    assert third == pytest.approx(second / 2, rel=1e-4) and fourth == pytest.approx(third / 2, rel=1e-4)
+
+
+def test_learning_rate_scheduler(tmp_path):
+    assert rates(tmp_path, keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (epoch + 1)), 2) == [0.1, 0.05]
+
+
+def test_backup_and_restore_goes_on_where_it_was(tmp_path):
+    class Fail(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    backup, settings = tmp_path / "backup", Settings(**SMALL | dict(epochs=4))
+    with pytest.raises(KeyboardInterrupt):
+        callbacks = [keras.callbacks.BackupAndRestore(backup, delete_checkpoint=False), Fail()]
+        fit_arrays(*bars(), tmp_path / "one", settings, callbacks=callbacks, verbose=0)
+    whole = rates(tmp_path / "whole", None)
+    assert rates(tmp_path / "two", keras.callbacks.BackupAndRestore(backup)) == whole[3:]
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
+    class Spoil(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            self.model.set_weights([np.nan * weight for weight in self.model.get_weights()])
+
+    with pytest.raises(InputError, match="weights that are no numbers after epoch 1; .*lower learning_rate"):
+        fit_arrays(*bars(), tmp_path, Settings(**SMALL), callbacks=[Spoil()], verbose=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
+
+
+def test_masks_of_255_are_refused(tmp_path):
+    images, masks = bars()
+    with pytest.raises(InputError, match="masks up to 255, expected .* masks of 0 and 1"):
+        fit_arrays(images, 255 * masks, tmp_path, Settings(**SMALL), verbose=0)
+
+
+def test_weights_set_by_a_callback_are_trained_on_and_averaged(tmp_path):
+    class Reset(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.set_weights([0 * weight for weight in self.model.get_weights()])
+
+    model = fit_arrays(*bars(), tmp_path, Settings(**SMALL | dict(learning_rate=1e-9)), callbacks=[Reset()], verbose=0)
+    assert not any(weight.any() for weight in model.get_weights())
+
+
+def test_a_resumed_schedule_is_the_schedule(tmp_path):
+    """Eight steps: one of warm-up to 0.01, then a half cosine over seven."""
+    fit_arrays(*bars(), tmp_path, Settings(**SMALL | dict(epochs=4)), verbose=0)
+    steps = np.array([2, 4, 6, 8]) - 1
+    expected = 0.01 * (1 + np.cos(np.pi * steps / 7)) / 2
+    found = [float(row["learning_rate"]) for row in read_rows(tmp_path)]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-8)
+
+
+def test_output_to_a_file_has_one_line_an_epoch(tmp_path, capsys):
+    fit_arrays(*bars(), tmp_path, Settings(**SMALL), validation=bars())
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.startswith("training clavicle_unet") and len(lines) == 2
+    row = read_rows(tmp_path)[1]
+    for name in ("loss", "val_loss", "val_iou"):
+        assert f" {name} {float(row[name]):.4f}"[:-1] in lines[1]
+    assert lines[1].startswith("epoch 2/2: loss") and lines[1].endswith(" s") and "\b" not in lines[1]
+
+
+MIRRORED = """
+import sys
+import numpy as np
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from crass_tf.training.fitting import fit_arrays
+from crass_tf.training.settings import Settings
+
+images, masks = np.load(sys.argv[1]).values()
+settings = Settings(image_size=(32, 32), filters=(4, 8, 8, 8, 8), epochs=1, batch_size=2, jit_compile=False)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+with strategy.scope():
+    fit_arrays(images, masks, sys.argv[2], settings, validation=(images, masks))
+    fit_arrays(images, masks, sys.argv[2], settings, validation=(images, masks), resume=True)
+print(strategy.num_replicas_in_sync)
+"""
+
+
+def test_under_a_mirrored_strategy(tmp_path, run_python):
+    np.savez(tmp_path / "data.npz", *bars())
+    assert run_python(MIRRORED, tmp_path / "data.npz", tmp_path / "run").splitlines()[-1] == "2"
+    model = keras.saving.load_model(tmp_path / "run/model.keras")
+    assert validation_loss(model) == pytest.approx(float(read_rows(tmp_path / "run")[0]["val_loss"]), rel=1e-3)
+
+
+def test_class_weights_of_the_settings_weight_the_loss():
+    """Without logits that tell, the overlap counts the clavicles' pixels three times."""
+    images, masks = bars()
+    losses = []
+    for weight in (None, (1.0, 3.0)):
+        settings = Settings(**SMALL, augmentation=None, class_weight=weight)
+        model = build(settings)
+        compile_model(model, settings)
+        losses.append(float(model.compute_loss(y=masks, y_pred=np.zeros(masks.shape, np.float32))))
+    weighted = DiceCrossEntropy(class_weight={0: 1.0, 1: 3.0})(masks, np.zeros(masks.shape, np.float32))
+    assert losses[1] == pytest.approx(float(weighted)) and losses[1] != pytest.approx(losses[0], rel=0.01)
+
+
+@pytest.mark.parametrize("weights", [(1.0,), (1.0, -1.0)])
+def test_wrong_class_weights_are_refused(weights):
+    with pytest.raises(InputError, match=r"class_weight: .*expected \(background, clavicle\)"):
+        Settings(class_weight=weights)

@@ -1,0 +1,171 @@
+"""`crass-tf predict PATTERN --runner NAME`: the command's work on an engine."""
+
+import collections
+import contextlib
+import os
+import pathlib
+import re
+from collections.abc import Sequence
+
+from crass_tf.common.files import InputError, output_folder, remove_leftovers
+from crass_tf.measurement.extent import DEFAULT_EXTENT
+from crass_tf.prediction.outputs import DEFAULTS, check_outputs
+from crass_tf.radiographs.spacing import known_spacing
+
+SPARK = "spark"
+
+
+def predict(
+    patterns: Sequence[str],
+    out: str,
+    runner: str,
+    runner_options: Sequence[str] = (),
+    kind: str = "files",
+    model: str | None = None,
+    outputs: Sequence[str] = DEFAULTS,
+    spacing_mm: tuple[float, float] | None = None,
+    threads: int | None = None,
+    overwrite: bool = False,
+    summary: str = "csv",
+    shards: int = 1,
+    patient_key: str = "",
+    output: str | None = None,
+    extent: str = DEFAULT_EXTENT,
+) -> int:
+    """Segments radiographs on an engine, as `prediction.predict` does on one machine; docs/scale.md has the whole.
+
+    Args:
+        patterns: paths or URLs, see `sources.find`.
+        out: a folder, path or URL, that all workers reach.
+        runner: a runner of Beam's, such as DirectRunner, or `spark`.
+        runner_options: what the runner is told, as on the command line.
+        kind: one of `sources.KINDS`.
+        model: a path that all workers have; None: the shipped model.
+        outputs: names out of `outputs.OUTPUTS`.
+        spacing_mm: `(row, column)` of all radiographs.
+        threads: of each worker process; None: one a core.
+        overwrite: does all again.
+        summary: `csv` or `parquet`.
+        shards: into how many files the summary is parted.
+        patient_key: see `sources.references`.
+        output, extent: see `work.Settings`.
+
+    Returns:
+        The exit code: 0, 1 where some radiographs were refused, 2 where all were.
+
+    Raises:
+        InputError: for a user's mistake, or where the engine gave up.
+    """
+    try:
+        import apache_beam  # noqa: F401
+    except ImportError:
+        raise InputError("--runner needs Apache Beam; install it with: pip install crass-tf[beam]") from None
+    from crass_tf.beam import storage, work
+
+    check_outputs(outputs)
+    if storage.is_local(out):
+        out = os.path.abspath(output_folder(out))  # noqa: PTH100
+        pathlib.Path(out).mkdir(parents=True, exist_ok=True)
+    patterns = [_absolute(pattern) if storage.is_local(pattern) else pattern for pattern in patterns]
+    model = None if model is None else str(pathlib.Path(model).resolve())
+    spacing_mm = known_spacing(spacing_mm, "spacing_mm")
+    out = out.rstrip("/")
+    settings = work.Settings(out, model, tuple(outputs), spacing_mm, threads, output, extent)
+    # A model that is missing, or something else, is named before any work.
+    work.Worker(settings)
+    if runner.lower() == SPARK:
+        counts = _on_spark(patterns, settings, runner_options, kind, patient_key, overwrite, summary, shards)
+    else:
+        _on_beam(patterns, settings, runner, runner_options, kind, patient_key, overwrite, summary, shards)
+        current = storage.below(out, f"summary-*-of-{shards:05d}.{summary}")
+        counts = collections.Counter(row["status"] for file in current for row in work.rows_in(file))
+    _tidy(out, f"-of-{shards:05d}.{summary}")
+    total = counts.total()
+    print(f"{total} radiographs: {counts['segmented']} segmented, {counts['refused']} refused; wrote {out}/summary-*")
+    if not total:
+        raise InputError(f"{' '.join(patterns)}: found no radiographs there")
+    return 0 if not counts["refused"] else 2 if counts["refused"] == total else 1
+
+
+def _absolute(pattern):
+    return os.path.abspath(os.path.expanduser(pattern)) + "/" * pattern.endswith("/")  # noqa: PTH100, PTH111
+
+
+def _on_spark(patterns, settings, options, kind, patient_key, overwrite, summary, shards):
+    """Returns how many radiographs have each status."""
+    try:
+        import pyspark  # noqa: F401
+    except ImportError:
+        raise InputError("--runner spark needs Java, and pyspark: pip install crass-tf[spark]") from None
+    from crass_tf.beam import spark, tables
+
+    with _one_line():
+        session = spark.session(options)
+        try:
+            files = spark.segment(session, patterns, settings, kind, patient_key, overwrite)
+        finally:
+            session.stop()
+        return tables.write(settings.out, files, summary, shards)
+
+
+def _on_beam(patterns, settings, runner, options, kind, patient_key, overwrite, summary, shards):
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from crass_tf.beam.transforms import Radiographs, Segment, WriteSummary
+
+    with _one_line():
+        pipeline = beam.Pipeline(runner=runner, options=PipelineOptions(list(options)))
+        radiographs = pipeline | Radiographs(patterns, kind, settings.out, patient_key)
+        _ = radiographs | Segment(settings, overwrite) | WriteSummary(settings.out, summary, shards)
+        result = pipeline.run()
+        result.wait_until_finish()
+    _print_metrics(result)
+
+
+@contextlib.contextmanager
+def _one_line():
+    """Makes one line of what an engine raises: a user's mistake that a worker met, or the reason why it gave up."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        text = str(error)
+        if mistakes := re.findall(r"InputError: ([^\n]+)", text):
+            raise InputError(mistakes[-1].partition(" [while running")[0]) from None
+        if full := re.search(r"No space left on device[^\n]*", text):
+            raise InputError(f"{full[0]}; make room and start again: what is done is not done again") from None
+        last = text.strip().rpartition("\n")[2]
+        raise InputError(f"the engine gave up: {type(error).__name__}: {last}") from None
+
+
+def _print_metrics(result):
+    """Prints what was counted and timed, where the runner can tell."""
+    from apache_beam.metrics.metric import MetricsFilter
+
+    from crass_tf.beam.transforms import NAMESPACE
+
+    try:
+        metrics = result.metrics().query(MetricsFilter().with_namespace(NAMESPACE))
+    except (NotImplementedError, AttributeError):
+        return
+    for counter in metrics["counters"]:
+        print(f"{counter.key.metric.name}: {counter.result}")
+    for times in metrics["distributions"]:
+        if times.key.metric.name.startswith("milliseconds_"):
+            print(f"{times.key.metric.name}: mean {times.result.mean:.0f}, most {times.result.max}")
+
+
+def _tidy(out: str, current: str) -> None:
+    """Removes the journal, an earlier run's summaries in another number of files, and what killed workers left."""
+    from crass_tf.beam import storage, work
+
+    for path in work.earlier_files(out):
+        if f"/{work.JOURNAL}/" in path or (re.search(r"/summary-\d+-of-", path) and not path.endswith(current)):
+            storage.remove([path])
+    if storage.is_local(out):
+        for folder, _, _ in os.walk(out):
+            remove_leftovers(folder)
+        with contextlib.suppress(OSError):
+            pathlib.Path(out, work.JOURNAL).rmdir()

@@ -1,0 +1,92 @@
+"""The same work on Apache Spark: its tasks segment, and what they say is done makes the summary.
+
+A task that fails, or whose worker dies, is run again by Spark. Result files have names of their own and are replaced
+whole; rows count only where the task that wrote them ended. So each radiograph stands in the summary once.
+"""
+
+import argparse
+import functools
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from crass_tf.beam import sources, work
+from crass_tf.beam.sources import Reference
+from crass_tf.beam.work import RowFiles, Settings, worker_of_process
+
+# Radiographs a task, which is what a worker that dies makes another one do again.
+TASK = 64
+
+
+def session(options: Sequence[str]) -> Any:
+    """Returns the Spark session of options: `--master URL`, and `--conf NAME=VALUE`, many times."""
+    from pyspark.sql import SparkSession
+
+    parser = argparse.ArgumentParser("crass-tf predict ... --runner spark --")
+    parser.add_argument("--master", default="local[*]", metavar="URL", help="default: %(default)s")
+    parser.add_argument("--conf", action="append", default=[], metavar="NAME=VALUE")
+    given = parser.parse_args(options)
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = (
+        SparkSession.builder.appName("crass-tf").master(given.master).config("spark.ui.showConsoleProgress", "false")
+    )
+    for setting in given.conf:
+        builder = builder.config(*setting.split("=", 1))
+    return builder.getOrCreate()
+
+
+def segment(
+    spark: Any,
+    patterns: Sequence[str],
+    settings: Settings,
+    kind: str = "files",
+    patient_key: str = "",
+    overwrite: bool = False,
+) -> list[str]:
+    """Segments radiographs on a cluster and returns the files that hold a row for each, JSON lines.
+
+    Args:
+        spark: a `SparkSession`.
+        patterns: paths or URLs, see `sources.find`.
+        settings: the run's; `out` has to be where all workers reach it.
+        kind: one of `sources.KINDS`.
+        patient_key: see `sources.references`.
+        overwrite: does again what an earlier run has done.
+    """
+    context, out = spark.sparkContext, str(settings.out)
+    found = [file for pattern in patterns for file in sources.find(pattern, kind, out)]
+    parts = max(1, len(found) // TASK)
+    references = context.parallelize(found, parts).flatMap(
+        functools.partial(sources.references, kind=kind, patient_key=patient_key)
+    )
+    earlier = context.parallelize(work.earlier_files(out), context.defaultParallelism).flatMap(work.rows_in)
+    groups = references.keyBy(_reference_key).cogroup(earlier.keyBy(_row_key), parts)
+    return groups.mapPartitions(functools.partial(_segment_group, settings, overwrite)).collect()
+
+
+def _reference_key(reference):
+    return reference.result
+
+
+def _row_key(row):
+    return row["result"]
+
+
+def _segment_group(settings: Settings, overwrite: bool, groups: Iterable[Any]) -> Iterator[str]:
+    """Does a task's radiographs and yields the files that hold their rows."""
+    journal, worker, stamp = RowFiles(str(settings.out)), worker_of_process(settings), settings.stamp()
+
+    def left():
+        for _, (found, earlier) in groups:
+            if found := list(found):
+                chosen = work.choose(found, list(earlier), settings, stamp, overwrite)
+                if isinstance(chosen, Reference):
+                    yield chosen
+                else:
+                    journal.add(chosen)
+
+    for result in worker.segment_all(left()):
+        journal.add(result.row)
+    journal.flush()
+    yield from journal.written

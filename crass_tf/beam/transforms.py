@@ -1,0 +1,204 @@
+"""The transforms: `Radiographs` says what there is, `Segment` does the work, `WriteSummary` writes tables."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import apache_beam as beam
+from apache_beam.io.parquetio import WriteToParquet
+from apache_beam.io.textio import WriteToText
+from apache_beam.metrics.metric import Metrics
+from apache_beam.ml.inference.base import ModelHandler, RunInference
+from apache_beam.pvalue import TaggedOutput
+
+from crass_tf.beam import sources, tables, work
+from crass_tf.beam.sources import Reference
+from crass_tf.beam.work import Result, RowFiles, Settings, Worker
+
+NAMESPACE = "crass_tf"
+# Radiographs that a process has in hand at once; more would only make retries dearer.
+BATCH = 32
+
+
+class Radiographs(beam.PTransform):
+    """Returns a PCollection of `Reference`s: the radiographs that patterns, tables, tar shards or DICOM folders hold.
+
+    Args:
+        patterns: paths or URLs, see `sources.find`.
+        kind: one of `sources.KINDS`.
+        out: where results go: what lies there is no input.
+        patient_key: see `sources.references`.
+    """
+
+    def __init__(
+        self, patterns: Sequence[str], kind: str = "files", out: str | None = None, patient_key: str = ""
+    ) -> None:
+        super().__init__()
+        self._patterns, self._kind, self._out, self._patient_key = list(patterns), kind, out, patient_key
+
+    def expand(self, pbegin):
+        """Lists, spreads what was found over the workers, and opens there what has to be."""
+        return (
+            pbegin
+            | beam.Create(self._patterns)
+            | "Find" >> beam.FlatMap(sources.find, self._kind, self._out)
+            | beam.Reshuffle()
+            | "Open" >> beam.FlatMap(sources.references, self._kind, self._patient_key)
+        )
+
+
+class ClavicleModelHandler(ModelHandler[Reference, Result, Worker]):
+    """A model for `RunInference`, from `Reference` to `Result`; one model a process.
+
+    Args:
+        settings: the run's.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def load_model(self) -> Worker:
+        """Returns the process' Worker."""
+        return work.worker_of_process(self._settings)
+
+    def run_inference(
+        self, batch: Sequence[Reference], model: Worker, inference_args: dict[str, Any] | None = None
+    ) -> Iterable[Result]:
+        """Yields the `Result`s of radiographs; threads share the batch."""
+        return model.segment_all(batch)
+
+    def batch_elements_kwargs(self) -> dict[str, Any]:
+        """Returns how many radiographs make a batch."""
+        return {"min_batch_size": BATCH, "max_batch_size": BATCH}
+
+    def get_metrics_namespace(self) -> str:
+        """Returns the name under which RunInference counts."""
+        return NAMESPACE
+
+
+class Segment(beam.PTransform):
+    """Segments `Reference`s: returns the rows of the summary, one a radiograph, whatever engines do twice.
+
+    Two radiographs with one key are refused. With an `out`, result files are written there, and what the summary or
+    the journal of an earlier run holds is passed over; without, a row has the files' content as `files`.
+
+    Args:
+        settings: what to write, where, by which model.
+        overwrite: does again what an earlier run has done.
+    """
+
+    def __init__(self, settings: Settings, overwrite: bool = False) -> None:
+        super().__init__()
+        self._settings, self._overwrite = settings, overwrite
+
+    def expand(self, references):
+        """Groups by key with what earlier runs did, segments what is left, adds the rows of the rest."""
+        settings = self._settings
+        earlier = (
+            references.pipeline
+            | "Summaries" >> beam.Create([settings.out] if settings.out is not None else [])
+            | "FindRows" >> beam.FlatMap(work.earlier_files)
+            | beam.Reshuffle()
+            | "ReadRows" >> beam.FlatMap(work.rows_in)
+            | beam.Map(lambda row: (row["result"], row))
+        )
+        found = references | "Key" >> beam.Map(lambda reference: (reference.result, reference))
+        groups = {"found": found, "earlier": earlier} | beam.CoGroupByKey()
+        choose = beam.ParDo(_Choose(settings, self._overwrite)).with_outputs("done", main="left")
+        left, done = cast(Iterable[Any], groups | choose)
+        made = (
+            left
+            | RunInference(ClavicleModelHandler(settings))
+            | "Row" >> beam.ParDo(_Row(settings)).with_output_types(dict)
+        )
+        return (made, done) | beam.Flatten()
+
+
+class _Choose(beam.DoFn):
+    """Yields what is left to be done; as output `done` the rows of what an earlier run did."""
+
+    def __init__(self, settings, overwrite):
+        self._settings, self._overwrite = settings, overwrite
+        self._stamp = settings.stamp()
+        self._reused = Metrics.counter(NAMESPACE, "reused")
+
+    def process(self, element):
+        """Chooses for one key."""
+        _, groups = element
+        found, earlier = (list(groups[name]) for name in ("found", "earlier"))
+        if not found:
+            return
+        chosen = work.choose(found, earlier, self._settings, self._stamp, self._overwrite)
+        if isinstance(chosen, Reference):
+            yield chosen
+        else:
+            self._reused.inc()
+            _count(chosen)
+            # Of a CSV all cells are texts.
+            yield TaggedOutput("done", tables.typed(chosen))
+
+
+class _Row(beam.DoFn):
+    """From a Result to its row; counts, and keeps the journal."""
+
+    def __init__(self, settings):
+        self._out = settings.out
+
+    def start_bundle(self):
+        """Begins a part of the journal."""
+        self._journal = None if self._out is None else RowFiles(self._out)
+
+    def process(self, result):
+        """Counts one radiograph and yields its row."""
+        _count(result.row)
+        for stage, value in result.milliseconds.items():
+            Metrics.distribution(NAMESPACE, f"milliseconds_{stage}").update(round(value))
+        if self._journal is not None:
+            self._journal.add(result.row)
+            yield result.row
+        else:
+            yield result.row | {"files": result.files}
+
+    def finish_bundle(self):
+        """Ends the part of the journal."""
+        if self._journal is not None:
+            self._journal.flush()
+
+
+def _count(row):
+    name = "segmented" if row["status"] == "segmented" else f"refused_{work.reason_class(row)}"
+    Metrics.counter(NAMESPACE, name).inc()
+
+
+class WriteSummary(beam.PTransform):
+    """Writes rows to `out/summary-*`, and those of refused radiographs, the dead letters, to `out/refused-*.csv`.
+
+    Args:
+        out: a folder, path or URL.
+        form: `csv` or `parquet`.
+        shards: into how many files.
+    """
+
+    def __init__(self, out: str, form: str = "csv", shards: int = 1) -> None:
+        super().__init__()
+        self._out, self._form, self._shards = out, form, shards
+
+    def expand(self, rows):
+        """Writes both tables."""
+        refused = rows | beam.Filter(lambda row: row["status"] == "refused")
+        _ = refused | "Refused" >> _write_csv(f"{self._out}/refused", tables.REFUSED, 1)
+        if self._form == "csv":
+            return rows | "Summary" >> _write_csv(f"{self._out}/summary", tables.COLUMNS, self._shards)
+        return (
+            rows
+            | beam.Map(tables.typed)
+            | WriteToParquet(
+                f"{self._out}/summary", tables.schema(), num_shards=self._shards, file_name_suffix=".parquet"
+            )
+        )
+
+
+def _write_csv(prefix, columns, shards):
+    return beam.Map(tables.line, columns) | WriteToText(
+        prefix, file_name_suffix=".csv", header=tables.header(columns), num_shards=shards
+    )

@@ -1,0 +1,1 @@
+"""What each command of `crass-tf` does, one module each."""

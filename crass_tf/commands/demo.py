@@ -1,0 +1,179 @@
+"""The whole chain on phantoms: radiographs, data set, training, evaluation, export, prediction, and a page over all."""
+
+import contextlib
+import json
+import pathlib
+import shutil
+import time
+from typing import Any
+
+import cv2
+
+from crass_tf import phantom
+from crass_tf.commands.export import export_from
+from crass_tf.commands.train import train
+from crass_tf.common.files import InputError, output_folder, write_json
+from crass_tf.common.types import PathLike
+from crass_tf.data import Augmentation, examples
+from crass_tf.data.building import build
+from crass_tf.evaluation import evaluate
+from crass_tf.geometry import split_sides
+from crass_tf.inference.segmenter import Segmenter
+from crass_tf.prediction import predict
+from crass_tf.radiographs.formats.png import write_png
+from crass_tf.radiographs.radiograph import read_mask, read_radiograph
+from crass_tf.reporting.overlay import overlay, sheet
+from crass_tf.reporting.pages import write_page
+from crass_tf.reporting.plots import curve
+from crass_tf.training.checkpoints import read_rows
+
+# Half the grid of real training: the demo has minutes, and phantoms of 512 pixels.
+CONFIG = "256x256"
+EPOCHS = 44
+# Phantoms differ from each other already; the stronger changes that few real radiographs need would slow learning.
+AUGMENTATION = Augmentation(
+    rotation_deg=3,
+    scale=1.05,
+    stretch=1.02,
+    shift=0.03,
+    gamma=1.2,
+    contrast=1.1,
+    brightness=5,
+    invert=0,
+    blur=0,
+    noise=2,
+    shading=5,
+    bars=0,
+)
+MARKER = "demo.json"
+PARTS = ("phantoms", "data", "run", "evaluation", "export", "predictions", "pictures", "index.html", MARKER)
+RESULTS = ("run", "evaluation", "export")
+SHOWN = 8
+
+
+def demo(
+    out: PathLike,
+    seed: int = 0,
+    count: int = phantom.DEFAULT_COUNT,
+    size: int = phantom.DEFAULT_SIZE,
+    config: str = CONFIG,
+    epochs: int = EPOCHS,
+) -> dict[str, Any]:
+    """Runs every step of the package on phantoms and writes `OUT/index.html`, which leads to all results.
+
+    Args:
+        out: a folder, new, empty, or of an earlier demo, which is replaced.
+        seed: of phantoms and training.
+        count: number of phantoms, as for `crass-tf phantom`.
+        size: their height and width in pixels.
+        config: the data set's config to train on.
+        epochs: passes over the training phantoms.
+
+    Returns:
+        The content of `metrics.json`.
+
+    Raises:
+        InputError: where `out` holds something else.
+    """
+    out = _claim(out)
+    seconds: dict[str, float] = {}
+    with _step(seconds, f"Drawing {count} phantoms of {size} x {size} pixels"):
+        phantom.write_folder(out / "phantoms", count, seed, size)
+    with _step(seconds, "Building the TFDS data set"):
+        build(out / "phantoms", out / "data", [config])
+    with _step(seconds, f"Training the U-Net for {epochs} epochs"):
+        train(out / "run", out / "data", config=config, epochs=epochs, seed=seed, augmentation=AUGMENTATION)
+    model = out / "run" / "model.keras"
+    with _step(seconds, "Evaluating on the validation phantoms at native size"):
+        found = examples("crass12", "validation", out / "data")
+        about: dict[str, Any] = {"model": "run/model.keras", "dataset": "crass12 (phantoms)", "split": "validation"}
+        metrics = evaluate(Segmenter.load(model), found, out / "evaluation", **about)
+    with _step(seconds, "Exporting to SavedModel and LiteRT"):
+        origin = f"{count} phantoms, seed {seed}; no patient"
+        file = smallest_that_passed(export_from(model, out / "export", out / "data", training_data=origin)["forms"])
+    with _step(seconds, f"Predicting with {file}"):
+        images = [out / "phantoms" / "CRASS12" / "image" / f"{e.image_id}.PNG" for e in found]
+        predict(images, out / "predictions", out / "export" / file)
+    _write_pictures(out)
+    write_json(out / MARKER, {"seconds": seconds, "iou": metrics["iou"]})
+    _write_index(out, metrics, seconds, file)
+    print(f"validation IoU on phantoms at native size: {metrics['iou']['mean']:.4f}")
+    print(f"open {out / 'index.html'}")
+    return metrics
+
+
+def smallest_that_passed(forms: dict[str, dict[str, Any]]) -> str:
+    """Returns the name of the smallest `.tflite` that agrees with Keras as it should.
+
+    Args:
+        forms: those of `parity.json`.
+
+    Raises:
+        InputError: where none does.
+    """
+    passed = [form for form in forms.values() if form["passed"] and form["file"].endswith(".tflite")]
+    if not passed:
+        raise InputError("export: found no LiteRT file that agrees with Keras, expected one to predict with")
+    return min(passed, key=lambda form: form["bytes"])["file"]
+
+
+@contextlib.contextmanager
+def _step(seconds, title):
+    """Announces a step, and adds how long it took to `seconds`."""
+    print(f"== {title}", flush=True)
+    start = time.monotonic()
+    yield
+    seconds[title] = round(time.monotonic() - start, 1)
+
+
+def _claim(out: PathLike) -> pathlib.Path:
+    """Returns the folder, free of an earlier demo's results; InputError where it holds something else."""
+    out = output_folder(out)
+    foreign = sorted(path.name for path in out.iterdir() if path.name not in PARTS) if out.exists() else []
+    if foreign or (out.exists() and any(out.iterdir()) and not (out / MARKER).exists()):
+        raise InputError(f"{out}: found other files than an earlier demo's; name a new folder with --out")
+    # The marker first: an interrupted demo is recognised as one, and replaced by the next.
+    out.mkdir(parents=True, exist_ok=True)
+    for name in PARTS:
+        part = out / name
+        if part.is_dir():
+            shutil.rmtree(part)
+        elif name != MARKER:
+            part.unlink(missing_ok=True)
+    write_json(out / MARKER, {"finished": False})
+    return out
+
+
+def _write_pictures(out):
+    """Writes sheets of phantoms, bare and with their masks, and of predictions."""
+    images = sorted((out / "phantoms" / "CRASS12" / "image").iterdir())[:SHOWN]
+    radiographs = [read_radiograph(path).image for path in images]
+    masks = [read_mask(path.parent.parent / "mask" / path.name)[0] for path in images]
+    predicted = sorted((out / "predictions").glob("*_overlay.png"))[:SHOWN]
+    sheets = {
+        "phantoms": [cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) for image in radiographs],
+        "masks": [overlay(image, split_sides(mask)) for image, mask in zip(radiographs, masks)],
+        "predictions": [cv2.imread(str(path)) for path in predicted],
+    }
+    for name, pictures in sheets.items():
+        write_png(out / "pictures" / f"{name}.png", sheet(pictures, 4, 320))
+
+
+def _write_index(out, metrics, seconds, file):
+    history = read_rows(out / "run")
+    write_page(
+        out / "index.html",
+        "demo.html",
+        metrics=metrics,
+        curve=curve(*([float(row[name]) for row in history] for name in ("iou", "val_iou"))),
+        forms=json.loads((out / "export" / "parity.json").read_text(encoding="utf-8"))["forms"],
+        seconds=seconds,
+        file=file,
+        files=[name for part in RESULTS for name in _list_files(out, part)],
+        predictions=_list_files(out, "predictions"),
+    )
+
+
+def _list_files(out, part):
+    """Returns what lies in one of the demo's folders, as paths from `out`; folders end with a slash."""
+    return [path.relative_to(out).as_posix() + "/" * path.is_dir() for path in sorted((out / part).iterdir())]

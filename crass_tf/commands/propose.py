@@ -1,0 +1,244 @@
+"""Outlines for radiographs that have none, by many views of each: to be looked at, then learned from."""
+
+import collections
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from crass_tf.common.files import (
+    InputError,
+    atomic_folder,
+    local_path,
+    local_paths,
+    output_folder,
+    read_text,
+    write_text,
+)
+from crass_tf.common.tables import write_table
+from crass_tf.common.types import PathLike
+from crass_tf.geometry import LEFT, RIGHT, Letterbox
+from crass_tf.inference.segmenter import Segmenter
+from crass_tf.prediction.planning import plan
+from crass_tf.radiographs.formats.png import write_png
+from crass_tf.radiographs.radiograph import read_mask, read_radiograph
+from crass_tf.reporting import overlay, pictures
+from crass_tf.sources.crass12 import FOLDER
+from crass_tf.sources.crass12_png import IMAGE_FOLDER, MASK_FOLDER
+from crass_tf.sources.listing import composed
+
+COLUMNS = ("image", "file", "right", "left", "right_views", "left_views", "kept", "reason")
+# Longest side of the radiographs that are written: the model's own grid.
+SIDE = 1024
+# An outline of less certainty, or one that fewer of the views agree on, is not proposed.
+LEAST_CERTAINTY, LEAST_AGREEMENT = 0.7, 0.5
+# Radii of what is filled in and cut off at an outline's edge, in square roots of its area: 0.45 of them is its width.
+NOTCH, SPUR = 0.14, 0.04
+# A view's outline counts from this score on, and agrees with another one from this IoU on.
+LEAST_SCORE, SAME = 0.35, 0.4
+SHEET_TILES, SHEET_COLUMNS, TILE_WIDTH = 20, 4, 390
+
+
+def propose(
+    paths: PathLike | Sequence[PathLike],
+    out: PathLike,
+    *,
+    model: PathLike | None = None,
+    least: float = LEAST_CERTAINTY,
+    drop: PathLike | None = None,
+) -> list[dict[str, Any]]:
+    """Writes a CRASS12 folder of radiographs whose clavicles a model outlines alike in many views of them.
+
+    Each radiograph is turned, scaled, mirrored, cropped and processed in 16 ways. The outlines are laid over each
+    other; the mean of those that agree is proposed where it is certain: pixels above 3/4 are at least `least` of those
+    above 1/4, on both sides.
+
+    Args:
+        paths: files and folders of radiographs, as for `crass-tf predict`.
+        out: gets `CRASS12` (radiographs of at most 1024 pixels a side, masks, `train.txt` and an empty `val.txt`),
+            `proposals.csv` with a row for each radiograph, and `sheets` of what is proposed, to be looked at.
+        model: as for `crass-tf predict`; None is the shipped one.
+        least: the certainty to be proposed, from 0 to 1.
+        drop: a text file with the names of radiographs that are left out, one a line: those that looked wrong.
+
+    Returns:
+        The rows of `proposals.csv`, dicts.
+
+    Raises:
+        InputError: for paths that cannot be read or written, or where nothing can be proposed.
+    """
+    paths, out, drop = local_paths(paths, "path"), output_folder(out), local_path(drop, "drop")
+    if (out / FOLDER).exists():
+        raise InputError(f"{out / FOLDER}: exists already, expected a new folder for proposals")
+    dropped = {composed(line.strip()) for line in read_text(drop).splitlines()} - {""} if drop else set()
+    jobs, unreadable, _ = plan(paths, out)
+    names = [composed(job.result.replace("/", "_")) for job in jobs]
+    _check_names(names, dropped, drop)
+    segmenter = Segmenter.load(model)
+    rows, kept = [{"image": str(reason), "kept": False, "reason": "unreadable folder"} for reason in unreadable], []
+    with atomic_folder(out / FOLDER) as folder:
+        for part in (IMAGE_FOLDER, MASK_FOLDER):
+            (folder / part).mkdir()
+        for name, job in zip(names, tqdm(jobs, desc="proposing", disable=None)):
+            row = {"image": name, "file": job.image, "kept": False}
+            rows.append(row)
+            try:
+                image, labels = _propose(segmenter, job.source, row, least, dropped)
+            except InputError as error:
+                row["reason"] = str(error)
+                continue
+            if row["kept"]:
+                kept.append(row["image"])
+                write_png(folder / IMAGE_FOLDER / f"{row['image']}.png", image)
+                write_png(folder / MASK_FOLDER / f"{row['image']}.png", np.uint8(255) * (labels > 0))
+        if not kept:
+            raise InputError("found no radiograph whose clavicles many views outline alike")
+        write_text(folder / "train.txt", "".join(f"{name}\n" for name in kept))
+        write_text(folder / "val.txt", "")
+    write_table(out / "proposals.csv", COLUMNS, rows)
+    _write_sheets(out, kept)
+    return rows
+
+
+def _check_names(names, dropped, drop):
+    """Raises InputError where two radiographs have one name, or one that is dropped is not there."""
+    twice = [name for name, count in collections.Counter(names).items() if count > 1]
+    if twice:
+        raise InputError(f"{min(twice)}: found two radiographs of this name (a / becomes _), expected one; rename one")
+    if unknown := dropped - set(names):
+        raise InputError(f"{drop}: found {min(unknown)}, expected names of these radiographs as in proposals.csv")
+
+
+def _propose(segmenter, path, row, least, dropped):
+    """Returns the reduced radiograph and its labels, uint8 `[H, W]` each; fills in its row."""
+    image = read_radiograph(path).image
+    scale = min(1.0, SIDE / max(image.shape))
+    size = max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))
+    image = Letterbox.fit(image.shape, size).image_to_model(image)
+    sides = [_consensus(outlines, image.shape) for outlines in zip(*(_outlines(segmenter, v) for v in views(image)))]
+    labels = np.zeros(image.shape, np.uint8)
+    for name, side, (mean, certainty, share) in zip(("right", "left"), (RIGHT, LEFT), sides):
+        row[name], row[f"{name}_views"] = round(float(certainty), 3), round(float(share), 3)
+        labels[_smooth(_largest_part(mean > 0.5))] = side
+    certain = min(row["right"], row["left"]) >= least
+    agreed = min(row["right_views"], row["left_views"]) >= LEAST_AGREEMENT
+    parts = cv2.connectedComponents((labels > 0).astype(np.uint8))[0] - 1
+    reasons = (
+        (row["image"] in dropped, "dropped"),
+        (not agreed, "views disagree"),
+        (not certain, "uncertain"),
+        (parts != 2, f"{parts} separate shapes"),
+    )
+    row["reason"] = next((reason for applies, reason in reasons if applies), None)
+    row["kept"] = row["reason"] is None
+    return image, labels
+
+
+def views(image: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields 16 views of a radiograph uint8 `[H, W]`: `(view, matrix)`.
+
+    A view is uint8 `[1024, 1024]`; its matrix `[3, 3]` maps the radiograph's coordinates (x, y, 1) to the view's.
+    """
+    whole = Letterbox.fit(image.shape, (SIDE, SIDE)).matrix
+    local = cv2.createCLAHE(3.0, (6, 6)).apply(image)
+    smooth = cv2.GaussianBlur(image, (0, 0), 1.5)
+    brighter, darker = (np.rint(255 * (image / 255) ** gamma).astype(np.uint8) for gamma in (0.6, 1.6))
+    mirror = np.array([[-1, 0, SIDE - 1], [0, 1, 0], [0, 0, 1]], float)
+    lower = np.array([[1, 0, 0], [0, 0.85, 60], [0, 0, 1]])
+    narrower = np.array([[0.85, 0, 76], [0, 1, 0], [0, 0, 1]])
+    changed = [
+        (image, whole),
+        (image, mirror @ whole),
+        (local, whole),
+        (smooth, _turned(0, 0.9) @ whole),
+        *((image, _turned(degrees, 1.0) @ whole) for degrees in (-14, -7, 7, 14)),
+        (image, _turned(0, 0.78) @ whole),
+        (brighter, _turned(4, 1.2) @ whole),
+        (darker, mirror @ _turned(-4, 1.1) @ whole),
+        (image, lower @ whole),
+        (local, narrower @ whole),
+        (image, _upper(image, 0.65)),
+        (local, mirror @ _upper(image, 0.5)),
+        (smooth, _turned(-10, 1.3) @ whole),
+    ]
+    for grey, matrix in changed:
+        yield cv2.warpAffine(grey, matrix[:2], (SIDE, SIDE), flags=cv2.INTER_LINEAR), matrix
+
+
+def _turned(degrees, scale):
+    """Returns the matrix `[3, 3]` that turns and enlarges about where clavicles use to lie."""
+    return np.vstack([cv2.getRotationMatrix2D((511.5, 400), degrees, scale), [0, 0, 1]])
+
+
+def _upper(image, part):
+    return Letterbox.fit((max(1, round(image.shape[0] * part)), image.shape[1]), (SIDE, SIDE)).matrix
+
+
+def _outlines(segmenter, view):
+    """Returns a view's outlines, `[(logits, matrix, score), ...]`, the radiograph's left one first."""
+    grey, matrix = view
+    found = [(o.logits, np.array(o.grid.matrix) @ matrix, o.score) for o in segmenter.segment(grey).outlines]
+    if len(found) != 2 or any(score is None for *_, score in found):
+        raise InputError("found a model without a score for each clavicle, expected a clavicle model")
+    return found[::-1] if matrix[0, 0] < 0 else found
+
+
+def _consensus(outlines, shape):
+    """Returns `(mean, certainty, share)` of one clavicle's outlines.
+
+    They are the mean probability, float32 `[H, W]`, of those that agree with the one that most agree with; its
+    stability; and the share of views that it is made of.
+    """
+    used = [
+        (logits, matrix, score)
+        for logits, matrix, score in outlines
+        if score > LEAST_SCORE and abs(np.linalg.det(matrix[:, :2])) > 1e-4
+    ]
+    if not used:
+        return np.zeros(shape, np.float32), 0.0, 0.0
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    maps = [cv2.warpAffine(1 / (1 + np.exp(-logits)), matrix, shape[::-1], flags=flags) for logits, matrix, _ in used]
+    weights = np.array([score**3 for *_, score in used])
+    masks = np.stack([cv2.resize(each, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) > 0.5 for each in maps])
+    same = np.eye(len(masks))
+    for i, j in itertools.combinations(range(len(masks)), 2):
+        union = np.count_nonzero(masks[i] | masks[j])
+        same[i, j] = same[j, i] = np.count_nonzero(masks[i] & masks[j]) / max(1, union)
+    agree = same[np.argmax(same @ weights)] > SAME
+    mean = sum(weight * each for weight, each, kept in zip(weights, maps, agree) if kept) / weights[agree].sum()
+    stability = np.count_nonzero(mean > 0.75) / max(1, np.count_nonzero(mean > 0.25))
+    return mean, stability, np.count_nonzero(agree) / len(outlines)
+
+
+def _largest_part(mask):
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    sizes = stats[1:, cv2.CC_STAT_AREA]
+    return parts == 1 + np.argmax(sizes) if len(sizes) else np.zeros_like(mask)
+
+
+def _smooth(mask):
+    """Returns a bool mask `[H, W]` without narrow notches and spurs, which come from where views disagree."""
+    unit = np.sqrt(np.count_nonzero(mask))
+    margin = int(unit) + 1
+    framed = np.pad(mask.astype(np.uint8), margin)
+    for operation, share in ((cv2.MORPH_CLOSE, NOTCH), (cv2.MORPH_OPEN, SPUR)):
+        side = 2 * round(share * unit) + 1
+        framed = cv2.morphologyEx(framed, operation, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    return framed[margin:-margin, margin:-margin] > 0
+
+
+def _write_sheets(out, names):
+    """Writes `sheets/00.jpg` and so on: the clavicles of 20 proposals each, named."""
+    (out / "sheets").mkdir(exist_ok=True)
+    for number, start in enumerate(range(0, len(names), SHEET_TILES)):
+        tiles = []
+        for name in names[start : start + SHEET_TILES]:
+            image = read_radiograph(out / FOLDER / IMAGE_FOLDER / f"{name}.png").image
+            mask, _ = read_mask(out / FOLDER / MASK_FOLDER / f"{name}.png")
+            box = pictures.close_up(mask)
+            image, mask = (np.ascontiguousarray(each[box]) for each in (image, mask))
+            tiles.append(pictures.tile(image, mask, np.zeros_like(mask), name, TILE_WIDTH))
+        pictures.write_jpeg(out / "sheets" / f"{number:02d}.jpg", overlay.sheet(tiles, SHEET_COLUMNS, TILE_WIDTH))

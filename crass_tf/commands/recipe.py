@@ -1,0 +1,146 @@
+"""The recipe of the shipped model in one call: phantoms, training on them, tuning on a data set, export."""
+
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+from crass_tf.commands.export import export_from
+from crass_tf.commands.propose import propose
+from crass_tf.commands.train import has_begun, train
+from crass_tf.common.files import InputError, atomic_folder, local_path, output_folder, read_text, write_text
+from crass_tf.common.types import PathLike
+from crass_tf.data.building import build
+from crass_tf.data.loading import DEFAULT_DATASET, default_splits, examples
+from crass_tf.evaluation import evaluate
+from crass_tf.export.description import NOT_STATED
+from crass_tf.inference.segmenter import Segmenter
+from crass_tf.phantom import write_folder
+from crass_tf.sources.crass12 import FOLDER
+from crass_tf.sources.crass12_png import IMAGE_FOLDER, MASK_FOLDER
+
+PHANTOMS, PHANTOM_SEED, PHANTOM_SIZE = 600, 7, 1024
+# In the output folder, in the order in which they are made.
+STEPS = ("phantoms", "phantom_data", "phantom_run", "data", "run", "evaluation", "export")
+# With `unlabelled`, between `run` and `evaluation`.
+UNLABELLED_STEPS = ("proposals", "both", "both_data", "both_run")
+
+
+def recipe(
+    manual_dir: PathLike,
+    out: PathLike,
+    *,
+    dataset: str = DEFAULT_DATASET,
+    init: PathLike | None = None,
+    phantoms: int = PHANTOMS,
+    seed: int = 0,
+    jit_compile: bool | None = None,
+    unlabelled: Sequence[PathLike] | None = None,
+    drop: PathLike | None = None,
+    training_data: str = NOT_STATED,
+    terms: str = NOT_STATED,
+) -> dict[str, Any]:
+    """Makes a model like the shipped one; prints each step. What an earlier call has finished is not done again.
+
+    Args:
+        manual_dir: the folder of the data set, as for `crass-tf build`.
+        out: gets `STEPS`, and `UNLABELLED_STEPS` where they are asked for; `out/export` is the artifact.
+        dataset: the data set's name.
+        init: a clavicle model to tune; None trains one on phantoms first.
+        phantoms: their number.
+        seed: of tuning. Phantoms and the training on them have their own.
+        jit_compile: whether XLA compiles the training steps; None is the presets' choice.
+        unlabelled: files and folders of radiographs without masks. Outlines are proposed by the model that `manual_dir`
+            gave, as `crass-tf propose` does, and it is tuned once more on both. Only where `dataset` is crass12 and
+            `manual_dir` holds PNG files.
+        drop: a text file with names of proposals that looked wrong, one a line.
+        training_data: what the model was trained on, for the model card and the `.tflite` files.
+        terms: on what terms its weights may be used, for both, too.
+
+    Returns:
+        The content of the evaluation's `metrics.json`.
+
+    Raises:
+        InputError: as the commands of each step.
+    """
+    manual_dir, out, init = local_path(manual_dir, "manual_dir"), output_folder(out), local_path(init, "init")
+    if unlabelled:
+        _check_unlabelled(manual_dir, dataset)
+    changes = {} if jit_compile is None else {"jit_compile": jit_compile}
+    if init is None:
+        init = _train_on_phantoms(out, phantoms, changes)
+    elif not init.is_file():
+        raise InputError(f"{init}: file not found, expected a .keras clavicle model to tune")
+    print(f"recipe: building {dataset}")
+    build(manual_dir, out / "data", dataset=dataset)
+    print("recipe: tuning")
+    _train(out / "run", out / "data", "tuned", init=init, dataset=dataset, seed=seed, **changes)
+    model = out / "run" / "model.keras"
+    if unlabelled:
+        model = _learn_unlabelled(manual_dir, out, model, unlabelled, drop, seed, changes)
+    return _finish(out, model, dataset, training_data, terms)
+
+
+def _check_unlabelled(manual_dir, dataset):
+    lists = [manual_dir / FOLDER / f"{split}.txt" for split in ("train", "val")]
+    if dataset != DEFAULT_DATASET or not all(path.is_file() for path in lists):
+        raise InputError(
+            f"{manual_dir}: found {dataset} without train.txt and val.txt in {FOLDER}, expected the PNG layout of "
+            f"{DEFAULT_DATASET} to add radiographs without masks to"
+        )
+
+
+def _learn_unlabelled(manual_dir, out, model, unlabelled, drop, seed, changes):
+    """Tunes a model once more, on its data set and on outlines that it proposes; returns the new one's path."""
+    if not (out / "proposals" / FOLDER).is_dir():
+        print("recipe: proposing outlines")
+        propose(unlabelled, out / "proposals", model=model, drop=drop)
+    print("recipe: building both")
+    _join(manual_dir / FOLDER, out / "proposals" / FOLDER, out / "both" / FOLDER)
+    build(out / "both", out / "both_data")
+    print("recipe: tuning on both")
+    _train(out / "both_run", out / "both_data", "tuned", init=model, seed=seed, **changes)
+    return out / "both_run" / "model.keras"
+
+
+def _join(labelled, proposals, target):
+    """Writes a CRASS12 folder of both: the splits of the first, and the second's radiographs to train on."""
+    with atomic_folder(target) as folder:
+        for source in (labelled, proposals):
+            for part in (IMAGE_FOLDER, MASK_FOLDER):
+                (folder / part).mkdir(exist_ok=True)
+                for path in (source / part).iterdir():
+                    if (folder / part / path.name).exists():
+                        raise InputError(f"{path}: a radiograph of {labelled} has the same name; rename one of them")
+                    shutil.copyfile(path, folder / part / path.name)
+        lines = [line for source in (labelled, proposals) for line in read_text(source / "train.txt").split("\n")]
+        write_text(folder / "train.txt", "".join(f"{line}\n" for line in lines if line.strip()))
+        shutil.copyfile(labelled / "val.txt", folder / "val.txt")
+
+
+def _train_on_phantoms(out, count, changes):
+    if not (out / "phantoms" / "CRASS12").is_dir():
+        print(f"recipe: drawing {count} phantoms")
+        write_folder(out / "phantoms", count, PHANTOM_SEED, PHANTOM_SIZE)
+    print("recipe: building the phantoms' data set")
+    build(out / "phantoms", out / "phantom_data")
+    print("recipe: training on phantoms")
+    _train(out / "phantom_run", out / "phantom_data", "phantoms", **changes)
+    return out / "phantom_run" / "model.keras"
+
+
+def _train(run, data_dir, preset, **options):
+    """Trains, or goes on with what an earlier call has begun."""
+    if not (run / "model.keras").exists():
+        train(run, data_dir, preset=preset, resume=has_begun(run), **options)
+
+
+def _finish(out, model, dataset, training_data, terms):
+    print("recipe: evaluating")
+    split = default_splits(dataset, data_dir=out / "data")[1]
+    found = examples(dataset, split, out / "data")
+    names = {"model": str(model), "dataset": dataset, "split": split}
+    metrics = evaluate(Segmenter.load(model), found, out / "evaluation", **names)
+    print("recipe: exporting")
+    export_from(model, out / "export", out / "data", dataset, training_data=training_data, terms=terms)
+    print(f"IoU on {split} at native size: {metrics['iou']['mean']:.4f}; the artifact is {out / 'export'}")
+    return metrics

@@ -1,0 +1,159 @@
+"""Serves the page, a model and the files that were named on the loopback, and nothing else."""
+
+import contextlib
+import http.server
+import importlib.resources
+import io
+import json
+import pathlib
+import urllib.parse
+import webbrowser
+from collections.abc import Sequence
+
+from crass_tf.common.files import InputError, local_path, local_paths
+from crass_tf.common.types import PathLike
+
+# What a browser keeps belongs to an address with its port: another port would not show yesterday's corrections.
+DEFAULT_PORT = 8737
+LOOPBACK = "127.0.0.1"
+# The page asks for `files.json` where it was opened with this mark.
+MARK = "#view"
+SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
+HEADERS = {
+    # Threads: browsers share memory between them on isolated pages only.
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; "
+    "style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; form-action 'none'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+def view(
+    path: PathLike | Sequence[PathLike] = (),
+    model: PathLike | None = None,
+    port: int = DEFAULT_PORT,
+    browser: bool = True,
+) -> None:
+    """Serves the page until it is interrupted.
+
+    Args:
+        path: radiographs, or folders of them, that the page opens at once.
+        model: a `.tflite` of `crass-tf export`; None: the one that the page was built with.
+        port: on the loopback; 0 for any that is free.
+        browser: whether to open the page.
+
+    Raises:
+        InputError: where a file is missing, the page was not built, or the port is taken.
+    """
+    with serve(path, model, port) as server:
+        address = f"http://{LOOPBACK}:{server.server_port}/{MARK}"
+        print(f"the page is at {address} (Ctrl+C ends it); nothing leaves this computer", flush=True)
+        if browser:
+            webbrowser.open(address)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
+
+
+def serve(
+    path: PathLike | Sequence[PathLike] = (), model: PathLike | None = None, port: int = DEFAULT_PORT
+) -> http.server.ThreadingHTTPServer:
+    """Returns the server, which listens but does not answer yet; arguments and errors as in `view`."""
+    files = [file for given in local_paths(path, "path") for file in _radiographs(given)]
+    model = local_path(model, "model")
+    if model is not None and not pathlib.Path(model).is_file():
+        raise InputError(f"{model}: model not found, expected a .tflite file of crass-tf export")
+    page = built_page()
+    try:
+        return _Server((LOOPBACK, port), page, files, model)
+    except OSError as error:
+        raise InputError(f"port {port}: {error.strerror}; give another one (--port N)") from None
+
+
+def built_page() -> pathlib.Path:
+    """Returns the folder of the built page; InputError where it was not built."""
+    checkout = pathlib.Path(__file__).parents[3] / "web/dist"
+    if (checkout / "index.html").is_file():
+        return checkout
+    with contextlib.suppress(ModuleNotFoundError):
+        installed = pathlib.Path(str(importlib.resources.files("crass_tf.web"))) / "dist"
+        if (installed / "index.html").is_file():
+            return installed
+    raise InputError("the page was not built: run `make page` in the source folder (it needs Node.js 20 and npm)")
+
+
+def _radiographs(path):
+    """Returns a file, or the radiographs in a folder and its subfolders; InputError where there are none."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise InputError(f"{path}: file not found")
+    found = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file()]
+    if not found:
+        raise InputError(f"{path}: found no {', '.join(SUFFIXES)} files in this folder")
+    return found
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address, page, files, model):
+        self.page, self.files, self.model = page, files, model
+        super().__init__(address, _Handler)
+
+    def find(self, path):
+        """Returns the file of a URL's path, or None; only the page's own files and those named are served."""
+        if path == "/model.tflite" and self.model is not None:
+            return pathlib.Path(self.model)
+        if path.startswith("/files/"):
+            number = path.removeprefix("/files/")
+            known = number.isdecimal() and number.isascii() and int(number) < len(self.files)
+            return self.files[int(number)] if known else None
+        file = (self.page / path.lstrip("/")).resolve()
+        if file == self.page.resolve():
+            file /= "index.html"
+        return file if file.is_relative_to(self.page.resolve()) and file.is_file() else None
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    server: _Server
+
+    def send_head(self):
+        """Answers with the head; returns what follows it: a file, or the list of the radiographs that were named."""
+        # Another site's page may reach the loopback by a name of its own.
+        if self.headers.get("Host") not in [f"{name}:{self.server.server_port}" for name in (LOOPBACK, "localhost")]:
+            return self.send_error(403)
+        if self._url_path() != "/files.json":
+            # What lies at an address differs between calls of the command, whatever its date.
+            del self.headers["If-Modified-Since"]
+            return super().send_head()
+        names = json.dumps([file.name for file in self.server.files]).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(names)))
+        self.end_headers()
+        return io.BytesIO(names)
+
+    def translate_path(self, path):
+        """Returns the file of this request; one that is not there for what is not served."""
+        return str(self.server.find(self._url_path()) or "")
+
+    def copyfile(self, source, outputfile):
+        """Sends a file; a browser may hang up meanwhile."""
+        with contextlib.suppress(ConnectionError):
+            super().copyfile(source, outputfile)
+
+    def end_headers(self):
+        """Sends the headers that every answer has."""
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        super().end_headers()
+
+    def log_message(self, *arguments):
+        """Prints nothing: a reader's terminal need not list each file."""
+
+    def _url_path(self):
+        return urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)

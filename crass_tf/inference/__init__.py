@@ -1,0 +1,1 @@
+"""A radiograph in, a `Segmentation` out, from a model in any form."""

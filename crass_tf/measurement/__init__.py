@@ -1,0 +1,1 @@
+"""Figures of masks: overlap and contour distances, outlines, centre lines, the midline, quality."""

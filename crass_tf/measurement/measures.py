@@ -1,0 +1,291 @@
+"""What is measured of clavicles: centre line, length, width, angle, and how far they lie from the chest's midline.
+
+Everything is measured in millimetres where the pixel spacing is known, on pixels that are no squares, too; otherwise in
+pixels. Points are (x, y) in native pixels, (0, 0) is the centre of the first pixel.
+"""
+
+import dataclasses
+from typing import Any
+
+import cv2
+import numpy as np
+
+from crass_tf.common.types import Spacing
+from crass_tf.measurement.contours import framed
+
+# Cross-sections of a clavicle, and the degree of the polynomials that make a smooth line of their middles: beyond an S
+# with two bends, lines follow the corners of a medial end instead.
+SECTIONS = 64
+DEGREE = 3
+# What a cross-section keeps from the ends, of its length: further out it runs into them.
+CLEAR = 0.5
+# Points from the end of a curve to that by which its direction there is known.
+TANGENT = 4
+# How often the line is laid through the middles of the cross-sections that are perpendicular to the last one.
+ROUNDS = 4
+# A field with more pixels is measured on a coarser grid: no clavicle is that large, but what is found in a picture that
+# is no radiograph may be.
+MOST_PIXELS = 1_000_000
+# Samples across the width of a clavicle, at most: half a pixel apart where that is fewer.
+FINENESS = 64
+# A shape that is shorter than so many times its width has no direction.
+LEAST_ELONGATION = 1.5
+# What `of_clavicle` tells.
+OF_CLAVICLE = ("length_mm", "length_pixels", "width_mm", "width_pixels", "angle_deg", "medial_end", "lateral_end")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CentreLine:
+    """The middle of one clavicle, from its medial end to its lateral one.
+
+    Attributes:
+        points: float32 `[N, 2]`, (x, y) in native pixels, evenly spaced; the first and the last lie on the outline.
+        sections: float32 `[M, 2, 2]`, both ends of cross-sections perpendicular to the line, without those nearer to
+            an end than half their length, which the end may cut off.
+        spacing_mm: `(row, column)`, or None where unknown.
+    """
+
+    points: np.ndarray
+    sections: np.ndarray
+    spacing_mm: tuple[float, float] | None
+
+    @property
+    def angle_deg(self) -> float:
+        """Angle to the horizontal of the straight line between both ends; positive where the lateral one is higher."""
+        x, y = (self.points[-1] - self.points[0]) * scale(self.spacing_mm)
+        return float(np.rad2deg(np.arctan2(-y, abs(x))))
+
+    def length(self, unit: np.ndarray) -> float:
+        """Returns the length along the line; `unit` is the (x, y) size of a pixel, see `scale`."""
+        return float(_length(self.points * unit))
+
+    def width(self, unit: np.ndarray) -> float:
+        """Returns the mean length of the cross-sections; `unit` as for `length`."""
+        return float(np.hypot(*((self.sections[:, 1] - self.sections[:, 0]) * unit).T).mean())
+
+
+def scale(spacing_mm: Spacing | None) -> np.ndarray:
+    """Returns the size (x, y) of a pixel, float64 `[2]`: in millimetres, or in pixels where the spacing is None."""
+    return np.ones(2) if spacing_mm is None else np.array(spacing_mm[::-1], np.float64)
+
+
+def centre_line(
+    field: np.ndarray, corner: np.ndarray, towards: int, spacing_mm: Spacing | None = None
+) -> CentreLine | None:
+    """Returns the `CentreLine` of one clavicle, or None where the shape is no band: as wide as long, or too crooked.
+
+    A polynomial curve is laid through the middles of cross-sections perpendicular to it, again and again until it is
+    its own centre line; beyond the last whole cross-sections it goes on straight to the outline.
+
+    Args:
+        field: float32 `[h, w]`, above zero inside; of several shapes the largest one counts.
+        corner: (x, y) of its first pixel in the radiograph.
+        towards: where the lateral end is: -1 image left, 1 image right.
+        spacing_mm: `(row, column)` or None.
+    """
+    field, step = _reduced(field)
+    largest = _largest(field)
+    if largest is None:
+        return None
+    field, inner = largest
+    unit = scale(spacing_mm) * step
+    line, width = _straight(field, unit, towards)
+    if _length(line) < LEAST_ELONGATION * width:
+        return None
+    for number in range(ROUNDS + 1):
+        sections, whole = _sections(field, line, unit, width)
+        if whole.sum() <= DEGREE:
+            return None
+        if number < ROUNDS:
+            width = np.hypot(*(sections[whole, 1] - sections[whole, 0]).T).mean()
+            line = _extend_to_outline(field, _smooth(line, sections.mean(axis=1), whole), unit, width)
+    if (_sample(field, line[1:-1], unit) <= 0).any():
+        return None
+    found = ((part / unit + inner + 0.5) * step - 0.5 + corner for part in (line, sections[whole]))
+    points, sections = (part.astype(np.float32) for part in found)
+    return CentreLine(points, sections, spacing_mm)
+
+
+def of_clavicle(line: CentreLine | None) -> dict[str, Any]:
+    """Returns what a `CentreLine` says of its clavicle; None for all where there is no line.
+
+    The keys are `OF_CLAVICLE`; the ends are (x, y) in native pixels. Lengths in millimetres are None where the
+    spacing is unknown.
+    """
+    if line is None:
+        return dict.fromkeys(OF_CLAVICLE)
+    mm, pixels = None if line.spacing_mm is None else scale(line.spacing_mm), scale(None)
+    lengths = [None if unit is None else size(unit) for size in (line.length, line.width) for unit in (mm, pixels)]
+    return dict(zip(OF_CLAVICLE, (*lengths, line.angle_deg, line.points[0].tolist(), line.points[-1].tolist())))
+
+
+def medial_distances(
+    lines: dict[str, CentreLine | None], midline: np.ndarray | None, spacing_mm: Spacing | None = None
+) -> dict[str, float | None]:
+    """Returns how far the medial ends of both clavicles lie from the midline.
+
+    `{"right_pixels", "left_pixels", "difference_pixels", "right_mm", "left_mm", "difference_mm", "ratio"}`: distances
+    along the perpendicular, negative beyond the midline; the right one less the left one; and the smaller one over
+    the larger one, of those in millimetres where these are known. None for what is not known. An error of the midline
+    counts twice in the difference.
+
+    Args:
+        lines: `{"right": CentreLine or None, "left": ...}`.
+        midline: what `midline.find` returned.
+        spacing_mm: `(row, column)` or None.
+    """
+    found, ratio = {}, None
+    for suffix, unit in (("pixels", scale(None)), ("mm", None if spacing_mm is None else scale(spacing_mm))):
+        right, left = (_to_midline(lines[name], midline, spacing_mm, unit) for name in ("right", "left"))
+        found |= {f"right_{suffix}": right, f"left_{suffix}": left, f"difference_{suffix}": None}
+        if right is not None and left is not None:
+            found[f"difference_{suffix}"] = right - left
+            ratio = min(right, left) / max(right, left) if max(right, left) > 0 else ratio
+    return found | {"ratio": ratio}
+
+
+def to_line(point: np.ndarray, line: np.ndarray, spacing_mm: Spacing | None = None) -> np.ndarray:
+    """Returns the perpendicular from a point (x, y) to a line, as a vector (x, y) in native pixels.
+
+    Args:
+        point: `[2]`, native pixels.
+        line: `[2, 2]`, two points of it.
+        spacing_mm: `(row, column)`: what is perpendicular shows in millimetres only.
+    """
+    unit = scale(spacing_mm)
+    point, first, second = (np.asarray(p, np.float64) * unit for p in (point, *line))
+    along = (second - first) / np.hypot(*(second - first))
+    return (first + along * ((point - first) @ along) - point) / unit
+
+
+def _to_midline(line, midline, spacing_mm, unit):
+    """Returns how far a line's medial end lies from the midline on its own side, in `unit`; None for None."""
+    if line is None or unit is None:
+        return None
+    way, outward = to_line(line.points[0], midline, spacing_mm), line.points[-1] - line.points[0]
+    return float(-np.hypot(*(way * unit)) * np.sign(way[0] * outward[0]))
+
+
+def _reduced(field):
+    """Returns a field of at most `MOST_PIXELS`, and how many of the given pixels (x, y) one of its own stands for."""
+    height, width = field.shape
+    if field.size <= MOST_PIXELS:
+        return field, np.ones(2)
+    factor = (MOST_PIXELS / field.size) ** 0.5
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    return cv2.resize(field, size, interpolation=cv2.INTER_AREA), np.array([width, height]) / size
+
+
+def _largest(field):
+    """Returns the field around its largest shape, below zero at its border, and its corner (x, y); None without one."""
+    count, parts, stats, _ = cv2.connectedComponentsWithStats((field > 0).astype(np.uint8))
+    if count < 2:
+        return None
+    part = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    left, top, width, height, _ = stats[part]
+    first_x, first_y = max(left - 2, 0), max(top - 2, 0)
+    box = slice(first_y, top + height + 2), slice(first_x, left + width + 2)
+    field = np.where((parts[box] == part) | (parts[box] == 0), field[box], -np.abs(field[box]))
+    return framed(field), np.array([first_x - 1, first_y - 1])
+
+
+def _straight(field, unit, towards):
+    """Returns the line `[N, 2]` along a shape's longest direction, the lateral end last, and the shape's mean width."""
+    y, x = np.nonzero(field > 0)
+    points = np.stack([x, y], axis=1) * unit
+    mean = points.mean(axis=0)
+    direction = np.linalg.eigh(np.cov((points - mean).T, bias=True))[1][:, 1]
+    direction *= np.copysign(1, direction[0] * towards)
+    along = (points - mean) @ direction
+    # A pixel's own size, so that one alone has a length.
+    length = np.ptp(along) + unit.min()
+    return mean + np.outer(np.linspace(along.min(), along.max(), SECTIONS), direction), len(x) * unit.prod() / length
+
+
+def _sections(field, line, unit, width):
+    """Returns the cross-sections `[N, 2, 2]` at the points of a line, and which of them are whole, bool `[N]`."""
+    tangents = np.gradient(line, axis=0)
+    tangents /= np.hypot(*tangents.T)[:, None]
+    normals = np.stack([-tangents[:, 1], tangents[:, 0]], axis=1)
+    reach = np.arange(-1.5 * width, 1.5 * width, _step(unit, width))
+    values = _sample(field, line[:, None] + normals[:, None] * reach[:, None], unit)
+    low, high, found = _run(values)
+    offsets = np.stack([np.interp(edge, np.arange(len(reach)), reach) for edge in (low, high)], axis=1)
+    along = _along(line)
+    needed = CLEAR * np.maximum(np.ptp(offsets, axis=1), width)
+    whole = found & (along > needed) & (along < along[-1] - needed)
+    return line[:, None] + normals[:, None] * offsets[..., None], whole
+
+
+def _run(values):
+    """Returns where rows `[N, M]` cross zero before and after what is above zero nearest to their middle; and whether.
+
+    These are column numbers, float `[N]` each, and bool `[N]`.
+    """
+    place = np.arange(values.shape[1])
+    inside = values > 0
+    nearest = np.argmin(np.where(inside, np.abs(place - len(place) // 2), len(place)), axis=1)[:, None]
+    low = np.where(~inside & (place < nearest), place, -1).max(axis=1)
+    high = np.where(~inside & (place > nearest), place, len(place)).min(axis=1)
+    found = inside.any(axis=1) & (low >= 0) & (high < len(place))
+    low, high = np.where(found, low, 0), np.where(found, high, 1)
+    return low + _share(values, low, low + 1), high - _share(values, high, high - 1), found
+
+
+def _share(values, outer, inner):
+    """Returns where rows `[N, M]` are zero between two columns, as a share of the way from the first, 0 to 1."""
+    rows = np.arange(len(values))
+    outside, inside = np.minimum(values[rows, outer], 0), np.maximum(values[rows, inner], 0)
+    return outside / np.minimum(outside - inside, -np.finfo(np.float32).tiny)
+
+
+def _smooth(line, middles, whole):
+    """Returns the polynomial curve `[N, 2]` through middles of whole cross-sections, `[N, 2]`; for these alone."""
+    along = _along(line)
+    fitted = np.polynomial.Polynomial.fit
+    first, last = along[whole][[0, -1]]
+    inner = np.linspace(first, last, SECTIONS)
+    return np.stack([fitted(along[whole], axis, DEGREE)(inner) for axis in middles[whole].T], axis=1)
+
+
+def _extend_to_outline(field, line, unit, width):
+    """Returns a line `[N, 2]` that goes on straight at both ends to where the field is zero; evenly spaced again."""
+    # Further than from the last whole cross-section to the end of what it belongs to.
+    reach = np.arange(0, 3 * width + _length(line) * 4 / SECTIONS, _step(unit, width))[:, None]
+    ends = []
+    for end, inner in ((line[0], line[TANGENT]), (line[-1], line[-1 - TANGENT])):
+        ray = end + reach * (end - inner) / np.hypot(*(end - inner))
+        values = _sample(field, ray, unit)
+        outside = max(1, int(np.argmax(values <= 0)))
+        share = 1 - _share(values[None], [outside], [outside - 1])
+        ends.append(ray[outside - 1] + share * (ray[outside] - ray[outside - 1]))
+    line = np.concatenate([ends[:1], line, ends[1:]])
+    along = _along(line)
+    even = np.linspace(0, along[-1], SECTIONS)
+    return np.stack([np.interp(even, along, axis) for axis in line.T], axis=1)
+
+
+def _sample(field, points, unit):
+    """Returns the field at points `[..., 2]` of (x, y), in millimetres, bilinearly; beyond its border that of it."""
+    # OpenCV's remap rounds to 1/32 of a pixel, and takes neither long lists nor wide fields.
+    x, y = np.moveaxis(points / unit, -1, 0)
+    x, y = np.clip(x, 0, field.shape[1] - 1), np.clip(y, 0, field.shape[0] - 1)
+    left, top = np.minimum(x.astype(int), field.shape[1] - 2), np.minimum(y.astype(int), field.shape[0] - 2)
+    x, y = x - left, y - top
+    corner = top * field.shape[1] + left
+    a, b, c, d = (field.ravel()[corner + step] for step in (0, 1, field.shape[1], field.shape[1] + 1))
+    return (a * (1 - x) + b * x) * (1 - y) + (c * (1 - x) + d * x) * y
+
+
+def _step(unit, width):
+    """Returns how far apart a clavicle of a width is sampled, in the units of both."""
+    return max(unit.min() / 2, width / FINENESS)
+
+
+def _along(line):
+    """Returns how far along a line `[N, 2]` its points lie, `[N]`."""
+    return np.concatenate([[0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
+
+
+def _length(line):
+    return _along(line)[-1]

@@ -1,0 +1,124 @@
+"""`crass-tf predict https://... --dicomweb`: radiographs of a DICOMweb server, whose segmentations go back to it."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import sys
+import urllib.parse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from crass_tf.common.files import InputError, atomic_file, local_path, one_line
+from crass_tf.prediction import run
+from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS, check_outputs
+
+if TYPE_CHECKING:
+    from crass_tf.common.types import PathLike
+
+# Of radiographs: computed and digital radiography.
+MODALITIES = ("CR", "DX")
+SEGMENTATION = "dicom-seg"
+# Below `out`: what was fetched, and what came of it.
+FETCHED, RESULTS = "radiographs", "results"
+# As the server has it: nothing is compressed, or decoded, on the way.
+AS_STORED = (("application/dicom", "*"),)
+
+
+def predict(urls: Sequence[str], out: PathLike, outputs: Sequence[str] = DEFAULTS, **options: Any) -> int:
+    """Fetches a server's radiographs by QIDO and WADO, segments them, and stores DICOM segmentations there by STOW.
+
+    What an earlier run has fetched, segmented or stored is not done again. A line on standard error names what the
+    server did not give or take.
+
+    Args:
+        urls: one: the server's, and after a `?` which of its radiographs, in the terms of QIDO, such as
+            `https://pacs/dicom-web?StudyDate=20260101-20261231&BodyPartExamined=CHEST`.
+        out: gets `radiographs/STUDY/INSTANCE.dcm`, and `results/` as of a folder's run.
+        outputs: names out of `outputs.OUTPUTS`; `dicom-seg` is always one.
+        options: of `prediction.predict`.
+
+    Returns:
+        The exit code of `prediction.predict`; 1 instead of 0 where something was not fetched or stored.
+
+    Raises:
+        InputError: also where the server cannot be reached, or has no such radiographs.
+    """
+    if len(urls) != 1:
+        raise InputError(f"--dicomweb: found {len(urls)} addresses, expected one, such as https://pacs/dicom-web")
+    outputs = tuple(dict.fromkeys([*outputs, SEGMENTATION]))
+    check_outputs(outputs)
+    base, _, query = urls[0].partition("?")
+    client, out = _client(base), local_path(out, "out")
+    with _one_line(base):
+        found = [one for modality in MODALITIES for one in _search(client, query, Modality=modality)]
+    if not found:
+        raise InputError(f"{urls[0]}: found no radiographs there, of modality {' or '.join(MODALITIES)}")
+    failed = [_tried(base, _fetch, client, one, out / FETCHED) for one in found]
+    code = run.predict([out / FETCHED], out / RESULTS, outputs=outputs, **options)
+    written = sorted((out / RESULTS).rglob(f"*{OUTPUTS[SEGMENTATION].suffix}"))
+    failed += [_tried(base, _store, client, path) for path in written]
+    return code or int(any(failed))
+
+
+def _client(base):
+    """Returns a client that knows names and passwords of servers from `~/.netrc`, as `requests` does."""
+    try:
+        from dicomweb_client.api import DICOMwebClient
+
+        return DICOMwebClient(base)
+    except ImportError:
+        raise InputError("--dicomweb needs dicomweb-client; install it with: pip install crass-tf[dicomweb]") from None
+    except ValueError as error:
+        raise InputError(f"{base}: cannot be the address of a DICOMweb server ({error})") from None
+
+
+@contextlib.contextmanager
+def _one_line(name):
+    import requests
+
+    try:
+        yield
+    # What is no DICOM, or no JSON, is a ValueError.
+    except (requests.RequestException, ValueError) as error:
+        raise InputError(one_line(f"{name}: the server did not do what it was asked: {error}")) from None
+
+
+def _tried(base, function, *arguments):
+    """Returns whether something about one object failed, which is then said."""
+    try:
+        with _one_line(base):
+            function(*arguments)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return True
+    return False
+
+
+def _search(client, query="", **filters):
+    """Returns what the server says of the instances that match, as DICOM data sets."""
+    from pydicom import Dataset
+
+    filters |= dict(urllib.parse.parse_qsl(query))
+    return [Dataset.from_json(one) for one in client.search_for_instances(search_filters=filters, get_remaining=True)]
+
+
+def _fetch(client, found, folder):
+    uids = (found.StudyInstanceUID, found.SeriesInstanceUID, found.SOPInstanceUID)
+    path = pathlib.Path(folder, uids[0], f"{uids[-1]}.dcm")
+    if not path.exists():
+        # The client refuses what is no UID, which might lead out of the folder.
+        dataset = client.retrieve_instance(*uids, media_types=AS_STORED)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as temporary:
+            dataset.save_as(temporary)
+
+
+def _store(client, path):
+    import pydicom
+
+    segmentation = pydicom.dcmread(path)
+    if not _search(client, SOPInstanceUID=segmentation.SOPInstanceUID):
+        answer = client.store_instances([segmentation])
+        if answer is not None and answer.get("FailedSOPSequence"):
+            raise ValueError(f"it did not take {path}")

@@ -1,0 +1,299 @@
+"""A run over radiographs: threads read, segment and write; what an earlier run has done is not done again."""
+
+import collections
+import contextlib
+import dataclasses
+import errno
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from crass_tf.common.files import InputError, local_paths, one_line, output_folder, remove_leftovers, write_json
+from crass_tf.common.parallel import Room, ordered_map
+from crass_tf.common.quiet import quiet_native
+from crass_tf.common.types import PathLike, Spacing
+from crass_tf.inference.segmenter import Segmenter
+from crass_tf.measurement.extent import DEFAULT_EXTENT
+from crass_tf.prediction import summary
+from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS, check_outputs, record
+from crass_tf.prediction.planning import Job, plan
+from crass_tf.radiographs.formats.content import MAX_PIXELS, TooLargeError
+from crass_tf.radiographs.radiograph import read_radiograph
+from crass_tf.radiographs.spacing import known_spacing
+
+# A radiograph takes as much of MAX_PIXELS as its file has bytes, at least this; one with more pixels takes these.
+ORDINARY_PIXELS = 4_000_000
+# All radiographs would be refused for it.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def predict(
+    paths: PathLike | Iterable[PathLike],
+    out: PathLike,
+    model: PathLike | None = None,
+    outputs: Sequence[str] = DEFAULTS,
+    spacing_mm: Spacing | None = None,
+    threads: int | None = None,
+    progress: bool = True,
+    overwrite: bool = False,
+    output: str | None = None,
+    extent: str = DEFAULT_EXTENT,
+) -> int:
+    """Segments radiographs and writes the results to a folder.
+
+    A radiograph that cannot be segmented gets a JSON with the reason and a line on standard error; what an earlier
+    run left for it is removed. So it is where its results cannot be written, or anything else goes wrong with it. One
+    output that cannot be made costs a line, and no other output.
+
+    Where a path is a folder, `out` gets `summary.csv`, too, one row a radiograph; and a run that was stopped goes on:
+    a radiograph is passed over whose results an earlier run has written, from the same file, by the same model and
+    spacing. Files that could not be read are tried again.
+
+    Args:
+        paths: radiographs, and folders that are searched through; a folder's subfolders are mirrored.
+        out: the folder for the results.
+        model: a model in any form, or None for the shipped one.
+        outputs: names out of `outputs.OUTPUTS`.
+        spacing_mm: `(row, column)` of all radiographs; outranks their headers.
+        threads: for a `.tflite`; None: chosen by the number of cores.
+        output: `logits` or `probability`, what a network of your own gives; see `model_files.open_model`.
+        extent: how far to the side clavicles are marked, see `Segmenter.load`.
+        progress: shows a bar where there is more than one radiograph, and says what came of a folder.
+        overwrite: does all radiographs of a folder again.
+
+    Returns:
+        The exit code: 0, 1 where some of many radiographs failed or a subfolder could not be read, 2 where none
+        succeeded.
+
+    Raises:
+        InputError: before any work, for a path that does not exist, a folder without radiographs, inputs that would
+            write the same file, an unknown output, an impossible spacing, no usable model, another run that writes to
+            `out`; later, where the disk is full.
+    """
+    check_outputs(outputs)
+    spacing_mm = known_spacing(spacing_mm, "spacing_mm")
+    paths, out = local_paths(paths, "path"), output_folder(out)
+    jobs, unreadable, passed_over = plan(paths, out)
+    segmenter = Segmenter.load(model, threads, output, extent)
+    run = Run(segmenter, tuple(outputs), spacing_mm, overwrite, (output, extent))
+    out.mkdir(parents=True, exist_ok=True)
+    for line in unreadable:
+        print(one_line(line), file=sys.stderr)
+    is_folder = any(path.is_dir() for path in paths)
+    with _disk_errors(out), summary.Journal(out) if is_folder else contextlib.nullcontext() as journal:
+        counts = _run_all(run, jobs, journal, progress)
+    if is_folder and progress:
+        _report(counts, len(jobs), out / summary.NAME, passed_over)
+    return _exit_code(counts, len(jobs)) or int(bool(unreadable))
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What is the same for all radiographs of a run.
+
+    Its threads share the `room` in memory; `options` are those, beside model and spacing, that change results.
+    """
+
+    segmenter: Segmenter
+    outputs: tuple[str, ...]
+    spacing_mm: Spacing | None
+    overwrite: bool = False
+    options: tuple[str | None, ...] = ()
+    room: Room = dataclasses.field(default_factory=lambda: Room(MAX_PIXELS))
+
+
+@contextlib.contextmanager
+def _disk_errors(out):
+    """Makes one line of what has nothing to do with a single radiograph."""
+    try:
+        yield
+    except OSError as error:
+        hint = "; make room and start again: what is done is not done again" if error.errno in DISK_FULL else ""
+        raise InputError(f"{error.filename or out}: {error.strerror}{hint}") from None
+
+
+def _run_all(run, jobs, journal, progress):
+    """Does the jobs and returns how many were `segmented`, `refused`, `reused` from an earlier run, and `incomplete`.
+
+    These lack one of the outputs.
+    """
+    counts = collections.Counter()
+    if journal and journal.interrupted:
+        for folder in {jobs[0].out, *(os.path.dirname(job.stem) for job in jobs)}:  # noqa: PTH120
+            remove_leftovers(folder)
+    stamp = journal and summary.settings_stamp(run.segmenter.path, run.spacing_mm, *run.options)
+    # What decoders would print of damaged files is in the one line of each.
+    with quiet_native() as voice, _bar(len(jobs), progress, voice) as bar:
+        for row, reused in ordered_map(lambda job: _outcome(run, job, journal, stamp), jobs):
+            notes, reason = row.pop("notes", []), row.get("reason")
+            if journal:
+                journal.add(row)
+            for line in [*notes, *[reason] * bool(reason and not reused)]:
+                bar.write(line, file=voice)
+            incomplete = row["status"] == "segmented" and bool(reason)
+            counts.update([row["status"], *["reused"] * reused, *["incomplete"] * incomplete])
+            bar.update()
+    if journal:
+        journal.finish()
+    return counts
+
+
+def _outcome(run, job, journal, stamp):
+    """Returns a job's row of the summary, and whether an earlier run had done it all."""
+    named = {"image": job.source.as_posix(), "result": job.result}
+    if journal is None:
+        return named | run_job(run, job), False
+    stamps = {"input": summary.input_stamp(job.source), "settings": stamp}
+    earlier = journal.find(job) or {}
+    # Path.is_file would raise where a name is too long.
+    written = [
+        name
+        for name in str(earlier.get("outputs") or "").split()
+        if name in OUTPUTS and os.path.isfile(job.target(name))  # noqa: PTH113
+    ]
+    refused, is_same = earlier.get("status") == "refused", summary.is_same(earlier, stamps)
+    if is_same and not run.overwrite and (written == ["json"] if refused else set(run.outputs) <= set(written)):
+        return earlier | named, True
+    if refused or not is_same:
+        # Beside the new results they would seem to be of the same radiograph, by the same model.
+        _remove(job, written)
+        written = []
+    return named | stamps | run_job(run, job, written), False
+
+
+def run_job(run: Run, job: Job, kept: Sequence[str] = ()) -> dict[str, Any]:
+    """Segments and writes one radiograph; returns the summary's cells on what came of it.
+
+    Whatever goes wrong with it, the run goes on.
+
+    Args:
+        run: the run.
+        job: the radiograph.
+        kept: names of an earlier run's results, which stay beside the new ones.
+
+    Raises:
+        OSError: where the disk is full.
+    """
+    try:
+        if "json" in run.outputs and _is_foreign(path := job.target("json")):
+            raise InputError(f"{job.source}: found a {path} that is no result of crass-tf; move it, or change --out")
+        return _segment(run, job, kept)
+    except InputError as error:
+        reason = error
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise
+        reason = f"{job.source}: its results {job.stem}* cannot be written ({error.strerror or error})"
+    except Exception as error:
+        reason = f"{job.source}: unexpected {type(error).__name__} ({error})"
+    # Without a stamp it is tried again: the file may have been locked, a library missing.
+    return refuse(run, job, reason, kept) | {"input": ""}
+
+
+def _segment(run, job, kept):
+    """Reads, segments and writes once there is room for the radiograph, which its header may show to need more."""
+    pixels = max(ORDINARY_PIXELS, summary.input_size(job.source))
+    while True:
+        with run.room.take(pixels):
+            try:
+                radiograph = read_radiograph(job.source, run.spacing_mm, pixels)
+            except TooLargeError as error:
+                pixels = error.pixels
+                continue
+            return _write(run, job, run.segmenter.segment(radiograph), kept)
+
+
+def _write(run, job, segmentation, kept):
+    if segmentation.refusal:
+        return refuse(run, job, f"{job.source}: {segmentation.refusal}", kept)
+    written, mistakes, notes = [], [], []
+    try:
+        for output in run.outputs:
+            try:
+                notes += OUTPUTS[output].write(job.target(output), segmentation, job.source, run.segmenter.path) or ()
+                written.append(output)
+            except InputError as error:
+                mistakes.append(one_line(str(error)))
+    except Exception:
+        _remove(job, [output for output in written if output != "json"])
+        raise
+    if not written:
+        return refuse(run, job, mistakes[0], kept)
+    if "json" not in run.outputs and record.status(job.target("json")) == "refused":
+        _remove(job, ["json"])
+    outputs = " ".join(name for name in OUTPUTS if name in written or name in kept)
+    cells = {"status": "segmented", "outputs": outputs, "reason": "; ".join(mistakes), "notes": notes}
+    return cells | summary.figures(segmentation)
+
+
+def refuse(run: Run, job: Job, error: object, kept: Sequence[str]) -> dict[str, Any]:
+    """Leaves a JSON with the reason as the only result of a radiograph; returns the cells that say so.
+
+    Files that are not `kept` from an earlier run stay, unless a JSON of this package speaks of results.
+    """
+    path, reason = job.target("json"), one_line(str(error))
+    known = OUTPUTS if record.status(path) == "segmented" else kept
+    _remove(job, [output for output in known if output != "json"])
+    outputs = ""
+    if not _is_foreign(path):
+        try:
+            write_json(path, record.refusal(reason, job.source, str(run.segmenter.path)))
+            outputs = "json"
+        except OSError as error:  # The name may be too long, the folder locked.
+            if error.errno in DISK_FULL:
+                raise
+    return {"status": "refused", "reason": reason, "outputs": outputs}
+
+
+def _remove(job, outputs):
+    for output in outputs:
+        with contextlib.suppress(OSError):
+            job.target(output).unlink()
+
+
+def _is_foreign(path):
+    """Returns whether a file has some content that is not ours; it has none where the machine lost its power."""
+    try:
+        return path.stat().st_size > 0 and record.status(path) is None
+    except OSError:
+        return False
+
+
+def _report(counts, total, path, passed_over):
+    again = f", {counts['reused']} of them by an earlier run" if counts["reused"] else ""
+    listed = ", ".join(f"{number} {one_line(suffix)}" for suffix, number in sorted(passed_over.items()))
+    others = f"; passed over what is no radiograph: {listed}" if listed else ""
+    done = f"{counts['segmented']} segmented, {counts['refused']} refused{again}"
+    print(f"{total} radiographs: {done}; wrote {path}{others}")
+
+
+def _exit_code(counts, total):
+    if not counts["refused"] and not counts["incomplete"]:
+        return 0
+    return 2 if counts["refused"] == total else 1
+
+
+def _bar(total, progress, file):
+    """Returns a progress bar, a context, or what stands for one where there is none to show."""
+    if not progress or total < 2:
+        return _NoBar()
+    try:
+        from tqdm import tqdm
+    except ImportError:  # A device has NumPy, OpenCV, Pillow and LiteRT only; it works without a bar.
+        return _NoBar()
+    return tqdm(total=total, unit="radiograph", file=file, disable=None)
+
+
+class _NoBar(contextlib.nullcontext):
+    """What of a `tqdm` bar is used here, without the bar."""
+
+    def __enter__(self):
+        return self
+
+    def update(self):
+        """Shows nothing."""
+
+    def write(self, line, file):
+        """Prints a line."""
+        print(line, file=file)

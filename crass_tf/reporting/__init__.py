@@ -1,0 +1,1 @@
+"""What people look at: pages from templates, and plots in them."""

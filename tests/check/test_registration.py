@@ -1,0 +1,128 @@
+"""Masks on their radiograph's edges, on another one's, mirrored and moved aside."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import pytest
+
+from crass_tf.check.examples import Look, look_at_grey
+from crass_tf.check.registration import FOREIGN, GRID, MIRRORED, MISPLACED, register, registration_flags
+from crass_tf.phantom.rendering import render
+
+COUNT = 12
+
+
+def disc(row, column, radius=60):
+    rows, columns = np.mgrid[:GRID, :GRID]
+    return ((rows - row) ** 2 + (columns - column) ** 2 < radius**2).astype(np.uint8)
+
+
+class TestRegister:
+    """A bright disc: its gradient points to its centre, as the normals of its mask do."""
+
+    pixels = 50 + 100 * disc(128, 156)
+
+    def test_in_place(self):
+        found = register(self.pixels, disc(128, 156))
+        # Directions are rounded to 1.4 degrees, on average by 0.35: the cosine stays above 0.9999.
+        assert found.own == pytest.approx(1, abs=1e-3) and found.share == 1
+
+    def test_contrast_does_not_count(self):
+        weak = (self.pixels // 50).astype(np.uint16)
+        assert register(weak, disc(128, 156)).own == pytest.approx(1, abs=1e-3)
+
+    def test_mirrored(self):
+        # Column 156 mirrored is 511 - 156 = 355.
+        found = register(self.pixels, disc(128, 355))
+        assert found.mirrored == pytest.approx(1, abs=1e-3) and found.own < 0.5
+
+    def test_inverted(self):
+        assert register(200 - self.pixels, disc(128, 156)).own == pytest.approx(-1, abs=1e-3)
+
+    def test_nothing_to_compare(self):
+        assert register(self.pixels, np.zeros((GRID, GRID), np.uint8)) is None
+        # In the lower half, which is not looked at.
+        assert register(self.pixels, disc(420, 156)) is None
+
+
+@pytest.fixture(scope="module")
+def phantoms():
+    """`[(pixels, mask)]`."""
+    return [(phantom.image, phantom.mask) for phantom in (render(3, index, 256) for index in range(COUNT))]
+
+
+def looks(pairs):
+    return [
+        Look(
+            str(index),
+            pathlib.Path(f"image/{index}.PNG"),
+            (pathlib.Path(f"mask/{index}.PNG"),),
+            (),
+            look_at_grey(pixels),
+            None,
+            (),
+            register(pixels, np.ascontiguousarray(mask)),
+        )
+        for index, (pixels, mask) in enumerate(pairs)
+    ]
+
+
+def kinds(pairs):
+    return [(flag.kind, flag.image_ids) for flag in registration_flags(looks(pairs))]
+
+
+EVERY = tuple(map(str, range(COUNT)))
+
+
+def test_sound(phantoms):
+    assert kinds(phantoms) == []
+
+
+def test_single_ones(phantoms):
+    """Two are exchanged, one is mirrored: each is named, and where it belongs."""
+    pairs = list(phantoms)
+    (image, mask), (other_image, other_mask) = phantoms[2], phantoms[7]
+    pairs[2], pairs[7] = (image, other_mask), (other_image, mask)
+    pairs[4] = phantoms[4][0], phantoms[4][1][:, ::-1]
+    flags = registration_flags(looks(pairs))
+    assert [(flag.kind, *flag.image_ids) for flag in flags] == [(FOREIGN, "2"), (MIRRORED, "4"), (FOREIGN, "7")]
+    assert flags[0].text.startswith("mask/2.PNG: found a mask that fits image/7.PNG better than its own (")
+    assert flags[0].files == ("mask/2.PNG",)
+
+
+@pytest.mark.parametrize("places", [1, 5])
+def test_all_moved_to_another_radiograph(phantoms, places):
+    masks = [mask for _, mask in phantoms]
+    masks = masks[places:] + masks[:places]
+    assert kinds([(image, mask) for (image, _), mask in zip(phantoms, masks)]) == [(FOREIGN, EVERY)]
+
+
+def test_all_mirrored(phantoms):
+    assert kinds([(image, mask[:, ::-1]) for image, mask in phantoms]) == [(MIRRORED, EVERY)]
+
+
+def test_all_moved_aside(phantoms):
+    """By 8 of 256 pixels."""
+    assert kinds([(image, np.roll(mask, (8, 8), (0, 1))) for image, mask in phantoms]) == [(MISPLACED, EVERY)]
+
+
+def test_radiographs_and_masks_mirrored_together_are_sound(phantoms):
+    assert kinds([(np.ascontiguousarray(image[:, ::-1]), mask[:, ::-1]) for image, mask in phantoms]) == []
+
+
+def test_few_masks_give_no_finding_on_the_data_set(phantoms):
+    moved = looks([(image, np.roll(mask, (8, 8), (0, 1))) for image, mask in phantoms[:5]])
+    assert MISPLACED not in [flag.kind for flag in registration_flags(moved)]
+
+
+def test_ignored(phantoms):
+    """An inverted radiograph is none that a mask can be judged against."""
+    pairs = [(255 - phantoms[0][0], phantoms[0][1]), *phantoms[1:]]
+    assert registration_flags(looks(pairs), {"0"}) == []
+
+
+def test_without_masks():
+    assert registration_flags([]) == []
+    bare = dataclasses.replace(looks([(np.zeros((9, 9), np.uint8), np.zeros((9, 9), np.uint8))])[0])
+    assert registration_flags([bare]) == []

@@ -1,0 +1,102 @@
+"""What `crass-tf benchmark` says: figures of real processes, a table that can be read, JSON that can be parsed."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from crass_tf.commands import benchmark as benchmarking
+from crass_tf.commands.benchmark import benchmark, measure, peak_mib, table, write_radiographs
+from crass_tf.common.files import InputError
+from crass_tf.radiographs.formats.png import write_png
+
+
+@pytest.fixture
+def paths(tmp_path):
+    """Three small radiographs in one folder."""
+    paths = [tmp_path / "radiographs" / f"{number}.png" for number in range(3)]
+    for path in paths:
+        write_png(path, np.full((64, 64), 200, np.uint8))
+    return paths
+
+
+def test_figures_of_a_model(litert_model, paths):
+    figures = measure(litert_model, paths, threads=1)
+    assert figures["model"] == litert_model.as_posix() and figures["bytes"] == litert_model.stat().st_size
+    assert figures["threads"] == 1 and figures["radiographs"]["count"] == 3
+    # NumPy and OpenCV alone take 30 MiB; 0.05 s is less than any Python with both needs to start.
+    assert 30 < figures["start"]["peak_mib"] < 500 and 0.05 < figures["start"]["process_s"] < 60
+    assert 30 < figures["folder"]["peak_mib"] < 500 and figures["folder"]["images_per_s"] > 1
+    for times in figures["latency_ms"].values():
+        assert 0 < times["median"] <= times["p95"]
+    # The way from file to file holds the model's part.
+    assert figures["latency_ms"]["file"]["median"] > figures["latency_ms"]["model"]["median"]
+    assert json.loads(json.dumps(figures)) == figures
+
+
+def test_output_reaches_every_process(litert_model, paths, monkeypatch):
+    """A SavedModel does not tell what it gives: each process that opens the model has to be told."""
+    calls = []
+    monkeypatch.setattr(benchmarking, "run", lambda *arguments: calls.append([*map(str, arguments)]) or "1")
+    measure(litert_model, paths, output="logits")
+    commands, alone = [call for call in calls if "predict" in call], [call for call in calls if "predict" not in call]
+    assert len(commands) == benchmarking.STARTS + 1 and len(alone) == 2
+    assert all(call[call.index("--output") + 1] == "logits" for call in commands)
+    assert all(json.loads(call[-1]) == {"output": "logits"} for call in alone)
+
+
+def test_wrong_output_is_refused(litert_model, paths):
+    with pytest.raises(InputError, match="expected probabilities between 0 and 1"):
+        measure(litert_model, paths, output="probability")
+
+
+def test_memory_is_the_process_own():
+    """A process that is started by one of much memory has none of that in its peak."""
+    block = np.ones((600, 1024, 1024), np.uint8)
+    assert peak_mib() > 600
+    assert benchmarking.alone("peak_mib") < 300
+    assert block.any()
+
+
+FIGURES = {
+    "model": "folder/model_int8.tflite",
+    "bytes": 2000000,
+    "threads": 2,
+    "cores": 2,
+    "load": 0.04,
+    "radiographs": {"size": [1768, 1812], "png_bytes": 1600000, "count": 48},
+    "start": {"process_s": 0.371, "peak_mib": 161.8},
+    "latency_ms": {"model": {"median": 6.12, "p95": 6.98}, "file": {"median": 61.5, "p95": 70.04}},
+    "folder": {"images_per_s": 22.22, "peak_mib": None},
+}
+
+
+def test_table():
+    head, _, columns, rule, row, second = table([FIGURES, FIGURES | {"threads": None}]).splitlines()
+    assert head == "Radiographs of 1768 x 1812 pixels, PNG files of 1.6 MB; 2 cores, load 0.0 before"
+    assert columns.count("|") == rule.count("|") == row.count("|") == second.count("|")
+    cells = ["model_int8.tflite", "2000000", "2", "0.37 s", "162 MiB", "6.1 (7.0) ms", "61.5 (70.0) ms"]
+    assert row.strip("| ").split(" | ") == [*cells, "22.2 a second", "unknown"]
+    assert second.startswith("| model_int8.tflite | 2000000 | TensorFlow's |")
+
+
+def test_figures_are_printed_or_written(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(benchmarking, "write_radiographs", lambda folder, count: [folder] * count)
+    monkeypatch.setattr(benchmarking, "measure", lambda model, paths, **options: FIGURES | {"paths": len(paths)})
+    benchmark("model.tflite", radiographs=5)
+    *_, empty, last = capsys.readouterr().out.splitlines()
+    assert empty == "" and json.loads(last) == FIGURES | {"paths": 5}
+    benchmark("model.tflite", json_file=tmp_path / "figures.json")
+    assert json.loads((tmp_path / "figures.json").read_text()) == FIGURES | {"paths": 48}
+    assert "{" not in capsys.readouterr().out
+    with pytest.raises(InputError, match="radiographs: found 0, expected 1 or more"):
+        benchmark(radiographs=0)
+
+
+def test_radiographs_are_of_crass12s_size_and_differ_in_their_grain(tmp_path):
+    first, second = (cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in write_radiographs(tmp_path, 2))
+    assert first.shape == (1768, 1812) and first.dtype == np.uint8
+    difference = first[800:1000, 800:1000].astype(float) - second[800:1000, 800:1000]
+    # Two grains of standard deviation 2.5, and rounding: 2.5 * sqrt(2) = 3.54.
+    assert 3.3 < difference.std() < 3.8 and abs(difference.mean()) < 0.1

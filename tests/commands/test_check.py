@@ -1,0 +1,322 @@
+"""Flaws of every kind are planted in a folder of phantoms; check finds each, and nothing else."""
+
+import json
+import shutil
+import urllib.parse
+
+import cv2
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from crass_tf import cli
+from crass_tf.commands.check import check
+from crass_tf.phantom import write_folder
+from crass_tf.radiographs.formats.png import write_png
+
+COUNT, SIZE = 26, 128
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory):
+    """Phantoms 0 to 20 to train, 21 to 25 for validation; with this seed none is as good as white."""
+    folder = write_folder(tmp_path_factory.mktemp("check"), count=COUNT, size=SIZE, seed=1, workers=2, progress=False)
+    for split, numbers in {"train.txt": range(21), "val.txt": range(21, COUNT)}.items():
+        (folder / "CRASS12" / split).write_text("\n".join(map(name, numbers)))
+    return folder
+
+
+@pytest.fixture
+def folder(phantoms, tmp_path):
+    """A copy to be damaged at will."""
+    return shutil.copytree(phantoms, tmp_path / "manual")
+
+
+def name(number):
+    return f"phantom_{number:05d}"
+
+
+def image_path(folder, image_id):
+    return folder / "CRASS12" / "image" / f"{image_id}.PNG"
+
+
+def mask_path(folder, image_id):
+    return folder / "CRASS12" / "mask" / f"{image_id}.PNG"
+
+
+def change(path, function):
+    """Replaces a file's pixels by `function` of them."""
+    write_png(path, np.ascontiguousarray(function(cv2.imread(str(path), cv2.IMREAD_UNCHANGED))))
+
+
+def add(folder, split, image_id, number, change_image=lambda image: image, change_mask=lambda mask: mask):
+    """Adds a changed copy of a phantom under another name to a split file."""
+    for path, function in ((image_path, change_image), (mask_path, change_mask)):
+        shutil.copy(path(folder, name(number)), path(folder, image_id))
+        change(path(folder, image_id), function)
+    name_in(folder, split, image_id)
+
+
+def name_in(folder, split, line):
+    path = folder / "CRASS12" / split
+    path.write_text(f"{path.read_text().rstrip()}\n{line}\n")
+
+
+def boxes(*places):
+    """Returns a mask with a box for each `(row, column, height, width)`."""
+    mask = np.zeros((SIZE, SIZE), np.uint8)
+    for row, column, height, width in places:
+        mask[row : row + height, column : column + width] = 255
+    return mask
+
+
+def enlarge(pixels):
+    return cv2.resize(np.ascontiguousarray(pixels), (200, 200), interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def flags_of(out):
+    return json.loads((out / "check.json").read_text())["flags"]
+
+
+def found(out):
+    """Returns `(kind, image_ids)` of all flags, sorted, without the remark that these are not CRASS12's 284."""
+    return sorted((f["kind"], tuple(sorted(f["image_ids"]))) for f in flags_of(out) if f["kind"] != "count")
+
+
+def plant_radiographs(folder):
+    """Plants what is wrong with radiographs; returns the expected `(kind, image_ids)`."""
+    add(folder, "train.txt", "twin", 0)
+    add(folder, "val.txt", "leak", 1)
+    add(folder, "train.txt", "near", 2, lambda p: (p[4:, 5:] * 0.8 + 20).astype(np.uint8), lambda m: m[4:, 5:])
+    add(folder, "val.txt", "near_leak", 3, lambda p: enlarge(p[:, ::-1]), lambda m: enlarge(m[:, ::-1]))
+    change(image_path(folder, name(14)), lambda p: np.full_like(p, 90))
+    change(image_path(folder, name(15)), lambda p: p // 24 + 100)
+    change(image_path(folder, name(16)), lambda p: np.clip(p, 0, np.percentile(p, 70)).astype(np.uint8))
+    change(image_path(folder, name(17)), lambda p: 255 - p)
+    return [
+        ("duplicate", (name(0), "twin")),
+        ("duplicate across splits", ("leak", name(1))),
+        ("near-duplicate", ("near", name(2))),
+        ("near-duplicate across splits", ("near_leak", name(3))),
+        ("constant", (name(14),)),
+        ("low contrast", (name(15),)),
+        ("saturated", (name(16),)),
+        ("inverted", (name(17),)),
+    ]
+
+
+def plant_masks(folder):
+    """Plants what is wrong with masks; returns the expected `(kind, image_ids)`."""
+    shutil.copy(mask_path(folder, name(4)), mask_path(folder, name(5)))
+    right, left = (20, 20, 6, 30), (20, 75, 6, 30)
+    for number, mask in {
+        6: boxes(),
+        7: boxes(right),
+        8: boxes(right, left, (34, 60, 5, 10)),
+        # 6 pixels of 180: less than a twentieth.
+        9: boxes(right, left, (100, 60, 2, 3)),
+        10: boxes(right, (80, 75, 6, 30)),
+        # 12 of 16384 pixels: 0.07 %.
+        11: boxes((20, 40, 2, 3), (20, 80, 2, 3)),
+        12: boxes(right, (20, 75, 5, 11)),
+        13: boxes(right, left) // 255 * np.linspace(1, 200, SIZE).astype(np.uint8),
+    }.items():
+        write_png(mask_path(folder, name(number)), mask)
+    kinds = ("empty mask", "one clavicle", "more than two clavicles", "specks", "mask below the middle", "mask area")
+    kinds += ("unequal clavicles", "mask values")
+    return [("same mask", (name(4), name(5))), *((kind, (name(6 + i),)) for i, kind in enumerate(kinds))]
+
+
+def plant_files(folder):
+    """Plants files that are broken, missing or one too many; returns the expected `(kind, image_ids)`."""
+    truncate(image_path(folder, name(18)))
+    truncate(mask_path(folder, name(19)))
+    truncate(mask_path(folder, name(20)))
+    image_path(folder, name(20)).write_text("no image, only text")
+    write_png(mask_path(folder, name(21)), np.zeros((SIZE, SIZE - 1), np.uint8))
+    image_path(folder, name(22)).unlink()
+    mask_path(folder, name(23)).unlink()
+    shutil.move(image_path(folder, name(24)), image_path(folder, "bare"))
+    shutil.move(mask_path(folder, name(24)), mask_path(folder, "stray"))
+    val = folder / "CRASS12" / "val.txt"
+    val.write_text(val.read_text().replace(name(24), name(0)).replace(name(25), "../odd"))
+    shutil.copy(image_path(folder, name(0)), image_path(folder, name(0)).with_suffix(".png"))
+    (folder / "CRASS12" / "spacing.json").write_text("[]")
+    return [
+        *(("unreadable", (name(number),)) for number in (18, 19, 20, 20)),
+        ("size mismatch", (name(21),)),
+        ("missing image", (name(22),)),
+        ("missing mask", (name(23),)),
+        ("no mask", ("bare",)),
+        ("mask without image", ("stray",)),
+        ("in both splits", (name(0),)),
+        ("in no split", (name(25),)),
+        ("split file", ()),
+        ("two files", ()),
+        ("spacing file", ()),
+    ]
+
+
+def test_clean_folder_has_no_flag(phantoms, tmp_path, capsys):
+    assert check(phantoms, tmp_path / "out", progress=False) == 0
+    assert found(tmp_path / "out") == []
+    printed = capsys.readouterr().out
+    assert "flags that stop a build: 0, flags that spoil a build: 0, remarks: 1" in printed
+    assert "48,715" in printed and "CRASS12 as published" in printed
+
+
+@pytest.mark.parametrize("plant", [plant_radiographs, plant_masks, plant_files])
+def test_every_flaw_is_found_and_nothing_else(folder, tmp_path, plant):
+    expected = plant(folder)
+    assert check(folder, tmp_path / "out", progress=False) == 1
+    assert found(tmp_path / "out") == sorted(expected)
+
+
+@pytest.mark.parametrize("flaw", ["mask of another radiograph", "mirrored mask"])
+def test_every_mask_of_the_folder_is_wrong(folder, tmp_path, flaw):
+    """Moved to the next name, or mirrored: one flag names all."""
+    paths = [mask_path(folder, name(number)) for number in range(COUNT)]
+    masks = [cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in paths]
+    changed = masks[1:] + masks[:1] if flaw == "mask of another radiograph" else [mask[:, ::-1] for mask in masks]
+    for path, mask in zip(paths, changed):
+        write_png(path, np.ascontiguousarray(mask))
+    assert check(folder, tmp_path / "out", progress=False) == 1
+    assert found(tmp_path / "out") == [(flaw, tuple(map(name, range(COUNT))))]
+
+
+def test_all_flaws_at_once(folder, tmp_path, capsys):
+    """Those of files last: they make a few of the other phantoms part of both splits, or take them away."""
+    expected = plant_radiographs(folder) + plant_masks(folder) + plant_files(folder)
+    check(folder, tmp_path / "out", progress=False)
+    # Phantom 0 is now in both splits, so that its twin is in another one too.
+    expected[0] = ("duplicate across splits", (name(0), "twin"))
+    assert found(tmp_path / "out") == sorted(expected)
+    printed = capsys.readouterr().out.splitlines()
+    for flag in flags_of(tmp_path / "out"):
+        assert f"{flag['severity']}: {flag['kind']}: {flag['text']}" in printed
+        assert flag["files"] and all(file in flag["text"] for file in flag["files"])
+
+
+def test_json_has_the_table(folder, tmp_path):
+    check(folder, tmp_path / "out", progress=False)
+    content = json.loads((tmp_path / "out" / "check.json").read_text())
+    table = content["table"]
+    assert content["dataset"] == "crass12" and content["published_crass12"]["clavicle_pixels_min"] == "9,768"
+    assert table["splits"] == {"train": 21, "validation": 5}
+    assert table["size"] == {"128 x 128": 26} and table["bits"] == {"8": 26}
+    assert table["mask_values"] == {"0, 255": 26} and table["clavicles"] == {"2": 26}
+    areas = [int((cv2.imread(str(path), 0) > 0).sum()) for path in (folder / "CRASS12/mask").iterdir()]
+    assert table["clavicle_pixels"] == {"min": min(areas), "median": np.median(areas), "max": max(areas)}
+    assert table["clavicle_share"] == pytest.approx(sum(areas) / (26 * 128 * 128))
+
+
+def write_release(folder, out):
+    """Writes phantoms as the original release: 12 bits in 16, the last two without masks in a folder of their own."""
+    for image_folder, numbers in {"data_train": range(8), "data_test": range(8, 10)}.items():
+        for image_id in map(name, numbers):
+            pixels = cv2.imread(str(image_path(folder, image_id)), 0).astype(np.uint16) * 16
+            write_mhd(out / "CRASS12" / image_folder / f"{image_id}.mhd", pixels)
+            if image_folder == "data_train":
+                write_mhd(
+                    out / "CRASS12" / "mask_mhd" / f"{image_id}.mhd", cv2.imread(str(mask_path(folder, image_id)), 0)
+                )
+
+
+def write_mhd(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = sitk.GetImageFromArray(pixels)
+    image.SetSpacing((2.5, 2.5))
+    sitk.WriteImage(image, str(path))
+
+
+def test_original_release(phantoms, tmp_path):
+    write_release(phantoms, tmp_path / "manual")
+    out = tmp_path / "out"
+    assert check(tmp_path / "manual", out, progress=False) == 0
+    assert found(out) == [("derived split", ()), ("unlabelled", (name(8), name(9)))]
+    table = json.loads((out / "check.json").read_text())["table"]
+    assert table["bits"] == {"16": 10} and table["unlabelled"] == 2
+    brightest = max(int(cv2.imread(str(image_path(phantoms, name(i))), 0).max()) for i in range(10))
+    # 12 bits: a stored 16 g becomes 16 g * 255 / 4095, which is just below g.
+    assert table["grey"]["max"] == 16 * brightest and table["grey_median"]["max"] <= brightest
+    change_mhd(tmp_path / "manual/CRASS12/data_test" / f"{name(8)}.mhd", lambda p: 4080 - p)
+    assert check(tmp_path / "manual", out, progress=False) == 1
+    assert ("inverted", (name(8),)) in found(out)
+
+
+def change_mhd(path, function):
+    write_mhd(path, function(sitk.GetArrayFromImage(sitk.ReadImage(str(path)))))
+
+
+def test_page_shows_what_is_flagged(folder, tmp_path, links):
+    plant_radiographs(folder), plant_masks(folder)
+    out = tmp_path / "out"
+    check(folder, out, progress=False)
+    page = out / "check.html"
+    flagged = {image_id for flag in flags_of(out) for image_id in flag["image_ids"]}
+    assert {f"{image_id}.jpg" for image_id in flagged} == {path.name for path in (out / "check_pictures").iterdir()}
+    for link in links(page):
+        assert (out / urllib.parse.unquote(link)).is_file()
+    assert len(set(links(page, "src"))) == len(flagged)
+    # Where a mask is drawn, the picture is coloured; the empty mask's is grey.
+    drawn, empty = (cv2.imread(str(out / "check_pictures" / f"{name(n)}.jpg")).astype(int) for n in (7, 6))
+    assert np.ptp(drawn, axis=2).max() > 60 > np.ptp(empty, axis=2).max()
+
+
+def test_a_second_check_replaces_the_pictures(folder, tmp_path):
+    plant_masks(folder)
+    check(folder, tmp_path / "out", progress=False)
+    write_png(mask_path(folder, name(5)), boxes((20, 20, 6, 30), (21, 75, 6, 30)))
+    check(folder, tmp_path / "out", progress=False)
+    assert not (tmp_path / "out" / "check_pictures" / f"{name(5)}.jpg").exists()
+
+
+def test_names_that_need_escaping(folder, tmp_path, links):
+    add(folder, "train.txt", "a & <b>#1", 0)
+    check(folder, tmp_path / "out", progress=False)
+    text = (tmp_path / "out" / "check.html").read_text()
+    assert "a &amp; &lt;b&gt;#1" in text and "<b>#1" not in text
+    for link in links(tmp_path / "out" / "check.html", "src"):
+        assert (tmp_path / "out" / urllib.parse.unquote(link)).is_file()
+
+
+def test_without_out_nothing_is_written(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    assert cli.main(["check", str(folder)]) == 0
+    assert sorted(tmp_path.rglob("*")) == before
+    change(image_path(folder, name(3)), lambda p: 255 - p)
+    assert cli.main(["check", str(folder)]) == 1
+    assert f"spoils: inverted: {image_path(folder, name(3))}: found lungs brighter" in capsys.readouterr().out
+
+
+def test_mistakes_are_one_line(folder, tmp_path, run):
+    code, (line,) = run("check", tmp_path / "nowhere", "--out", tmp_path / "out")
+    assert code == 2 and "nowhere: folder not found" in line and not (tmp_path / "out").exists()
+    (tmp_path / "out").write_text("mine")
+    code, (line,) = run("check", folder, "--out", tmp_path / "out")
+    assert code == 2 and line.startswith("crass-tf: error: ") and (tmp_path / "out").read_text() == "mine"
+
+
+def test_no_radiograph_at_all(tmp_path, run):
+    for kind in ("image", "mask"):
+        (tmp_path / "CRASS12" / kind).mkdir(parents=True)
+    assert run("check", tmp_path, "--out", tmp_path / "out")[0] == 1
+    assert found(tmp_path / "out") == [("no examples", ())]
+
+
+def test_help_says_what_the_exit_codes_mean(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["check", "--help"])
+    assert "1: something flagged does" in " ".join(capsys.readouterr().out.split())
+
+
+def test_nothing_readable_at_all(folder, tmp_path, run):
+    for path in (folder / "CRASS12").glob("*/*"):
+        truncate(path)
+    assert run("check", folder, "--out", tmp_path / "out")[0] == 1
+    assert len(flags_of(tmp_path / "out")) == 2 * COUNT + 1

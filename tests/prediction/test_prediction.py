@@ -1,0 +1,646 @@
+"""What `crass-tf predict` leaves on the disk, by a model whose result is known: brighter than 128 is clavicle."""
+
+import csv
+import errno
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import types
+
+import cv2
+import numpy as np
+import pytest
+from drawn import bars
+from PIL.PngImagePlugin import PngImageFile
+
+from crass_tf import cli
+from crass_tf.commands.benchmark import alone
+from crass_tf.common import parallel
+from crass_tf.common.files import InputError
+from crass_tf.measurement.midline import ERROR_MM
+from crass_tf.measurement.trust import UNKNOWN
+from crass_tf.prediction import plan, predict, run, summary
+from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS, Output, record
+from crass_tf.prediction.outputs.record import NOTE, SCHEMA
+from crass_tf.radiographs.formats.content import MAX_PIXELS
+from crass_tf.radiographs.formats.png import write_png
+
+# Rows 10 to 19; columns 4 to 23 and 40 to 55.
+BARS = bars((64, 64), (10, 20), ((4, 24), (40, 56)))
+
+
+@pytest.fixture
+def model(litert_model):
+    return litert_model
+
+
+def write_bars(path, spacing_mm=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_png(path, BARS, spacing_mm)
+    return path
+
+
+def names(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_results_of_one_radiograph(model, tmp_path):
+    image = write_bars(tmp_path / "a.b.png", spacing_mm=(0.25, 0.25))
+    out = tmp_path / "out"
+    assert predict([image], out, model) == 0
+    assert names(out) == ["a.b.json", "a.b_labels.png", "a.b_mask.png", "a.b_overlay.png"]
+    mask, labels, overlay = (cv2.imread(str(out / f"a.b_{k}.png"), -1) for k in ("mask", "labels", "overlay"))
+    assert mask.dtype == labels.dtype == np.uint8
+    np.testing.assert_array_equal(mask, np.where(BARS > 128, 255, 0))
+    expected = np.zeros((64, 64))
+    expected[10:20, 4:24], expected[10:20, 40:56] = 1, 2
+    np.testing.assert_array_equal(labels, expected)
+    assert overlay.shape == (64, 64, 3)
+    assert (overlay[25:] == 28).all() and (np.ptp(overlay, axis=2) > 0).any()
+
+
+def test_a_spacing_that_is_none_is_named_before_any_work(model, tmp_path):
+    for spacing_mm in (0.25, (0.25, -0.25)):
+        with pytest.raises(InputError, match="spacing_mm: found .*0.25.*, expected two lengths"):
+            predict([write_bars(tmp_path / "a.png")], tmp_path / "out", model, spacing_mm=spacing_mm)
+    assert not (tmp_path / "out").exists()
+
+
+def test_json_of_one_radiograph(model, tmp_path):
+    image = write_bars(tmp_path / "a.png")
+    predict([image], tmp_path / "out", model, spacing_mm=(0.2, 0.5))
+    content = json.loads((tmp_path / "out" / "a.json").read_text())
+    # Areas: 10 x 20 and 10 x 16 pixels of 0.1 square millimetres.
+    right = {
+        "found": True,
+        "area_pixels": 200,
+        "area_mm2": 20.0,
+        "score": None,
+        **UNKNOWN,
+        "bounding_box": [4, 10, 20, 10],
+        "centroid": [13.5, 14.5],
+        # 20 columns of 0.5 mm, 10 rows of 0.2 mm, between the edges of the first pixel and the last.
+        "length_mm": 10.0,
+        "length_pixels": 20.0,
+        "width_mm": 2.0,
+        "width_pixels": 10.0,
+        "angle_deg": 0.0,
+        "medial_end": [23.5, 14.5],
+        "lateral_end": [3.5, 14.5],
+    }
+    left = right | {
+        "area_pixels": 160,
+        "area_mm2": 16.0,
+        "bounding_box": [40, 10, 16, 10],
+        "centroid": [47.5, 14.5],
+        "length_mm": 8.0,
+        "length_pixels": 16.0,
+        "medial_end": [39.5, 14.5],
+        "lateral_end": [55.5, 14.5],
+    }
+    quality, midline, distances = (content.pop(name) for name in ("quality", "midline", "medial_distances"))
+    assert set(quality) == {"checks", "border_confidence", "score"} and 0 < quality["score"] <= 1
+    # The medial ends are 16 columns apart, 8 mm, wherever the midline lies, which is upright or nearly so.
+    assert distances["right_mm"] + distances["left_mm"] == pytest.approx(8, abs=0.1)
+    assert midline["error_mm"] == ERROR_MM
+    assert content == {
+        "schema": SCHEMA,
+        "image": image.as_posix(),
+        "model": model.as_posix(),
+        "note": NOTE,
+        "status": "segmented",
+        "native_size": [64, 64],
+        "spacing_mm": [0.2, 0.5],
+        "sides": "patient",
+        "extent": "scr",
+        "notes": [],
+        "clavicles": {"right": right, "left": left},
+    }
+
+
+def test_an_empty_radiograph_has_no_clavicles(model, tmp_path):
+    write_png(tmp_path / "dark.png", np.zeros((50, 70), np.uint8))
+    assert predict([tmp_path / "dark.png"], tmp_path / "out", model) == 0
+    content = json.loads((tmp_path / "out" / "dark.json").read_text())
+    for clavicle in content["clavicles"].values():
+        assert clavicle.pop("found") is False and clavicle.pop("area_pixels") == 0
+        assert set(clavicle.values()) == {None}
+    assert content["spacing_mm"] is None and content["native_size"] == [50, 70]
+    assert not cv2.imread(str(tmp_path / "out" / "dark_mask.png"), -1).any()
+
+
+def test_only_what_is_asked_for_is_written(model, tmp_path):
+    image = write_bars(tmp_path / "a.png")
+    for output in DEFAULTS:
+        assert predict([image], tmp_path / output, model, outputs=[output]) == 0
+        assert names(tmp_path / output) == ["a" + OUTPUTS[output].suffix]
+
+
+def test_folders_are_mirrored(model, tmp_path, capsys):
+    folder = tmp_path / "in"
+    for name in ("b.PNG", "site1/a.png", "site2/deep/a.png", ".hidden.png", ".cache/a.png"):
+        write_bars(folder / name)
+    (folder / "notes.txt").write_text("no radiograph")
+    assert predict([folder], folder / "out", model, outputs=["mask"]) == 0
+    expected = ["b_mask.png", "site1/a_mask.png", "site2/deep/a_mask.png", "summary.csv"]
+    assert names(folder / "out") == expected
+    # A second run does not take the results of the first for radiographs.
+    assert predict([folder], folder / "out", model, outputs=["mask"], progress=False) == 0
+    assert names(folder / "out") == expected
+
+
+def test_a_refused_radiograph_gets_only_its_reason(model, tmp_path, capsys):
+    good, bad = write_bars(tmp_path / "good.png"), write_bars(tmp_path / "bad.png")
+    assert predict([good, bad], tmp_path / "out", model) == 0
+    bad.write_bytes(bad.read_bytes()[:100])
+    capsys.readouterr()
+    assert predict([good, bad], tmp_path / "out", model, progress=False) == 1
+    assert names(tmp_path / "out") == ["bad.json", "good.json", "good_labels.png", "good_mask.png", "good_overlay.png"]
+    content = json.loads((tmp_path / "out" / "bad.json").read_text())
+    assert content["status"] == "refused"
+    assert "bad.png: the PNG file is truncated" in content["reason"]
+    assert "clavicles" not in content and content["note"] == NOTE
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 1 and "bad.png" in errors[0]
+
+
+def test_a_refusal_does_not_outlive_success(model, tmp_path):
+    image, out = tmp_path / "a.png", tmp_path / "out"
+    image.write_bytes(b"no image")
+    assert predict([image], out, model) == 2
+    assert names(out) == ["a.json"]
+    write_bars(image)
+    assert predict([image], out, model, outputs=["mask"]) == 0
+    assert names(out) == ["a_mask.png"]
+    # An empty JSON is what a power cut leaves.
+    (out / "a.json").write_text("")
+    assert predict([image], out, model, ["json"]) == 0 and record.status(out / "a.json") == "segmented"
+
+
+def test_mistakes_are_found_before_work_starts(model, tmp_path):
+    image, out = write_bars(tmp_path / "in" / "a.png"), tmp_path / "out"
+    shutil.copy(image, tmp_path / "in" / "a.jpg")
+    (tmp_path / "empty").mkdir()
+    mistakes = [
+        ([tmp_path / "none.png"], {}, "none.png: no such file or folder"),
+        ([tmp_path / "empty"], {}, "empty: found no radiographs"),
+        ([], {}, "at least one path"),
+        ([image], {"outputs": ["mask", "video"]}, "found video, expected some of mask, labels, overlay, json"),
+        ([image], {"outputs": []}, "outputs: found none"),
+        ([tmp_path / "in"], {}, "a.jpg and .*a.png would both write .*a_mask.png"),
+        ([image, image], {}, "would both write"),
+        ([image], {"model": tmp_path / "none.tflite"}, "none.tflite: model not found"),
+    ]
+    for paths, options, message in mistakes:
+        with pytest.raises(InputError, match=message):
+            predict(paths, out, **{"model": model, **options})
+    assert not out.exists()
+    with pytest.raises(InputError, match="a.png: the folder cannot be made"):
+        predict([image], image, model)
+
+
+def test_radiographs_are_never_overwritten(tmp_path):
+    write_bars(tmp_path / "a.png"), write_bars(tmp_path / "a_mask.png")
+    with pytest.raises(InputError, match="a.png: its result would overwrite the radiograph .*a_mask.png"):
+        plan([tmp_path / "a.png", tmp_path / "a_mask.png"], tmp_path)
+    with pytest.raises(InputError, match="among the radiographs"):
+        plan([tmp_path], tmp_path)
+
+
+def rows(out):
+    with (out / "summary.csv").open(newline="") as table:
+        return list(csv.DictReader(table))
+
+
+def times(out):
+    """When each result was written."""
+    return {name: (out / name).stat().st_mtime_ns for name in names(out) if name != "summary.csv"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three radiographs in two folders, all bars."""
+    for name in ("b/two.png", "a.png", "b/one.png"):
+        write_bars(tmp_path / "in" / name, spacing_mm=(0.5, 0.2))
+    return tmp_path / "in"
+
+
+def test_summary_has_a_row_for_each_radiograph_in_order(model, folder, tmp_path, capsys):
+    (folder / "b" / "bad.png").write_bytes(b"no image")
+    assert predict([folder], tmp_path / "out", model, outputs=["mask"]) == 1
+    assert capsys.readouterr().out == f"4 radiographs: 3 segmented, 1 refused; wrote {tmp_path}/out/summary.csv\n"
+    found = rows(tmp_path / "out")
+    assert [row["result"] for row in found] == ["a", "b/bad", "b/one", "b/two"]
+    assert [row["status"] for row in found] == ["segmented", "refused", "segmented", "segmented"]
+    assert found[0]["image"] == f"{folder}/a.png" and found[0]["outputs"] == "mask"
+    # 10 x 20 and 10 x 16 pixels of 0.1 square millimetres.
+    areas = {key: found[2][key] for key in found[2] if "area" in key or "found" in key}
+    assert areas == {
+        "right_found": "True",
+        "right_area_pixels": "200",
+        "right_area_mm2": "20.0",
+        "left_found": "True",
+        "left_area_pixels": "160",
+        "left_area_mm2": "16.0",
+    }
+    sizes = [found[2][key] for key in ("height", "width", "spacing_row_mm", "spacing_column_mm")]
+    assert sizes == ["64", "64", "0.5", "0.2"] and 0 < float(found[2]["score"]) <= 1
+    assert "bad.png: found no PNG" in found[1]["reason"] and found[1]["score"] == found[1]["height"] == ""
+
+
+def test_the_page_on_folders_names_every_column():
+    page = (pathlib.Path(__file__).parents[2] / "docs/folders.md").read_text(encoding="utf-8")
+    assert [column for column in summary.COLUMNS if f"`{column}`" not in page] == []
+    assert f"OUT/{summary.JOURNAL}" in page and f"{MAX_PIXELS // 10**6}\nmillion pixels" in page
+
+
+def test_files_alone_get_no_summary_and_are_done_again(model, folder, tmp_path):
+    images, out = [folder / "a.png", folder / "b" / "one.png"], tmp_path / "out"
+    assert predict(images, out, model, outputs=["mask"], progress=False) == 0
+    first = times(out)
+    assert set(first) == {"a_mask.png", "one_mask.png"} and not (out / "summary.csv").exists()
+    predict(images, out, model, outputs=["mask"], progress=False)
+    assert all(times(out)[name] > first[name] for name in first)
+
+
+def run_again(folder, out, model, change=lambda: None, **options):
+    """Returns the results that a second run writes anew, after a change."""
+    options = {"outputs": ["mask"], "progress": False} | options
+    first = times(out)
+    change()
+    predict([folder], out, model, **options)
+    assert [row["result"] for row in rows(out)] == ["a", "b/one", "b/two"]
+    return sorted(name for name, when in times(out).items() if when != first.get(name))
+
+
+def test_what_is_done_is_not_done_again(model, folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    predict([folder], out, model, outputs=["mask"], progress=False)
+    first = (out / "summary.csv").read_bytes()
+    everything = ["a_mask.png", "b/one_mask.png", "b/two_mask.png"]
+    assert run_again(folder, out, model) == []
+    assert (out / "summary.csv").read_bytes() == first
+    assert run_again(folder, out, model, (out / "b" / "two_mask.png").unlink) == ["b/two_mask.png"]
+    assert run_again(folder, out, model, lambda: os.utime(folder / "a.png")) == ["a_mask.png"]
+    assert run_again(folder, out, model, overwrite=True) == everything
+    assert run_again(folder, out, model, spacing_mm=(1.0, 1.0)) == everything
+    assert [row["left_area_mm2"] for row in rows(out)] == ["160.0"] * 3
+    # Other bytes, the same network.
+    other = tmp_path / "other.tflite"
+    other.write_bytes(model.read_bytes())
+    assert run_again(folder, out, other, spacing_mm=(1.0, 1.0)) == []
+    capsys.readouterr()
+    predict([folder], out, other, outputs=["mask"], spacing_mm=(1.0, 1.0))
+    said = f"3 radiographs: 3 segmented, 0 refused, 3 of them by an earlier run; wrote {out}/summary.csv\n"
+    assert capsys.readouterr().out == said
+
+
+def test_settings_are_the_same_by_content(model, tmp_path):
+    saved_model = tmp_path / "saved_model"
+    (saved_model / "variables").mkdir(parents=True)
+    (saved_model / "variables" / "data").write_bytes(b"one")
+    stamps = [
+        summary.settings_stamp(saved_model, None),
+        summary.settings_stamp(saved_model.rename(tmp_path / "b"), None),
+    ]
+    (tmp_path / "b" / "variables" / "data").write_bytes(b"two")
+    stamps += [summary.settings_stamp(path, spacing) for path in (tmp_path / "b", model) for spacing in (None, (1, 1))]
+    assert stamps[0] == stamps[1] and len(set(stamps)) == 5
+
+
+def test_other_outputs_are_added(model, folder, tmp_path):
+    out = tmp_path / "out"
+    predict([folder], out, model, outputs=["mask"], progress=False)
+    anew = run_again(folder, out, model, outputs=["labels"])
+    assert anew == ["a_labels.png", "b/one_labels.png", "b/two_labels.png"]
+    assert [row["outputs"] for row in rows(out)] == ["mask labels"] * 3
+    assert run_again(folder, out, model, outputs=["mask", "labels"]) == []
+    # Labels of another spacing's run are none of this one's.
+    run_again(folder, out, model, spacing_mm=(2.0, 2.0))
+    assert [row["outputs"] for row in rows(out)] == ["mask"] * 3
+    assert len(run_again(folder, out, model, outputs=["labels"], spacing_mm=(2.0, 2.0))) == 3
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(model, folder, tmp_path, monkeypatch, capsys):
+    """Its reason may have gone, though the file is the same."""
+    whole, status = (folder / "a.png").read_bytes(), (folder / "a.png").stat()
+    (folder / "a.png").write_bytes(b"x" * len(whole))
+    os.utime(folder / "a.png", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert predict([folder], tmp_path / "out", model, outputs=["mask"]) == 1
+    (folder / "a.png").write_bytes(whole)
+    os.utime(folder / "a.png", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert predict([folder], tmp_path / "out", model, outputs=["mask"]) == 0
+    assert names(tmp_path / "out") == ["a_mask.png", "b/one_mask.png", "b/two_mask.png", "summary.csv"]
+
+
+def test_what_the_networks_refused_is_refused_still(tmp_path, capsys):
+    write_png(tmp_path / "in" / "noise.png", np.random.default_rng(0).integers(0, 256, (300, 260), dtype=np.uint8))
+    write_png(tmp_path / "in" / "white.png", np.full((90, 90), 255, np.uint8))
+    assert predict([tmp_path / "in"], tmp_path / "out", progress=False) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    first = times(tmp_path / "out")
+    assert set(first) == {"noise.json", "white.json"}
+    assert predict([tmp_path / "in"], tmp_path / "out", outputs=["mask"], progress=False) == 2
+    assert times(tmp_path / "out") == first and [row["outputs"] for row in rows(tmp_path / "out")] == ["json"] * 2
+
+
+def test_a_torn_journal_costs_its_last_line_only(model, folder, tmp_path):
+    out = tmp_path / "out"
+    predict([folder], out, model, outputs=["mask"], progress=False)
+    whole, lines = (out / "summary.csv").read_bytes(), [json.dumps(row).encode() for row in rows(out)]
+    (out / "summary.csv").unlink()
+    (out / summary.JOURNAL).write_bytes(b"\n".join(lines)[:-20])
+    (out / "b" / ".crass-tf-0123abcd.png").write_bytes(b"half a m")
+    (out / "b" / ".mine-0123abcd.txt").write_bytes(b"a user's own")
+    assert run_again(folder, out, model) == ["b/two_mask.png"]
+    assert (out / "summary.csv").read_bytes() == whole
+    assert set(names(out)) - set(times(out)) == {"summary.csv"}
+    assert [name for name in names(out) if "/." in name] == ["b/.mine-0123abcd.txt"]
+
+
+@pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"\xff" * 200_000, b"result,input,settings\n" + b"x" * 200_000])
+def test_a_table_of_the_users_own_stays(model, folder, tmp_path, content):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "summary.csv").write_bytes(content)
+    with pytest.raises(InputError, match="summary.csv: found something else"):
+        predict([folder], tmp_path / "out", model)
+    assert names(tmp_path / "out") == ["summary.csv"] and (tmp_path / "out" / "summary.csv").read_bytes() == content
+
+
+def test_two_runs_into_one_folder_do_not_mix(model, folder, tmp_path):
+    (tmp_path / "out").mkdir()
+    with summary.Journal(tmp_path / "out"), pytest.raises(InputError, match="another process is writing here"):
+        predict([folder], tmp_path / "out", model)
+    assert predict([folder], tmp_path / "out", model) == 0
+
+
+def test_memory_does_not_grow_with_the_number_of_files(model, tmp_path):
+    image = cv2.resize(BARS, (1024, 1024))
+    peaks = []
+    for count in (8, 64):
+        write_png(tmp_path / f"{count}" / "0.png", image)
+        for number in range(1, count):
+            os.link(tmp_path / f"{count}" / "0.png", tmp_path / f"{count}" / f"{number}.png")
+        peaks.append(alone("throughput", model, tmp_path / f"{count}")["peak_mib"])
+    # A radiograph, its logits and its mask take 6 MiB: 56 more would be 336.
+    assert peaks[1] - peaks[0] < 60
+
+
+def test_results_that_cannot_be_written_stop_no_other_radiograph(model, folder, tmp_path, capsys):
+    out, longest = tmp_path / "out", "n" * 251
+    os.link(folder / "a.png", folder / f"{longest}.png")
+    (out / "a_mask.png").mkdir(parents=True)
+    (out / "b").write_text("a file where a folder would be")
+    os.link(folder / "a.png", folder / "good.png")
+    for _ in range(2):
+        assert predict([folder], out, model, progress=False) == 1
+        lines = capsys.readouterr().err.splitlines()
+        assert [line.split(": ")[0] for line in lines] == [
+            f"{folder}/{name}.png" for name in ("a", "b/one", "b/two", longest)
+        ]
+        assert lines[0].endswith(f": its results {out}/a* cannot be written (Is a directory)")
+        assert lines[3].endswith("cannot be written (File name too long)")
+        refused = {row["result"]: row["reason"] for row in rows(out) if row["status"] == "refused"}
+        assert list(refused.values()) == lines and list(refused) == ["a", "b/one", "b/two", longest]
+        good = [f"good_{output}.png" for output in ("labels", "mask", "overlay")]
+        assert names(out) == ["a.json", "b", "good.json", *good, "summary.csv"]
+
+
+def test_an_unexpected_error_stops_no_other_radiograph(model, folder, tmp_path, monkeypatch, capsys):
+    read = run.read_radiograph
+
+    def fail(path, *options):
+        return read(path, *options) if path.name == "two.png" else {}["two\nlines"]
+
+    monkeypatch.setattr(run, "read_radiograph", fail)
+    assert predict([folder], tmp_path / "out", model, progress=False) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(" (")[0] for line in lines] == [
+        f"{folder}/{name}.png: unexpected KeyError" for name in ("a", "b/one")
+    ]
+    monkeypatch.undo()
+    assert predict([folder], tmp_path / "out", model, progress=False) == 0
+
+
+@pytest.mark.parametrize("fails", ["one_mask.png", summary.JOURNAL, summary.NAME])
+def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(model, folder, tmp_path, monkeypatch, fails):
+    out = tmp_path / "out"
+
+    def full(path):
+        if path.name == fails:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    write, append, finish = OUTPUTS["mask"].write, summary.Journal.add, summary.Journal.finish
+    monkeypatch.setitem(OUTPUTS, "mask", Output("_mask.png", lambda path, *rest: full(path) or write(path, *rest)))
+    monkeypatch.setattr(summary.Journal, "add", lambda self, row: append(self, row) or full(self._path))
+    monkeypatch.setattr(summary.Journal, "finish", lambda self: full(self._summary) or finish(self))
+    with pytest.raises(InputError, match=f"{out}: No space left on device; make room and start again"):
+        predict([folder], out, model, ["mask"], progress=False)
+    monkeypatch.undo()
+    first = times(out)
+    assert "a_mask.png" in first and not list(out.rglob("*.json"))
+    assert predict([folder], out, model, ["mask"], progress=False) == 0
+    assert [row["result"] for row in rows(out)] == ["a", "b/one", "b/two"]
+    assert times(out)["a_mask.png"] == first["a_mask.png"]
+
+
+def test_a_journal_is_written_whole_where_the_disk_takes_parts(tmp_path):
+    with summary.Journal(tmp_path) as journal:
+        file, taken = journal._file, []
+        journal._file = types.SimpleNamespace(write=lambda data: taken.append(data[:7]) or len(data[:7]), close=int)
+        journal.add({"result": "a", "score": 0.5})
+        file.close()
+    assert json.loads(b"".join(taken)) == {"result": "a", "score": 0.5}
+
+
+def test_results_of_another_file_do_not_stay_beside_new_ones(model, folder, tmp_path):
+    out = tmp_path / "out"
+    predict([folder], out, model, [*DEFAULTS, "contours"], progress=False)
+    (out / "a_coco.json").write_text("a user's own")
+    write_png(folder / "a.png", np.zeros((70, 50), np.uint8))
+    predict([folder], out, model, ["mask"], progress=False)
+    assert sorted(path.name for path in out.glob("a*")) == ["a_coco.json", "a_mask.png"]
+    assert len(list(out.glob("b/one*"))) == 5
+    # Nor those of other settings; a row of the same ones goes on naming what is there.
+    predict([folder], out, model, ["labels"], spacing_mm=(1.0, 1.0), progress=False)
+    predict([folder], out, model, ["mask"], spacing_mm=(1.0, 1.0), overwrite=True, progress=False)
+    assert [path.name for path in sorted(out.glob("b/*"))] == [f"{n}_{k}.png" for n in ("one", "two") for k in (
+        "labels", "mask"
+    )]  # fmt: skip
+    assert [row["outputs"] for row in rows(out)] == ["mask labels"] * 3
+
+
+def test_a_refusal_leaves_the_users_own_files(model, tmp_path, capsys):
+    image = tmp_path / "c.png"
+    image.write_bytes(b"no image")
+    own = {"c_mask.png": b"drawn by hand", "c.json": b'{"status": "segmented"}'}
+    for name, content in own.items():
+        (tmp_path / name).write_bytes(content)
+    for outputs in (DEFAULTS, ["mask"]):
+        assert predict([image], tmp_path, model, outputs) == 2
+        assert contents(tmp_path) == own | {"c.png": b"no image"}
+    assert "c.json that is no result of crass-tf; move it, or change --out" in capsys.readouterr().err.splitlines()[0]
+    # It would be overwritten by a success, too.
+    write_bars(image)
+    assert predict([image], tmp_path, model) == 2
+    assert {name: contents(tmp_path)[name] for name in own} == own
+    (tmp_path / "c.json").write_text('{"status": "refused"}')
+    assert predict([image], tmp_path, model, outputs=["labels"]) == 0
+    assert names(tmp_path) == ["c.json", "c.png", "c_labels.png", "c_mask.png"]
+
+
+def test_linked_folders_are_followed_each_folder_once(tmp_path):
+    for name in ("in/b/real.png", "in/b/out/old.png", "elsewhere/deep/linked.png", "elsewhere/.hidden/no.png"):
+        write_bars(tmp_path / name)
+    (tmp_path / "in" / "a").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "again").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "0").symlink_to(tmp_path / "in" / "b")
+    (tmp_path / "in" / "b" / "loop").symlink_to(tmp_path / "in")
+    (tmp_path / "elsewhere" / "up").symlink_to(tmp_path)
+    jobs, unreadable, passed_over = plan([tmp_path / "in"], tmp_path / "in" / "b" / "out")
+    assert [job.result for job in jobs] == ["a/deep/linked", "b/real"] and unreadable == [] and not passed_over
+
+
+def test_an_unreadable_folder_is_named_and_counts(model, folder, tmp_path, monkeypatch, capsys):
+    scandir = os.scandir
+
+    def locked(path):
+        if os.fspath(path).endswith("/b"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    assert predict([folder], tmp_path / "out", model, ["mask"], progress=False) == 1
+    said = f"{folder}/b: the folder cannot be read (Permission denied), nor what lies below it\n"
+    assert capsys.readouterr().err == said
+    with pytest.raises(InputError, match="in/b: the folder cannot be read"):
+        plan([folder / "b"], tmp_path / "out")
+
+
+def test_the_index_of_a_cd_is_no_radiograph(folder, tmp_path):
+    for name in ("DICOMDIR", "IM1"):
+        (folder / name).write_bytes(bytes(128) + b"DICM")
+    assert [job.result for job in plan([folder], tmp_path / "out")[0]] == ["IM1", "a", "b/one", "b/two"]
+
+
+def test_mistakes_of_the_command_line(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for words, said in [
+        (["", "--out", "out"], "path: found an empty path"),
+        ([str(folder), "--out", ""], "out: found an empty path"),
+        (["\x1b[31m.png", "--out", "out"], "?[31m.png: no such file or folder"),
+    ]:
+        assert cli.main(["predict", *words]) == 2
+        assert f"crass-tf: error: {said}" in capsys.readouterr().err
+    for number in ("0", "-2", "x"):
+        with pytest.raises(SystemExit, match="2"):
+            cli.main(["predict", str(folder), "--out", "out", "--threads", number])
+        assert f"found '{number}', expected a whole number above 0" in capsys.readouterr().err
+    assert names(tmp_path) == ["in/a.png", "in/b/one.png", "in/b/two.png"]
+
+
+def test_names_reach_the_terminal_without_control_characters(model, tmp_path, capsys):
+    (tmp_path / "\x1b[31mX.png").write_bytes(b"no image")
+    assert predict([tmp_path / "\x1b[31mX.png"], tmp_path / "out", model) == 2
+    assert capsys.readouterr().err.startswith(f"{tmp_path}/?[31mX.png: found no PNG")
+
+
+def most_at_once(monkeypatch, folder, out, model):
+    """Returns how many radiographs a run decodes at the same time, at most."""
+    held, most, lock, load = set(), [], threading.Lock(), PngImageFile.load
+
+    def slow(image):
+        with lock:
+            held.add(id(image))
+            most.append(len(held))
+        time.sleep(0.02)
+        pixels = load(image)
+        held.discard(id(image))
+        return pixels
+
+    monkeypatch.setattr(PngImageFile, "load", slow)
+    monkeypatch.setattr(parallel, "cores", lambda: 4)
+    predict([folder], out, model, ["mask"], progress=False)
+    monkeypatch.undo()
+    return max(most)
+
+
+def test_large_radiographs_are_decoded_one_at_a_time(model, tmp_path, monkeypatch):
+    for number in range(6):
+        write_bars(tmp_path / "in" / f"{number}.png")
+    assert most_at_once(monkeypatch, tmp_path / "in", tmp_path / "a", model) > 1
+    # As if two of 64 x 64 pixels were too many, or two files of more than 50 bytes.
+    for ordinary, room in ((1, 64 * 64 + 64), (10**6, 10**6), (50, 100)):
+        monkeypatch.setattr(run, "ORDINARY_PIXELS", ordinary)
+        monkeypatch.setattr(run, "MAX_PIXELS", room)
+        assert most_at_once(monkeypatch, tmp_path / "in", tmp_path / f"{room}", model) == 1
+
+
+def contents(out):
+    return {name: (out / name).read_bytes() for name in names(out)}
+
+
+def kill_somewhere(command, out, rng):
+    """Runs a command and kills it a while after its first new result; returns whether it was killed."""
+    before = sum(1 for _ in out.rglob("*_mask.png"))
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        if sum(1 for _ in out.rglob("*_mask.png")) > before:
+            time.sleep(rng.uniform(0, 0.05))
+            process.kill()
+        time.sleep(0.001)
+    assert process.wait() in (1, -signal.SIGKILL)
+    return process.returncode != 1
+
+
+def test_killed_runs_end_with_the_files_of_an_undisturbed_one(model, tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        image = cv2.resize(BARS, (500, 400)) + rng.integers(0, 20, (400, 500), dtype=np.uint8)
+        write_png(tmp_path / "in" / f"{number // 10}" / f"{number:02}.png", image, (0.5, 0.5))
+    (tmp_path / "in" / "1" / "bad.png").write_bytes(b"no image")
+    assert predict([tmp_path / "in"], tmp_path / "undisturbed", model, progress=False) == 1
+    out, journal = tmp_path / "out", tmp_path / "out" / summary.JOURNAL
+    command = [sys.executable, "-m", "crass_tf", "predict", str(tmp_path / "in"), "--out", str(out)]
+    command += ["--model", str(model)]
+    kept, moments = {}, random.Random()
+    for _ in range(4):
+        if not kill_somewhere(command, out, moments):
+            break
+        lines = journal.read_bytes().split(b"\n")[:-1] if journal.exists() else []
+        recorded = [json.loads(line)["result"] for line in lines if line]
+        kept |= {name: when for name, when in times(out).items() if name.split("_")[0] in recorded}
+    assert subprocess.run(command, capture_output=True).returncode == 1
+    assert contents(out) == contents(tmp_path / "undisturbed")
+    # Pictures whose row was written are not written again.
+    assert kept and kept.items() <= times(out).items()
+
+
+def test_a_folder_is_read_by_content_and_says_what_it_passes_over(model, tmp_path, capsys):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_bars(folder / "a.png")
+    pixels = cv2.imread(str(folder / "a.png"), cv2.IMREAD_UNCHANGED)
+    jpeg = cv2.imencode(".jpg", pixels)[1].tobytes()
+    for name in ("b.jfif", "c.JPE", "d.xray", "e"):
+        (folder / name).write_bytes(jpeg)
+    for name in ("one.txt", "two.TXT", "notes", "empty.jfif", "raw.raw"):
+        (folder / name).write_bytes(b"words" * (name != "empty.jfif"))
+    (folder / ".hidden.txt").touch()
+    assert predict([folder], tmp_path / "out", model, ["mask"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("5 radiographs: 5 segmented, 0 refused; wrote ")
+    assert last.endswith("; passed over what is no radiograph: 1 .jfif, 1 .raw, 2 .txt, 1 without a suffix")
+
+
+def test_the_pixels_of_a_header_are_not_passed_over(tmp_path):
+    (tmp_path / "a.mhd").touch()
+    (tmp_path / "a.raw").touch()
+    assert not plan([tmp_path], tmp_path / "out")[2]

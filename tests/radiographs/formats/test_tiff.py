@@ -1,0 +1,166 @@
+"""TIFF files give the stored grey values, upright, with the spacing that was measured."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+import tifffile
+
+from crass_tf.common.files import InputError
+from crass_tf.radiographs.radiograph import read_radiograph
+
+
+def ramp(dtype=np.uint8, step=1):
+    """Values 0, 1 ... 95 times `step`, `[12, 8]`."""
+    return (np.arange(96) * step).astype(dtype).reshape(12, 8)
+
+
+def read(tmp_path, pixels, cut=None, **options):
+    file = io.BytesIO()
+    tifffile.imwrite(file, pixels, **options)
+    (tmp_path / "image.tif").write_bytes(file.getvalue()[:cut])
+    return read_radiograph(tmp_path / "image.tif")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"byteorder": ">"},
+        {"bigtiff": True},
+        {"compression": "lzw", "predictor": True},
+        {"compression": "deflate"},
+        {"compression": "packbits"},
+        {"tile": (16, 16), "compression": "lzw"},
+        {"rowsperstrip": 5},
+    ],
+)
+def test_stored_values_of_8_and_16_bits(tmp_path, options):
+    np.testing.assert_array_equal(read(tmp_path, ramp(), **options).image, ramp())
+    # 95 * 600 = 57000, so 16 bits: 600 * 255 / 65535 = 2.33 a step.
+    expected = np.round(ramp(np.float64, 600) * 255 / 65535)
+    np.testing.assert_array_equal(read(tmp_path, ramp(np.uint16, 600), **options).image, expected)
+
+
+def test_white_is_zero_in_both_depths(tmp_path):
+    inverted = read(tmp_path, 255 - ramp(), photometric="miniswhite")
+    np.testing.assert_array_equal(inverted.image, ramp())
+    deep = read(tmp_path, (65535 - ramp(np.int64, 257)).astype(np.uint16), photometric="miniswhite")
+    # 95 * 257 = 24415 needs 16 bits, where 257 is one step.
+    np.testing.assert_array_equal(deep.image, ramp())
+
+
+@pytest.mark.parametrize("dtype, step", [(np.uint8, 1), (np.uint16, 257)])
+def test_grey_as_colour(tmp_path, dtype, step):
+    pixels = np.dstack([ramp(dtype, step)] * 3)
+    np.testing.assert_array_equal(read(tmp_path, pixels, photometric="rgb").image, ramp())
+
+
+def test_transparency_is_refused_unless_there_is_none(tmp_path):
+    options = dict(photometric="rgb", extrasamples=["unassalpha"])
+    opaque = np.dstack([ramp()] * 3 + [np.full_like(ramp(), 255)])
+    np.testing.assert_array_equal(read(tmp_path, opaque, **options).image, ramp())
+    opaque[0, 0, 3] = 9
+    with pytest.raises(InputError, match="transparent pixels"):
+        read(tmp_path, opaque, **options)
+
+
+@pytest.mark.parametrize(
+    "resolution, unit, expected",
+    [
+        # Columns first: 50 and 40 pixels a centimetre are 0.2 and 0.25 mm.
+        ((50, 40), "CENTIMETER", (0.25, 0.2)),
+        ((254, 127), "INCH", (0.2, 0.1)),
+        ((254, 127), "NONE", None),
+        # What programs write when they know nothing: 72 and 96 dots an inch, also in centimetres, and 1.
+        ((72, 72), "INCH", None),
+        ((96, 96), "INCH", None),
+        ((28.3465, 28.3465), "CENTIMETER", None),
+        ((1, 1), "INCH", None),
+    ],
+)
+def test_spacing(tmp_path, resolution, unit, expected):
+    found = read(tmp_path, ramp(), resolution=resolution, resolutionunit=unit).spacing_mm
+    assert found == (expected if expected is None else pytest.approx(expected))
+
+
+def test_orientation_turns_pixels_and_spacing_once(tmp_path):
+    tag = [(274, 3, 1, 6, True)]
+    turned = read(tmp_path, ramp(), extratags=tag, resolution=(50, 40), resolutionunit="CENTIMETER")
+    np.testing.assert_array_equal(turned.image, np.rot90(ramp(), -1))
+    assert turned.spacing_mm == pytest.approx((0.2, 0.25))
+    assert turned.notes == ("turned upright by the file's orientation tag (EXIF), value 6",)
+
+
+def test_a_small_copy_behind_the_picture_is_passed_over(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "image.tif") as file:
+        file.write(ramp())
+        file.write(ramp()[::2, ::2], subfiletype=1)
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "image.tif").image, ramp())
+
+
+@pytest.mark.parametrize("options", [{}, {"bigtiff": True}, {"compression": "deflate"}])
+def test_truncated_anywhere(tmp_path, options):
+    file = io.BytesIO()
+    tifffile.imwrite(file, ramp(), **options)
+    for length in range(8, len(file.getvalue()), 5):
+        with pytest.raises(InputError, match="image.tif: ") as caught:
+            read(tmp_path, ramp(), cut=length, **options)
+        assert "\n" not in str(caught.value)
+
+
+def rewritten(tmp_path, changes, pixels=None, **options):
+    """Writes a TIFF file and changes values of its tags, given functions of what was written."""
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, ramp() if pixels is None else pixels, **options)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for name, change in changes.items():
+            tag = file.pages[0].tags[name]
+            tag.overwrite(change(tag.value))
+    return path
+
+
+COMPRESSIONS = ["none", "lzw", "deflate", "packbits", "jpeg"]
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize(
+    "options, counts",
+    [({"rowsperstrip": 8}, "StripByteCounts"), ({"tile": (16, 16)}, "TileByteCounts"), ({}, "StripByteCounts")],
+)
+def test_a_part_that_ends_too_soon(tmp_path, compression, options, counts):
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 33), dtype=np.uint8)
+    changes = {counts: lambda value: (*value[:-1], value[-1] * 2 // 3) if isinstance(value, tuple) else value * 2 // 3}
+    path = rewritten(tmp_path, {}, pixels, compression=compression, **options)
+    assert read_radiograph(path).image.shape == pixels.shape
+    path = rewritten(tmp_path, changes, pixels, compression=compression, **options)
+    with pytest.raises(InputError, match="image.tif: the .* (end too soon|cannot be decoded .decoder error -2)"):
+        read_radiograph(path)
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS[:-1])
+@pytest.mark.parametrize("options", [{}, {"photometric": "rgb"}, {"photometric": "rgb", "planarconfig": "separate"}])
+def test_a_part_that_unpacks_to_too_little(tmp_path, compression, options):
+    pixels = ramp() if not options else np.stack([ramp()] * 3, axis=0 if "planarconfig" in options else 2)
+    changes = {"ImageLength": lambda value: value + 1, "RowsPerStrip": lambda value: value + 1}
+    np.testing.assert_array_equal(read(tmp_path, pixels, compression=compression, **options).image, ramp())
+    with pytest.raises(InputError, match="image.tif: the .* (end too soon|cannot be decoded .decoder error -2)"):
+        read_radiograph(rewritten(tmp_path, changes, pixels, compression=compression, **options))
+
+
+def test_parts_that_are_missing(tmp_path):
+    path = rewritten(tmp_path, {"ImageLength": lambda value: 17}, rowsperstrip=8)
+    # 12 rows by 8 are 2 strips, 17 rows 3.
+    with pytest.raises(InputError, match="end too soon"):
+        read_radiograph(path)
+
+
+@pytest.mark.parametrize("tags, values", [(5000, 1), (2, 2**21)])
+def test_tags_that_would_fill_the_memory(tmp_path, tags, values):
+    # BigTIFF: values of a tag may lie anywhere, so that every tag can have the same megabytes as its own.
+    table = b"".join(struct.pack("<HHQQ", 273, 1, values, 16) for _ in range(tags))
+    path = tmp_path / "image.tif"
+    path.write_bytes(struct.pack("<2sHHHQQ", b"II", 43, 8, 0, 16, tags) + table + bytes(8 + values))
+    with pytest.raises(InputError, match="Missing dimensions|header does not end"):
+        read_radiograph(path)

@@ -1,0 +1,331 @@
+"""Whatever lies in a folder is segmented or refused in one line; nothing crashes, hangs or takes the memory."""
+
+import io
+import json
+import os
+import struct
+import subprocess
+import sys
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from pydicom import uid
+from radiograph_files import dicom as dicom_of
+from radiograph_files import png, stored
+
+from crass_tf.radiographs.formats.png import SIGNATURE
+
+SIZE = (48, 40)
+# Per file: a shape is segmented with, words are in the reason for its refusal.
+CASES = {}
+
+
+def add(name, expected, make):
+    """Registers a function that returns a file's content, or makes the file at the path that it is given."""
+    CASES[name] = make, expected
+
+
+def scene():
+    image = np.full(SIZE, 28, np.uint8)
+    image[8:16, 4:16] = image[8:16, 24:36] = 228
+    return image
+
+
+def colour():
+    return np.dstack([scene()] * 3)
+
+
+def encoded(pixels, suffix=".png", options=()):
+    return cv2.imencode(suffix, pixels, list(options))[1].tobytes()
+
+
+def pil(pixels, kind, mode=None, **options):
+    file, image = io.BytesIO(), Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(file, kind, **options)
+    return file.getvalue()
+
+
+def tiff(pixels, **options):
+    file = io.BytesIO()
+    tifffile.imwrite(file, pixels, **options)
+    return file.getvalue()
+
+
+def exif(value):
+    block = Image.Exif()
+    block[0x112] = value
+    return block
+
+
+def dicom(pixels=None, **options):
+    return stored(dicom_of(scene() if pixels is None else pixels, **options))
+
+
+def archive():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as content:
+        content.writestr("a.png", encoded(scene()))
+    return file.getvalue()
+
+
+def flipped(data, position, bits=0x55):
+    position %= len(data)
+    return data[:position] + bytes([data[position] ^ bits]) + data[position + 1 :]
+
+
+def mhd(header_lines, raw=b""):
+    text = "ObjectType = Image\nNDims = 2\n" + "".join(f"{line}\n" for line in header_lines)
+    return text.encode() + raw
+
+
+def jpeg_header(width, height):
+    data = encoded(scene(), ".jpg")
+    place = data.index(b"\xff\xc0") + 5
+    return data[:place] + struct.pack(">HH", height, width) + data[place + 4 :]
+
+
+MHA = ["DimSize = 40 48", "ElementType = MET_UCHAR", "ElementDataFile = LOCAL"]
+NAN = np.full(SIZE, np.nan, np.float32)
+PORTRAIT = SIZE[::-1]
+
+# PNG.
+add("good.png", SIZE, lambda: encoded(scene()))
+add("no_bytes.png", "empty file of 0 bytes", lambda: b"")
+add("signature_only.png", "truncated after 8 bytes", lambda: SIGNATURE)
+add("half.png", "truncated", lambda: encoded(scene())[:80])
+add("without_last_byte.png", "truncated", lambda: encoded(scene())[:-1])
+add("flipped_header.png", "checksum in b'IHDR'", lambda: flipped(encoded(scene()), 18))
+add("flipped_data.png", "checksum in b'IDAT'", lambda: flipped(encoded(scene()), 60))
+add("one_pixel.png", (1, 1), lambda: encoded(np.full((1, 1), 9, np.uint8)))
+add("claims_20000.png", "claims 20000 x 20000 pixels", lambda: png(20000, 20000))
+add("claims_7000.png", "cannot be decoded", lambda: png(7000, 7000, 16, 6))
+add("claims_nothing.png", "claims 0 x 5 pixels", lambda: png(0, 5))
+add("zip_bomb.png", "cannot be decoded", lambda: png(4, 4, data=bytes(10**6)[:3]))
+add("constant.png", SIZE, lambda: encoded(np.full(SIZE, 77, np.uint8)))
+add("constant_16_bits.png", SIZE, lambda: encoded(np.full(SIZE, 40000, np.uint16)))
+add("16_bits.png", SIZE, lambda: encoded(scene().astype(np.uint16) * 257))
+add("wide.png", (1, 5000), lambda: encoded(np.zeros((1, 5000), np.uint8)))
+add("tall.png", (5000, 1), lambda: encoded(np.zeros((5000, 1), np.uint8)))
+add("too_wide.png", "claims 40000 x 1 pixels", lambda: encoded(np.zeros((1, 40000), np.uint8)))
+add("palette.png", SIZE, lambda: pil(scene(), "PNG", "P"))
+add("one_bit.png", SIZE, lambda: pil(scene(), "PNG", "1"))
+add("colour_and_alpha.png", SIZE, lambda: pil(colour(), "PNG", "RGBA"))
+add("grey_and_alpha.png", SIZE, lambda: pil(scene(), "PNG", "LA"))
+add("grey_16_and_alpha.png", (1, 2), lambda: png(2, 1, 16, 4, b"\0" + struct.pack(">4H", 9, 65535, 99, 100)))
+add("interlaced.png", (1, 1), lambda: png(1, 1, data=b"\0\7", interlace=1))
+add("animated.png", "more than one picture", lambda: pil(
+    scene(), "PNG", save_all=True, append_images=[Image.fromarray(255 - scene())]
+))  # fmt: skip
+add("turned.png", PORTRAIT, lambda: pil(scene(), "PNG", exif=exif(6)))
+add("broken_exif.png", (1, 1), lambda: png(1, 1, data=b"\0\7", extra=[(b"eXIf", b"II*\0\xff\xff\xff\xff")]))
+add("bad_profile.png", (1, 1), lambda: png(1, 1, data=b"\0\7", extra=[(b"iCCP", b"x\0\0nothing")]))
+add("unknown_kind.png", "cannot be decoded", lambda: png(4, 4, colour_type=7))
+
+# JPEG.
+add("good.jpeg", SIZE, lambda: encoded(scene(), ".jpg"))
+add("named_wrongly.jpg", SIZE, lambda: encoded(scene()))
+add("jpeg_named.png", SIZE, lambda: encoded(scene(), ".jpg"))
+add("progressive.jpg", SIZE, lambda: pil(scene(), "JPEG", progressive=True))
+add("cmyk.jpg", SIZE, lambda: pil(colour(), "JPEG", "CMYK"))
+add("turned.jpg", PORTRAIT, lambda: pil(scene(), "JPEG", exif=exif(8)))
+add("upside_down.jpg", SIZE, lambda: pil(scene(), "JPEG", exif=exif(3)))
+add("broken_exif.jpg", SIZE, lambda: pil(scene(), "JPEG", exif=b"Exif\0\0MM\0*\0\0"))
+add("half.jpg", "truncated", lambda: encoded(scene(), ".jpg")[:300])
+add("start_only.jpg", "truncated", lambda: b"\xff\xd8\xff\xe0")
+add("no_frame.jpg", "truncated after 10 bytes", lambda: b"\xff\xd8\xff\xe0\0\4ab\xff\xd9")
+add("claims_20000.jpg", "claims 20000 x 20000 pixels", lambda: jpeg_header(20000, 20000))
+add("claims_nothing.jpg", "cannot be decoded", lambda: jpeg_header(0, 0))
+add("flipped_tables.jpg", None, lambda: flipped(encoded(scene(), ".jpg"), 200))
+add("flipped_data.jpg", None, lambda: flipped(encoded(scene(), ".jpg"), -40))
+
+# TIFF.
+add("good.tif", SIZE, lambda: tiff(scene()))
+add("16_bits.tiff", SIZE, lambda: tiff(scene().astype(np.uint16) * 257, compression="lzw", predictor=True))
+add("big.tif", SIZE, lambda: tiff(scene(), bigtiff=True))
+add("big_endian.tif", SIZE, lambda: tiff(scene(), byteorder=">"))
+add("big_endian_big.tif", "found a BigTIFF file in big-endian", lambda: tiff(scene(), bigtiff=True, byteorder=">"))
+add(
+    "ends_in_strip.tif",
+    "end too soon",
+    lambda: tiff(scene(), rowsperstrip=8).replace(b"\x01\x01\x04\0\x01\0\0\0\x30", b"\x01\x01\x04\0\x01\0\0\0\x40", 1),
+)
+add("tiles.tif", SIZE, lambda: tiff(scene(), tile=(16, 16), compression="deflate"))
+add("white_is_zero.tif", SIZE, lambda: tiff(scene(), photometric="miniswhite"))
+add("nan.tif", "found 32 bits", lambda: tiff(NAN))
+add("half_floats.tif", "unknown pixel mode", lambda: tiff(NAN.astype(np.float16)))
+add("32_bits.tif", "found 32 bits", lambda: tiff(scene().astype(np.uint32)))
+add("pages.tif", "found 2 pages", lambda: tiff(np.stack([scene(), scene()]), photometric="minisblack"))
+add("cmyk.tif", "photometric interpretation 5", lambda: tiff(np.dstack([scene()] * 4), photometric="separated"))
+add("zstd.tif", SIZE, lambda: tiff(scene(), compression="zstd"))
+add("turned.tif", PORTRAIT, lambda: tiff(scene(), extratags=[(274, 3, 1, 6, True)]))
+add("half.tif", "truncated", lambda: tiff(scene())[:700])
+add("header_only.tif", "truncated after 8 bytes", lambda: tiff(scene())[:8])
+add("loop.tif", "Missing dimensions", lambda: b"II*\0\x08\0\0\0\0\0\x08\0\0\0")
+add("flipped_tags.tif", None, lambda: flipped(tiff(scene()), 30))
+add("words_as_width.tif", "Invalid dimensions", lambda: tiff(scene()).replace(b"\0\1\4\0", b"\0\1\2\0", 1))
+add("far_away.tif", "cannot be decoded", lambda: b"II+\0\x08\0\0\0" + b"\xff" * 8)
+add("flipped_data.tif", None, lambda: flipped(tiff(scene(), compression="deflate"), -20))
+
+# DICOM.
+add("good.dcm", SIZE, lambda: dicom())
+add("IM0001", SIZE, lambda: dicom())
+add("1.2.840.1", SIZE, lambda: dicom())
+add("dicom_named.png", SIZE, lambda: dicom())
+add("inverted.dcm", SIZE, lambda: dicom(255 - scene(), PhotometricInterpretation="MONOCHROME1"))
+add("12_bits.dcm", SIZE, lambda: dicom(scene().astype(np.uint16) * 16, BitsStored=12, HighBit=11))
+add("window.dcm", SIZE, lambda: dicom(WindowCenter=128, WindowWidth=200))
+add("big_endian.dcm", SIZE, lambda: dicom(syntax=uid.ExplicitVRBigEndian))
+add("deflated.dcm", SIZE, lambda: dicom(syntax=uid.DeflatedExplicitVRLittleEndian))
+add("rle.dcm", SIZE, lambda: dicom(compress=uid.RLELossless))
+add("jpeg_2000.dcm", (96, 80), lambda: dicom(np.tile(scene(), (2, 2)), compress=uid.JPEG2000Lossless))
+add("jpeg_ls.dcm", SIZE, lambda: dicom(compress=uid.JPEGLSLossless))
+add("colour.dcm", SIZE, lambda: dicom(colour(), Modality="OT", SOPClassUID=uid.SecondaryCaptureImageStorage))
+add("mark_only.dcm", "no whole DICOM data set", lambda: bytes(128) + b"DICM")
+add("text.dcm", "DICOM", lambda: b"no radiograph, but a text of some length " * 9)
+add("half.dcm", "DICOM file|bytes of pixels", lambda: dicom()[:-900])
+add("claims_20000.dcm", "claims 20000 x 20000 pixels", lambda: dicom(Rows=20000, Columns=20000))
+add("lines_as_class.dcm", "expected a projection", lambda: dicom().replace(b"5.1.4.1.1.1\0\x08", b"5.\n.4\n1.1\0\x08"))
+add("pdf.dcm", "found Encapsulated PDF Storage", lambda: dicom(SOPClassUID=uid.EncapsulatedPDFStorage))
+add("ct.dcm", "found CT Image Storage", lambda: dicom(SOPClassUID=uid.CTImageStorage, Modality="CT"))
+add("lateral.dcm", "found ViewPosition = LL", lambda: dicom(ViewPosition="LL"))
+add("frames.dcm", "found 3 frames", lambda: dicom(NumberOfFrames=3, PixelData=bytes(3 * 1920)))
+add("unknown_syntax.dcm", "", lambda: dicom().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.7\0"))
+add("flipped.dcm", None, lambda: flipped(dicom(), 400))
+
+# MetaImage.
+add("good.mha", SIZE, lambda: mhd(MHA, scene().tobytes()))
+add("short.mha", "MetaImage", lambda: mhd(MHA, scene().tobytes()[:50]))
+add("png_named.mhd", SIZE, lambda: encoded(scene()))
+
+# Anything else.
+add("webp.png", "found a WebP", lambda: pil(scene(), "WEBP"))
+add("bmp.png", "found a BMP file", lambda: encoded(scene(), ".bmp"))
+add("zip.png", "found a ZIP archive", archive)
+add("page.png", "found an HTML", lambda: b"<!DOCTYPE html><html></html>")
+add("document.jpg", "found a PDF document", lambda: b"%PDF-1.7\n%\xe2\xe3")
+add("text.tif", "found no PNG, JPEG, TIFF", lambda: b"patient,left,right\n1,2,3\n")
+add("noise.jpg", "found no PNG, JPEG, TIFF", lambda: np.random.default_rng(0).bytes(5000))
+add("zeros.tiff", "found no PNG, JPEG, TIFF", lambda: bytes(5000))
+add("animated_gif.png", "more than one picture", lambda: pil(
+    scene(), "GIF", save_all=True, append_images=[Image.fromarray(255 - scene())]
+))  # fmt: skip
+add("half_gif.png", "truncated", lambda: pil(scene(), "GIF")[:-30])
+add("two\nlines.png", "empty file", lambda: b"")
+
+
+def sparse(path):
+    with path.open("wb") as file:
+        file.write(SIGNATURE)
+        file.truncate(3 * 2**30)
+
+
+def unreadable(path):
+    path.write_bytes(encoded(scene()))
+    path.chmod(0)
+
+
+add("pipe.png", "a pipe or device", lambda path: os.mkfifo(path))
+add("loop.png", "cannot be opened", lambda path: path.symlink_to(path))
+add("nowhere.png", "file not found", lambda path: path.symlink_to(path.with_name("nothing")))
+add("endless.png", "a pipe or device", lambda path: path.symlink_to("/dev/zero"))
+add("sparse.png", "expected at most", sparse)
+add("unreadable.png", None, unreadable)
+
+
+RUN = """
+import json, pathlib, sys, time
+from crass_tf.prediction import predict, run as running
+times, run_job = {}, running.run_job
+def timed(run, job, *rest):
+    start = time.perf_counter()
+    done = run_job(run, job, *rest)
+    times[job.source.name] = time.perf_counter() - start
+    return done
+running.run_job = timed
+code = predict([sys.argv[1]], sys.argv[2], sys.argv[3], progress=False)
+# Not getrusage: its maximum is inherited from the process that started this one.
+status = pathlib.Path("/proc/self/status")
+peak = int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024 if status.exists() else 0
+print(json.dumps({"code": code, "times": times, "peak": peak}))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """All the files, each in a folder of its own, since some share a stem; and a folder called like a file."""
+    folder = tmp_path_factory.mktemp("bad")
+    for number, (name, (make, _)) in enumerate(CASES.items()):
+        path = folder / str(number) / name
+        path.parent.mkdir()
+        if make.__code__.co_argcount:
+            make(path)
+        else:
+            path.write_bytes(make())
+    (folder / "folder.png").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(folder, litert_model, tmp_path_factory):
+    """The results' folder, what the run said of itself, and its lines on standard error."""
+    out = tmp_path_factory.mktemp("out")
+    command = [sys.executable, "-c", RUN, str(folder), str(out), str(litert_model)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert run.returncode == 0, run.stderr
+    return out, json.loads(run.stdout), run.stderr.splitlines()
+
+
+def results(out, name):
+    return out / str(list(CASES).index(name))
+
+
+def test_there_are_enough():
+    assert len(CASES) >= 60
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_file_is_segmented_or_refused_in_one_line(done, name):
+    out, _, lines = done
+    expected, place = CASES[name][1], results(out, name)
+    (file,) = place.glob("*.json")
+    content = json.loads(file.read_text())
+    if content["status"] == "segmented":
+        mask = cv2.imread(str(next(place.glob("*_mask.png"))), cv2.IMREAD_UNCHANGED)
+        assert list(mask.shape) == content["native_size"]
+        assert expected is None or mask.shape == expected, content
+        assert len(list(place.iterdir())) == 4
+        return
+    assert expected is None or isinstance(expected, str), content["reason"]
+    assert any(word in content["reason"] for word in (expected or "").split("|")), content["reason"]
+    assert content["reason"] in lines and list(place.iterdir()) == [file]
+
+
+def test_one_line_for_each_refusal_and_no_other(done):
+    out, said, lines = done
+    refused = [file for file in out.rglob("*.json") if json.loads(file.read_text())["status"] == "refused"]
+    assert said["code"] == 1
+    assert len(lines) == len(refused)
+    assert len(list(out.rglob("*.json"))) == len(CASES)
+
+
+def test_no_file_hangs_or_takes_much_memory(done):
+    _, said, _ = done
+    # Each takes a fraction of a second; on a machine with much else to do, some.
+    assert max(said["times"].values()) < 60, said["times"]
+    assert said["peak"] < 1.5 * 2**30
+
+
+SAME_MASK = ["good.png", "16_bits.png", "big.tif", "big_endian.tif", "16_bits.tiff", "tiles.tif", "good.mha"]
+SAME_MASK += ["good.dcm", "inverted.dcm", "12_bits.dcm", "big_endian.dcm", "deflated.dcm", "rle.dcm", "jpeg_ls.dcm"]
+
+
+@pytest.mark.parametrize("name", SAME_MASK)
+def test_one_radiograph_in_many_formats_has_one_mask(done, name):
+    out, *_ = done
+    first, mask = (cv2.imread(str(next(results(out, n).glob("*_mask.png"))), -1) for n in ("good.png", name))
+    np.testing.assert_array_equal(mask, first)
+    assert first.any()

@@ -1,0 +1,118 @@
+"""Overlays colour the patient's sides and leave the radiograph as it is."""
+
+import numpy as np
+
+from crass_tf.geometry import LEFT, RIGHT
+from crass_tf.measurement.measures import centre_line
+from crass_tf.reporting.overlay import (
+    LEFT_COLOUR,
+    MIDLINE_COLOUR,
+    RIGHT_COLOUR,
+    TRUTH_COLOUR,
+    draw_measures,
+    overlay,
+    sheet,
+)
+
+
+def radiograph(height=40, width=80, grey=50):
+    return np.full((height, width), grey, np.uint8)
+
+
+def rectangles():
+    """The patient's right clavicle in rows 10 to 19, columns 5 to 24; the left one in columns 55 to 74."""
+    labels = np.zeros((40, 80), np.uint8)
+    labels[10:20, 5:25], labels[10:20, 55:75] = RIGHT, LEFT
+    return labels
+
+
+def has(picture, colour, grey=50):
+    """Where the colour is, and no other: at least 60 % of it on the radiograph's grey, because lines are smoothed."""
+    difference, whole = picture - np.float32(grey), np.array(colour) - np.float32(grey)
+    share = difference @ whole / (whole @ whole)
+    other = np.abs(difference - share[..., None] * whole).max(axis=-1)
+    return (share > 0.6) & (other < 10)
+
+
+def test_sides_have_their_colours():
+    image = radiograph()
+    picture = overlay(image, rectangles())
+    assert picture.shape == (40, 80, 3) and picture.dtype == np.uint8
+    # A rectangle of 10 x 20 pixels has 2 * 20 + 2 * 10 - 4 = 56 on its outline.
+    for colour, columns in ((RIGHT_COLOUR, slice(5, 25)), (LEFT_COLOUR, slice(55, 75))):
+        found = has(picture, colour)
+        assert found.sum() == 56
+        assert found[10, columns].all() and found[19, columns].all()
+    # Blue, green, red: orange has most red, light blue most blue.
+    assert np.argmax(RIGHT_COLOUR) == 2 and np.argmax(LEFT_COLOUR) == 0 and np.argmax(TRUTH_COLOUR) == 1
+    # Only outlines are drawn, and the image stays as it is.
+    assert (picture[12:18, 8:22] == 50).all() and (picture[:, 30:50] == 50).all() and (image == 50).all()
+
+
+def test_truth_lies_below_in_green():
+    truth = np.zeros((40, 80), np.uint8)
+    truth[10:20, 5:25] = truth[25:35, 30:50] = 1
+    picture = overlay(radiograph(), rectangles(), mask_gt=truth)
+    # The first outline is the right clavicle's as well, which lies above: more red than green.
+    assert (picture[10, 5:25, 2] > picture[10, 5:25, 1]).all()
+    # The second has 56 pixels of its own.
+    green = has(picture, TRUTH_COLOUR)
+    assert green[25:35, 30:50].sum() == green.sum() == 56
+
+
+def test_nothing_to_draw():
+    picture = overlay(radiograph(), np.zeros((40, 80), np.uint8), mask_gt=np.zeros((40, 80), np.uint8))
+    np.testing.assert_array_equal(picture, np.full((40, 80, 3), 50))
+
+
+def test_hole_is_outlined_too():
+    labels = np.zeros((40, 80), np.uint8)
+    labels[5:35, 5:35] = RIGHT
+    labels[15:25, 15:25] = 0
+    found = has(overlay(radiograph(), labels), RIGHT_COLOUR)
+    # The clavicle's pixels that border on the hole, in rows 14 and 25.
+    assert found[14, 15:25].all() and found[25, 15:25].all()
+
+
+def test_lines_grow_with_the_radiograph():
+    # 1400 / 700 = 2 pixels, against 1 in a small one: further in, the line is still there.
+    labels = np.zeros((1400, 1400), np.uint8)
+    labels[400:800, 400:800] = RIGHT
+    column = has(overlay(radiograph(1400, 1400), labels), RIGHT_COLOUR)[:, 600]
+    assert column[390:410].sum() >= 2 and not column[420:780].any()
+
+
+def measured(side, columns, towards):
+    field = np.full((800, 1600), -1, np.float32)
+    field[200:281, slice(*columns)] = 1
+    return {side: centre_line(field, (0, 0), towards)}
+
+
+def test_measures_are_drawn_where_they_are():
+    # Bars of rows 200 to 280, their middle is row 240; they end at columns 599.5 and 999.5, the midline is column 800.
+    lines = measured("right", (100, 600), -1) | measured("left", (1000, 1500), 1)
+    canvas = draw_measures(np.full((800, 1600, 3), 90, np.uint8), lines, np.array([[800.0, 0], [800, 799]]))
+    np.testing.assert_array_equal(canvas[240, 200], RIGHT_COLOUR)
+    np.testing.assert_array_equal(canvas[240, 1400], LEFT_COLOUR)
+    for row, column in ((40, 800), (780, 800), (240, 700), (240, 900)):
+        np.testing.assert_array_equal(canvas[row, column], MIDLINE_COLOUR)
+    # Outlines have 1600 / 340 = 5 pixels, these lines 3: ends are dots of radius 6, casings are 9 pixels wide.
+    np.testing.assert_array_equal(canvas[236:245, 600], np.tile(RIGHT_COLOUR, (9, 1)))
+    assert (canvas[40, [797, 803]] < 90).all() and (canvas[40, [793, 807]] == 90).all()
+
+
+def test_without_a_centre_line_only_the_midline_is_drawn():
+    canvas = draw_measures(np.full((40, 80, 3), 90, np.uint8), {"right": None, "left": None}, [[40, 0], [40, 39]])
+    # Lines of one pixel are smoothed into their casing a little.
+    np.testing.assert_allclose(canvas[4:-4, 40], np.tile(MIDLINE_COLOUR, (32, 1)), atol=20)
+    assert (canvas[:, :36] == 90).all() and (canvas[:, 45:] == 90).all()
+
+
+def test_sheet_in_rows_of_columns():
+    # Three pictures scaled to 10 columns: 20 x 20 -> 10 x 10, 40 x 20 -> 20 x 10, 5 x 10 as it is; rows of 20.
+    pictures = [np.full((h, w, 3), grey, np.uint8) for h, w, grey in ((20, 20, 60), (40, 20, 120), (5, 10, 180))]
+    page = sheet(pictures, columns=2, width=10)
+    expected = np.zeros((40, 20, 3), np.uint8)
+    expected[0:10, 0:10], expected[0:20, 10:20], expected[20:25, 0:10] = 60, 120, 180
+    np.testing.assert_array_equal(page, expected)
+    np.testing.assert_array_equal(sheet(pictures[2:], columns=1, width=10), pictures[2])

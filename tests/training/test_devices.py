@@ -1,0 +1,86 @@
+"""Two logical CPU devices train as one does, and resumed as undisturbed."""
+
+import numpy as np
+import pytest
+
+from crass_tf.common.files import InputError
+from crass_tf.training.checkpoints import read_rows
+from crass_tf.training.devices import check_batch, spread
+from crass_tf.training.fitting import fit_arrays
+from crass_tf.training.settings import Settings
+
+# One run on one device, one on two, and one on two that loses its last epoch and goes on.
+CODE = """
+import os, pathlib, sys
+import numpy as np
+if os.environ["KERAS_BACKEND"] == "tensorflow":
+    import tensorflow as tf
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from crass_tf.training.fitting import fit_arrays
+from crass_tf.training.settings import Settings
+
+images, masks = np.load(sys.argv[1]).values()
+small = dict(image_size=(32, 32), filters=(4, 8, 8, 8, 8), epochs=3, batch_size=4, learning_rate=1e-2)
+settings = Settings(**small, jit_compile=False, augmentation=None)
+folder = pathlib.Path(sys.argv[2])
+for name, devices in (("one", 1), ("two", 2), ("resumed", 2)):
+    fit_arrays(images, masks, folder / name, settings, validation=(images[:5], masks[:5]), devices=devices)
+for path in [folder / "resumed/model.keras", *(folder / "resumed/checkpoints").glob("*_0003.weights.h5")]:
+    path.unlink()
+fit_arrays(images, masks, folder / "resumed", settings, validation=(images[:5], masks[:5]), devices=2, resume=True)
+"""
+
+
+def history(run):
+    """Returns `{name: float64 [epochs]}` of what the device count should not change."""
+    rows = read_rows(run)
+    return {name: np.array([float(row[name]) for row in rows]) for name in ("loss", "iou", "val_loss", "val_iou")}
+
+
+@pytest.fixture(scope="module", params=["tensorflow", "jax"])
+def runs(request, run_python, tmp_path_factory):
+    """`(printed, folder)`: eight squares, five of them watched, in batches of four."""
+    if request.param == "jax":
+        pytest.importorskip("jax")
+    folder = tmp_path_factory.mktemp(request.param)
+    masks = np.zeros((8, 32, 32, 1), np.uint8)
+    for index in range(8):
+        masks[index, 4 + 2 * index : 12 + 2 * index, 6:26] = 1
+    np.savez(folder / "data.npz", 40 + 160 * masks, masks)
+    variables = {"KERAS_BACKEND": request.param, "JAX_PLATFORMS": "cpu"}
+    two_devices = "--xla_force_host_platform_device_count=2"
+    return run_python(CODE, folder / "data.npz", folder, **variables, XLA_FLAGS=two_devices), folder
+
+
+def test_the_curve_of_two_is_that_of_one(runs):
+    """Sums are added in another order: the tolerance that docs/scale.md states."""
+    printed, folder = runs
+    one, two = history(folder / "one"), history(folder / "two")
+    np.testing.assert_allclose(two["loss"], one["loss"], rtol=1e-3)
+    np.testing.assert_allclose(two["iou"], one["iou"], atol=0.01)
+    assert "device cpu x 2, batches of 4 in 2 parts" in printed
+    assert "note: 1 of 5 radiographs are not watched" in printed
+
+
+def test_resumed_ends_as_undisturbed(runs):
+    _, folder = runs
+    two, resumed = history(folder / "two"), history(folder / "resumed")
+    assert len(resumed["loss"]) == 3
+    for name, values in two.items():
+        np.testing.assert_allclose(resumed[name], values, rtol=1e-5, err_msg=name)
+
+
+def test_too_few_devices(tmp_path):
+    with pytest.raises(InputError, match=r"devices: found 1 of kind cpu, expected 64 or more"), spread(64):
+        pass
+    settings = Settings(image_size=(32, 32), batch_size=64)
+    arrays = np.zeros((64, 32, 32, 1), np.uint8)
+    with pytest.raises(InputError, match="devices: found 1"):
+        fit_arrays(arrays, arrays, tmp_path / "run", settings, devices=64)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_that_cannot_be_shared():
+    with pytest.raises(InputError, match="batch_size: found 5, expected a multiple of 2"):
+        check_batch(5, 2)

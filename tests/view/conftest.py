@@ -1,0 +1,139 @@
+"""A browser with the page in it; skips where Chromium, Playwright or the built page is missing."""
+
+import contextlib
+import functools
+import http.server
+import io
+import shutil
+import threading
+import zipfile
+
+import pytest
+
+from crass_tf.common.files import InputError
+
+# What Debian and others call it.
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# Milliseconds, on a machine that may be busy: the first radiograph waits for the model; and each.
+PATIENCE_MS = 60_000
+MORE_PATIENCE_MS = 3_000
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A running Chromium, headless."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
+    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as engine:
+        browser = engine.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def built():
+    """The folder of the built page."""
+    from crass_tf.commands.view.serving import built_page
+
+    try:
+        return built_page()
+    except InputError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def open_page(chromium, built):
+    """A function that serves files and returns a `Page` that shows them."""
+    with contextlib.ExitStack() as stack:
+
+        def open_page(*files, **options):
+            return stack.enter_context(serving(chromium, files, **options))
+
+        yield open_page
+
+
+@pytest.fixture
+def static_page(chromium, built):
+    """`(page, stop)`: the page as any host serves it, without headers, and a function that ends the host."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=built))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def stop():
+        server.shutdown()
+        server.server_close()
+
+    with contextlib.closing(chromium.new_context()) as context:
+        page = Page(context.new_page(), f"http://127.0.0.1:{server.server_port}/")
+        page.tab.goto(page.address)
+        yield page, stop
+
+
+@contextlib.contextmanager
+def serving(chromium, files=(), width=1400, height=900):
+    from crass_tf.commands.view.serving import serve
+
+    server = serve(files, port=0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    context = chromium.new_context(viewport={"width": width, "height": height})
+    try:
+        page = Page(context.new_page(), f"http://127.0.0.1:{server.server_port}/")
+        page.tab.goto(page.address + "#view")
+        page.wait(len(files))
+        yield page
+    finally:
+        context.close()
+        server.shutdown()
+        server.server_close()
+
+
+class Page:
+    """A tab with the page in it.
+
+    Attributes:
+        tab: Playwright's.
+        address: of the page.
+        requests: URLs that the page asked for.
+        problems: what the browser said of errors in it.
+    """
+
+    def __init__(self, tab, address):
+        self.tab, self.address, self.requests, self.problems = tab, address, [], []
+        tab.context.on("request", lambda request: self.requests.append(request.url))
+        tab.on("pageerror", lambda error: self.problems.append(str(error)))
+        tab.on("dialog", lambda dialog: dialog.accept())
+
+    def wait(self, count):
+        """Waits until so many radiographs are outlined or refused."""
+        done = self.tab.locator("#list .outlined, #list .failed")
+        if count:
+            done.nth(count - 1).wait_for(timeout=PATIENCE_MS + count * MORE_PATIENCE_MS)
+
+    def add(self, *files):
+        """Opens further files."""
+        known = self.tab.locator("#list li").count()
+        self.tab.set_input_files("#files", [str(file) for file in files])
+        self.wait(known + len(files))
+
+    def line(self, name):
+        """Returns what the list says of a radiograph."""
+        return self.tab.locator("#list li", has_text=name).locator("small").inner_text()
+
+    def choose(self, name):
+        """Shows a radiograph."""
+        self.tab.locator("#list button", has_text=name).click()
+        self.tab.locator('#list button[aria-current="true"]', has_text=name).wait_for()
+
+    def saved(self, scope="outlined"):
+        """Returns the ZIP that the page saves."""
+        self.tab.click("#save")
+        self.tab.check(f'input[name="scope"][value="{scope}"]')
+        with self.tab.expect_download() as download:
+            self.tab.click("#save-zip")
+        return zipfile.ZipFile(io.BytesIO(download.value.path().read_bytes()))
