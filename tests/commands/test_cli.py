@@ -1,5 +1,6 @@
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -133,7 +134,7 @@ def test_what_is_printed_and_nobody_takes_costs_no_stack_trace(dummy_data, buffe
     gone = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=environment, text=True)
     os.close(writer)
     assert gone.returncode == 141 and "Error" not in gone.stderr and "Exception" not in gone.stderr
-    with open("/dev/full", "w") as full:
+    with pathlib.Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment, text=True)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == "crass-tf: error: the output: No space left on device"

@@ -339,7 +339,7 @@ def test_what_cannot_be_read_from_is_named(tmp_path):
     write_png(path, np.zeros((8, 8), np.uint8))
     with path.open("rb") as closed:
         pass
-    with pytest.raises(InputError, match=r"one.png: cannot be read \(read of closed file\), expected one opened as 'rb'"):
+    with pytest.raises(InputError, match=r"one.png: cannot be read \(read of closed file\), expected one opened as"):
         read_radiograph(closed)
     with (tmp_path / "new.png").open("wb") as new, pytest.raises(InputError, match="new.png: cannot be read"):
         read_radiograph(new)
