@@ -12,8 +12,6 @@ import pytest
 
 pydicom = pytest.importorskip("pydicom", reason="needs pydicom: pip install crass-tf[dicom]")
 pytest.importorskip("dicomweb_client", reason="needs dicomweb-client: pip install crass-tf[dicomweb]")
-from dicomweb_client.web import DICOMwebClient  # noqa: E402
-
 from dicomweb_client.api import DICOMwebClient  # noqa: E402
 from pydicom.dataset import FileDataset, FileMetaDataset  # noqa: E402
 
