@@ -279,6 +279,7 @@ COMMANDS = {
         argument("--seed", "default: %(default)s", type=int, default=0),
         argument("--size PIXELS", "height and width (default: 512)", type=int),
         argument("--workers", "processes (default: one for each core)", type=int),
+        argument("--bedside SHARE", "of patients in bed, X-rayed from in front, 0 to 1 (default: 0)", type=float),
         report=lambda folder, options: print(f"wrote {folder}"),
         needs_tensorflow=False,
     ),

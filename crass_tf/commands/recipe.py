@@ -27,7 +27,7 @@ from crass_tf.prediction.planning import plan
 from crass_tf.sources.crass12 import FOLDER
 from crass_tf.sources.crass12_png import IMAGE_FOLDER, MASK_FOLDER
 
-PHANTOMS, PHANTOM_SEED, PHANTOM_SIZE = 600, 7, 1024
+PHANTOMS, PHANTOM_SEED, PHANTOM_SIZE, PHANTOM_BEDSIDE = 600, 7, 1024, 0.4
 # In the output folder, in the order in which they are made.
 STEPS = ("phantoms", "phantom_data", "phantom_run", "data", "run", "evaluation", "export")
 # With `unlabelled`, between `run` and `evaluation`.
@@ -135,7 +135,7 @@ def _join(labelled, proposals, target):
 def _train_on_phantoms(out, count, changes):
     if not (out / "phantoms" / "CRASS12").is_dir():
         print(f"recipe: drawing {count} phantoms")
-        write_folder(out / "phantoms", count, PHANTOM_SEED, PHANTOM_SIZE)
+        write_folder(out / "phantoms", count, PHANTOM_SEED, PHANTOM_SIZE, bedside=PHANTOM_BEDSIDE)
     print("recipe: building the phantoms' data set")
     build(out / "phantoms", out / "phantom_data")
     print("recipe: training on phantoms")

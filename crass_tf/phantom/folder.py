@@ -23,6 +23,8 @@ DEFAULT_SIZE = 512
 SMALLEST_SIZE = 64
 
 STRUCTURES = "structures"
+# Its multiples modulo 1 lie evenly, however many there are.
+GOLDEN_RATIO = 0.6180339887498949
 
 
 def write_folder(
@@ -32,6 +34,7 @@ def write_folder(
     size: int = DEFAULT_SIZE,
     workers: int | None = None,
     progress: bool = True,
+    bedside: float = 0.0,
 ) -> pathlib.Path:
     """Writes phantoms 0 to `count` - 1 as a CRASS12 folder and returns the folder that holds it.
 
@@ -46,6 +49,7 @@ def write_folder(
         size: Side of the square images in pixels, 64 or more.
         workers: Processes; None for one a core, 1 to render in this process.
         progress: Whether to show a progress bar.
+        bedside: Share of the phantoms that are patients in bed, 0 to 1, spread evenly; see `render`.
 
     Returns:
         `out` as a `pathlib.Path`.
@@ -54,10 +58,11 @@ def write_folder(
         InputError: an argument is out of range, or `out` holds a data set already.
     """
     out = local_path(out, "out")
-    _check(out, count, seed, size, workers)
+    _check(out, count, seed, size, workers, bedside)
     with made_folder(out), tempfile.TemporaryDirectory(dir=out, prefix=".phantom-", ignore_cleanup_errors=True) as name:
         temporary = pathlib.Path(name)
-        _write_all(temporary, count, seed, size, workers, progress)
+        write = functools.partial(_write_one, temporary, seed, size, bedside)
+        _write_all(temporary, write, count, workers, progress)
         for part in (STRUCTURES, FOLDER):
             (temporary / part).rename(out / part)
     return out
@@ -68,7 +73,12 @@ def stem(index: int) -> str:
     return f"phantom_{index:05d}"
 
 
-def _check(out, count, seed, size, workers):
+def is_bedside(index: int, share: float) -> bool:
+    """Returns whether phantom `index` is one of a share that is spread evenly, over both splits."""
+    return index * GOLDEN_RATIO % 1 < share
+
+
+def _check(out, count, seed, size, workers, bedside):
     """Raises `InputError` for arguments out of range and for a folder in use."""
     limits = {"count": (count, 1), "seed": (seed, 0), "size": (size, SMALLEST_SIZE)}
     if workers is not None:
@@ -76,17 +86,18 @@ def _check(out, count, seed, size, workers):
     for name, (value, least) in limits.items():
         if value != int(value) or value < least:
             raise InputError(f"{name}: found {value}, expected a whole number of {least} or more")
+    if not 0 <= bedside <= 1:
+        raise InputError(f"bedside: found {bedside}, expected a share from 0 to 1")
     for name in (FOLDER, STRUCTURES):
         if (out / name).exists():
             raise InputError(f"{out / name}: exists already; choose another folder or remove it first")
 
 
-def _write_all(folder, count, seed, size, workers, progress):
+def _write_all(folder, write, count, workers, progress):
     for name in (f"{FOLDER}/{IMAGE_FOLDER}", f"{FOLDER}/{MASK_FOLDER}", STRUCTURES):
         (folder / name).mkdir(parents=True)
     import tqdm  # Late: a device that only predicts need not have it.
 
-    write = functools.partial(_write_one, folder, seed, size)
     bar = functools.partial(tqdm.tqdm, total=count, desc="phantoms", unit="image", disable=None if progress else True)
     if workers == 1 or count == 1:
         for _ in bar(map(write, range(count))):
@@ -127,8 +138,8 @@ def _ignored_interrupts():
         signal.signal(signal.SIGINT, handler)
 
 
-def _write_one(folder, seed, size, index):
-    phantom = render(seed, index, size)
+def _write_one(folder, seed, size, bedside, index):
+    phantom = render(seed, index, size, bedside=is_bedside(index, bedside))
     name = f"{stem(index)}{SUFFIX}"
     write_png(folder / FOLDER / IMAGE_FOLDER / name, phantom.image, phantom.spacing_mm)
     write_png(folder / FOLDER / MASK_FOLDER / name, phantom.mask * 255)

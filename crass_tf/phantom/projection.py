@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 FOCUS_MM = 1700.0
-"""Distance from the X-ray focus to the plane z = 0, in which a millimetre is a millimetre on the detector."""
+"""Distance from the X-ray focus to the plane z = 0, in which a millimetre is a millimetre on the detector. The focus is
+behind the patient; a negative distance puts it in front (anterior-posterior)."""
 
 _CHUNK = 1500
 
@@ -25,6 +26,7 @@ class View:
         centre_mm: (x, y) of the patient point at the image's centre.
         turn: Rotation matrix [3, 3] of the patient about z = 0: nodding and turning.
         roll: Rotation in the image's plane, radians.
+        focus_mm: Distance from the focus to the plane z = 0, as `FOCUS_MM`.
     """
 
     size: int
@@ -32,6 +34,7 @@ class View:
     centre_mm: tuple[float, float]
     turn: np.ndarray
     roll: float
+    focus_mm: float = FOCUS_MM
 
     def grid(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns float32 x and y [size, size] of the patient's frontal plane at each pixel's centre, millimetres."""
@@ -44,7 +47,7 @@ class View:
     def frontal(self, points: np.ndarray) -> np.ndarray:
         """Returns where points [n, 3] are seen in the frontal plane z = 0: [n, 2], millimetres."""
         turned = points @ self.turn.T
-        return turned[:, :2] * (FOCUS_MM / (FOCUS_MM - turned[:, 2:]))
+        return turned[:, :2] * (self.focus_mm / (self.focus_mm - turned[:, 2:]))
 
     def pixels(self, points: np.ndarray) -> np.ndarray:
         """Returns where points [n, 3] fall on the image: [n, 2] as (column, row), pixel centres at whole numbers."""

@@ -33,7 +33,22 @@ class Phantom:
     spacing_mm: tuple[float, float]
 
 
-def render(seed: int, index: int, size: int, reach_mm: float = 0.0) -> Phantom:
+@dataclasses.dataclass(frozen=True)
+class Bedside:
+    """How a patient in bed differs from an upright one.
+
+    Attributes:
+        higher_mm: how much higher the clavicles lie.
+        steeper_deg: how much steeper they rise to the side.
+        chin: whether the chin hangs over the neck.
+    """
+
+    higher_mm: float = 0.0
+    steeper_deg: float = 0.0
+    chin: bool = False
+
+
+def render(seed: int, index: int, size: int, reach_mm: float = 0.0, bedside: bool = False) -> Phantom:
     """Returns the `Phantom` that belongs to these arguments, always the same one.
 
     Args:
@@ -42,21 +57,27 @@ def render(seed: int, index: int, size: int, reach_mm: float = 0.0) -> Phantom:
         size: Side of the square image, pixels.
         reach_mm: How far to the side of the rib cage's outline the clavicles are annotated, as other readers may do;
             0 or more. The image does not depend on it.
+        bedside: Whether the patient lies or sits in bed, the X-ray tube in front: short lungs, turned or leaning back,
+            clavicles that are steeper and up to above the lungs, perhaps a chin over the neck.
     """
     # One stream of random numbers a step: a change to one step leaves the others' draws as they are
-    patient_rng, pose_rng, bone_rng, body_rng, film_rng, noise_rng = (
-        np.random.Generator(np.random.PCG64(stream)) for stream in np.random.SeedSequence([seed, index]).spawn(6)
+    patient_rng, pose_rng, bone_rng, body_rng, film_rng, noise_rng, bed_rng = (
+        np.random.Generator(np.random.PCG64(stream)) for stream in np.random.SeedSequence([seed, index]).spawn(7)
     )
-    patient = thorax.draw_patient(patient_rng)
+    patient, differs = thorax.draw_patient(patient_rng), Bedside()
     view = _pose(patient, size, pose_rng)
-    clavicles = skeleton.draw_clavicles(patient, bone_rng)
+    if bedside:
+        patient, view, differs = _put_to_bed(patient, view, bed_rng)
+    clavicles = skeleton.draw_clavicles(patient, bone_rng, differs.higher_mm, differs.steeper_deg)
     attenuation, lungs, heart = _attenuation(patient, view, clavicles, bone_rng, body_rng)
-    structures = _structures(patient, view, clavicles, lungs, heart)
+    if differs.chin:
+        attenuation += _chin(patient, view, bed_rng)
+    structures = _structures(patient, view, clavicles, lungs, heart, bedside)
     image = _develop(attenuation, structures, view, film_rng, noise_rng)
     if reach_mm:
         # To annotate by: a rib cage whose outline is wider on each side.
         outer = {side: border + reach_mm for side, border in patient.outer.items()}
-        structures = _structures(dataclasses.replace(patient, outer=outer), view, clavicles, lungs, heart)
+        structures = _structures(dataclasses.replace(patient, outer=outer), view, clavicles, lungs, heart, bedside)
     mask = ((structures & (RIGHT_CLAVICLE | LEFT_CLAVICLE)) > 0).astype(np.uint8)
     return Phantom(image, mask, structures, (view.spacing_mm, view.spacing_mm))
 
@@ -71,6 +92,32 @@ def _pose(patient, size, rng):
     # Spacing that a PNG can state exactly, in whole pixels per metre
     spacing_mm = 1000 / round(1000 * size / field_mm)
     return View(size, spacing_mm, centre, turn_matrix(nod, turn), float(roll))
+
+
+def _put_to_bed(patient, view, rng):
+    """Returns the patient with shallow breath, the `View` from in front, and how else the patient differs."""
+    height, scale = patient.height * rng.uniform(0.7, 1.0), patient.scale * rng.uniform(0.9, 1.2)
+    differs = Bedside(rng.uniform(-10, 45) * scale, float(np.clip(rng.normal(9, 8), -8, 22)), bool(rng.uniform() < 0.5))
+    lean, turn, roll = np.radians(rng.normal((-8, 0, 0), (7, 5, 4)))
+    spacing_mm = view.spacing_mm * rng.uniform(0.75, 1.0)
+    # The field goes up with the clavicles, and its upper edge stays where it was when it shrinks.
+    above = 0.8 * max(differs.higher_mm, 0) + rng.uniform(0, 30)
+    up = view.size * (view.spacing_mm - spacing_mm) / 2 + above
+    view = dataclasses.replace(
+        view,
+        spacing_mm=1000 / round(1000 / spacing_mm),
+        centre_mm=(view.centre_mm[0], view.centre_mm[1] - up),
+        turn=view.turn @ turn_matrix(lean, turn),
+        roll=view.roll + float(roll),
+        focus_mm=-rng.uniform(900, 1400),
+    )
+    return dataclasses.replace(patient, height=height, scale=scale), view, differs
+
+
+def _chin(patient, view, rng):
+    """Returns the attenuation [size, size] of a chin."""
+    chords, centre = thorax.draw_chin(patient, view.grid(), view, rng)
+    return np.float32(SOFT) * chords + lay(view, [skeleton.draw_jaw(patient, centre, rng)])
 
 
 def _attenuation(patient, view, clavicles, bone_rng, body_rng):
@@ -134,9 +181,9 @@ def _bones(patient, view, clavicles, rng):
     return bones * (1 + np.float32(0.06) * _clouds(view, rng))
 
 
-def _structures(patient, view, clavicles, lungs, heart):
+def _structures(patient, view, clavicles, lungs, heart, bedside):
     """Returns the outlines as bits. Each clavicle ends where it leaves the rib cage's outline, as readers draw it."""
-    cage = thorax.cage_outline(patient, view.grid())
+    cage = thorax.cage_outline(patient, view.grid(), above=bedside)
     bits = np.zeros((view.size, view.size), np.uint8)
     for side, clavicle, lung in ((RIGHT, RIGHT_CLAVICLE, RIGHT_LUNG), (LEFT, LEFT_CLAVICLE, LEFT_LUNG)):
         bone = lay(view, [clavicles[side].tube], hard=True) > 0

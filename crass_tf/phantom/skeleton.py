@@ -28,12 +28,17 @@ def _bone_density(patient, rng):
     return (1.15 - 0.45 * patient.age) * rng.uniform(0.85, 1.15)
 
 
-def draw_clavicles(patient: Patient, rng: np.random.Generator) -> dict[int, Clavicle]:
-    """Returns a `Clavicle` by side: S-shaped, widened at the medial end, similar on both sides but never the same."""
+def draw_clavicles(
+    patient: Patient, rng: np.random.Generator, higher_mm: float = 0.0, steeper_deg: float = 0.0
+) -> dict[int, Clavicle]:
+    """Returns a `Clavicle` by side: S-shaped, widened at the medial end, similar on both sides but never the same.
+
+    `higher_mm` and `steeper_deg` are added to what an upright patient has.
+    """
     s = patient.scale
     common = {
         "medial_x": np.clip(rng.normal(26, 5.5), 12, 42) * s,
-        "medial_y": rng.normal(38, 9) * s,
+        "medial_y": rng.normal(38, 9) * s - higher_mm,
         "rise": rng.normal(15.5, 8),
         "length": rng.normal(146, 8) * s,
         "bow": rng.normal(0, 2.5),
@@ -44,6 +49,7 @@ def draw_clavicles(patient: Patient, rng: np.random.Generator) -> dict[int, Clav
         "blunt": rng.uniform(0.15, 0.35),
         "cortex": rng.uniform(1.0, 2.4),
         "density": _bone_density(patient, rng) * rng.uniform(0.95, 1.8),
+        "steeper": steeper_deg,
     }
     return {side: _clavicle(patient, side, common, rng) for side in (RIGHT, LEFT)}
 
@@ -63,7 +69,8 @@ def _clavicle(patient, side, common, rng):
 
 def _clavicle_line(t, side, scale, common, rng):
     """Returns distance from the midline and y of a clavicle's centre line at parts `t` of its length."""
-    rise = np.radians(np.clip(common["rise"] + rng.normal(0 if side == RIGHT else 2.5, 2.5), -8, 42))
+    rise = np.clip(common["rise"] + rng.normal(0 if side == RIGHT else 2.5, 2.5), -8, 42)
+    rise = np.radians(rise + common["steeper"])
     medial_x, medial_y = common["medial_x"] + rng.normal(0, 2), common["medial_y"] + rng.normal(0, 2.5)
     reach = common["length"] * rng.normal(0.93, 0.012) * t
     bow, wave = common["bow"] + rng.normal(0, 1), common["wave"] + rng.normal(0, 1)
@@ -256,6 +263,14 @@ def _vertebra(x, y, pitch, number, s, density, rng):
     spinous = [(x, y + 3 * s, back + 14 * s), (x + rng.normal(0, 1), y + (8 + number * 0.8) * s, back + 30 * s)]
     tubes.append(_bone(spinous, np.array([3.0, 4.0]) * s, 1.4, density))
     return tubes
+
+
+def draw_jaw(patient: Patient, centre: tuple[float, float, float], rng: np.random.Generator) -> Tube:
+    """Returns the lower jaw of a chin at `centre`, an arch that is open above."""
+    s, around = patient.scale, np.radians(np.linspace(-105, 105, 40))
+    arch = np.stack([46 * s * np.sin(around), 36 * s * np.cos(around), np.zeros(40)], 1)
+    high, density = np.full(40, rng.uniform(7, 11) * s), _bone_density(patient, rng)
+    return Tube(arch + centre, high, 0.8 * high, 2.5 * s, SHELL * density, CORE * density)
 
 
 def draw_breastbone(patient: Patient, clavicles: dict[int, Clavicle], rng: np.random.Generator) -> list[Tube]:

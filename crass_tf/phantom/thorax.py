@@ -18,6 +18,8 @@ _INNER = {
     LEFT: (0.33, 0.26, 0.22, 0.18, 0.16, 0.14, 0.13, 0.135, 0.16, 0.17, 0.17, 0.16, 0.15, 0.15, 0.15, 0.15),
 }
 _PROFILE_ROWS = 800
+# Where most clavicles leave the rib cage's outline, as a part of a lung's height from its top.
+SHOULDER = 0.09
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,13 +145,21 @@ def draw_lungs(patient: Patient, grid: tuple[np.ndarray, np.ndarray], rng: np.ra
     return Lungs(cv2.GaussianBlur(depth, (0, 0), 0.7), silhouette)
 
 
-def cage_outline(patient: Patient, grid: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Returns whether each pixel lies within the rib cage's outline from the side: bool [size, size]."""
+def cage_outline(patient: Patient, grid: tuple[np.ndarray, np.ndarray], above: bool = False) -> np.ndarray:
+    """Returns whether each pixel lies within the rib cage's outline from the side: bool [size, size].
+
+    Args:
+        patient: whose.
+        grid: x and y of `View.grid`.
+        above: whether the outline goes on straight up from `SHOULDER` of the lungs' height, since clavicles that lie
+            above the lungs end to the side where others do.
+    """
     x, y = grid
     inside = np.zeros(x.shape, bool)
+    heights = np.maximum(y, SHOULDER * patient.height) if above else y
     for side in (RIGHT, LEFT):
-        out = patient.border(patient.outer[side], y)
-        inside |= (x * side >= 0) & (x * side < out) & (y > 0)
+        out = patient.border(patient.outer[side], heights)
+        inside |= (x * side >= 0) & (x * side < out) & (above | (y > 0))
     spacing = float(np.hypot(x[0, 1] - x[0, 0], y[0, 1] - y[0, 0]))
     away = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) * spacing
     # From pixel centre to pixel centre, which is half a pixel more than to the border between them
@@ -252,6 +262,15 @@ def draw_body(
             # Flatter above, so that only the lower edge stands out
             body += chord * np.clip((y - centre[1]) / np.float32(70 * size) + 0.6, 0, 1) ** 2 * 0.42
     return body
+
+
+def draw_chin(
+    patient: Patient, grid: tuple[np.ndarray, np.ndarray], view: View, rng: np.random.Generator
+) -> tuple[np.ndarray, tuple[float, float, float]]:
+    """Returns chords [size, size] through a chin that hangs over the neck, and its centre."""
+    s = patient.scale
+    centre = (rng.normal(0, 15) * s, -rng.uniform(45, 120) * s, -0.8 * patient.half_depth)
+    return ellipsoid(view, grid, centre, np.array([62, 52, 34]) * s), centre
 
 
 def draw_heart(

@@ -51,7 +51,19 @@ def test_spacing_is_in_the_file(tmp_path):
         assert found == pytest.approx(render(7, index, 64).spacing_mm, rel=1e-9)
 
 
-@pytest.mark.parametrize("option", [{"count": 0}, {"size": 63}, {"seed": -1}, {"workers": 0}])
+def test_a_share_of_patients_in_bed(tmp_path):
+    out = write(tmp_path, count=10, bedside=0.4)
+    in_bed = []
+    for index in range(10):
+        image = cv2.imread(str(out / f"CRASS12/image/phantom_{index:05d}.PNG"), cv2.IMREAD_UNCHANGED)
+        upright, lying = (render(7, index, 64, bedside=bedside).image for bedside in (False, True))
+        assert not np.array_equal(upright, lying)
+        assert np.array_equal(image, lying) or np.array_equal(image, upright)
+        in_bed.append(np.array_equal(image, lying))
+    assert sum(in_bed) == 4
+
+
+@pytest.mark.parametrize("option", [{"count": 0}, {"size": 63}, {"seed": -1}, {"workers": 0}, {"bedside": 1.5}])
 def test_arguments_out_of_range_are_named(tmp_path, option):
     with pytest.raises(InputError, match=f"{next(iter(option))}: found {next(iter(option.values()))}"):
         write(tmp_path / "out", **option)
@@ -68,10 +80,10 @@ def test_a_folder_in_use_is_refused_and_left_alone(tmp_path, name):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch, error):
-    def fail_at_two(seed, index, size):
+    def fail_at_two(seed, index, size, **options):
         if index == 2:
             raise error
-        return render(seed, index, size)
+        return render(seed, index, size, **options)
 
     monkeypatch.setattr(folder, "render", fail_at_two)
     with pytest.raises(error):

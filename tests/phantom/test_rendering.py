@@ -89,3 +89,31 @@ def test_spacing_fits_a_detector():
     spacings = [render(5, index, 64).spacing_mm for index in range(6)]
     assert len(set(spacings)) == 6
     assert all(row == column and 330 < 64 * row < 480 for row, column in spacings)
+
+
+def clavicle_frame(phantom):
+    """Returns how many rows above the lungs' top the clavicles lie, and how many degrees they rise to the side."""
+    lungs = np.nonzero((phantom.structures & 12).any(axis=1))[0][0]
+    tilts, rows = [], []
+    for bit, outwards in ((1, -1), (2, 1)):
+        y, x = np.nonzero(phantom.structures & bit)
+        if len(x) > 20:
+            rows.append(lungs - y.mean())
+            tilts.append(np.degrees(np.arctan(-outwards * np.polyfit(x, y, 1)[0])))
+    return np.mean(rows), np.mean(tilts)
+
+
+def test_clavicles_of_patients_in_bed_are_higher_and_steeper(phantoms):
+    frames = np.array([clavicle_frame(phantom) for phantom in phantoms])
+    in_bed = np.array([clavicle_frame(render(3, index, SIZE, bedside=True)) for index in range(COUNT)])
+    higher, steeper = (in_bed - frames).mean(axis=0)
+    assert higher > 0.02 * SIZE and steeper > 3
+    # Some lie above the lungs, which no clavicle of an upright patient does.
+    assert frames[:, 0].max() < 0 < in_bed[:, 0].max()
+
+
+def test_a_clavicle_above_the_lungs_ends_to_the_side_where_others_do():
+    for index in range(COUNT):
+        phantom = render(3, index, SIZE, bedside=True)
+        clavicles, lungs = (np.nonzero(phantom.structures & bits)[1] for bits in (3, 12))
+        assert np.ptp(clavicles) < 1.15 * np.ptp(lungs)

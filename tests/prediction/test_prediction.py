@@ -5,7 +5,6 @@ import errno
 import json
 import os
 import pathlib
-import random
 import shutil
 import signal
 import subprocess
@@ -587,17 +586,23 @@ def contents(out):
     return {name: (out / name).read_bytes() for name in names(out)}
 
 
-def kill_somewhere(command, out, rng):
-    """Runs a command and kills it a while after its first new result; returns whether it was killed."""
-    before = sum(1 for _ in out.rglob("*_mask.png"))
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None:
-        if sum(1 for _ in out.rglob("*_mask.png")) > before:
-            time.sleep(rng.uniform(0, 0.05))
-            process.kill()
-        time.sleep(0.001)
-    assert process.wait() in (1, -signal.SIGKILL)
-    return process.returncode != 1
+# `crass-tf ARGUMENTS`, killed before it moves file number N into the folder OUT.
+KILLED = """
+import os, signal, sys
+from crass_tf import cli
+
+left, out = int(sys.argv[1]), sys.argv[2]
+
+def watch(event, arguments):
+    global left
+    if event == "os.rename" and str(arguments[1]).startswith(out):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(watch)
+sys.exit(cli.main(sys.argv[3:]))
+"""
 
 
 def test_killed_runs_end_with_the_files_of_an_undisturbed_one(model, tmp_path):
@@ -608,16 +613,16 @@ def test_killed_runs_end_with_the_files_of_an_undisturbed_one(model, tmp_path):
     (tmp_path / "in" / "1" / "bad.png").write_bytes(b"no image")
     assert predict([tmp_path / "in"], tmp_path / "undisturbed", model, progress=False) == 1
     out, journal = tmp_path / "out", tmp_path / "out" / summary.JOURNAL
-    command = [sys.executable, "-m", "crass_tf", "predict", str(tmp_path / "in"), "--out", str(out)]
-    command += ["--model", str(model)]
-    kept, moments = {}, random.Random()
-    for _ in range(4):
-        if not kill_somewhere(command, out, moments):
-            break
+    words = ["predict", str(tmp_path / "in"), "--out", str(out), "--model", str(model)]
+    kept = {}
+    # Four files a radiograph, 161 in all.
+    for moves in (3, 90, 22):
+        process = subprocess.run([sys.executable, "-c", KILLED, str(moves), str(out), *words], capture_output=True)
+        assert process.returncode == -signal.SIGKILL, process.stderr
         lines = journal.read_bytes().split(b"\n")[:-1] if journal.exists() else []
         recorded = [json.loads(line)["result"] for line in lines if line]
         kept |= {name: when for name, when in times(out).items() if name.split("_")[0] in recorded}
-    assert subprocess.run(command, capture_output=True).returncode == 1
+    assert subprocess.run([sys.executable, "-m", "crass_tf", *words], capture_output=True).returncode == 1
     assert contents(out) == contents(tmp_path / "undisturbed")
     # Pictures whose row was written are not written again.
     assert kept and kept.items() <= times(out).items()
