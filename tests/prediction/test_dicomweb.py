@@ -103,7 +103,9 @@ def test_segmentations_come_back_to_the_server(server, litert_model, tmp_path):
         (["folder"], "cannot be the address"),
     ],
 )
-def test_a_mistake_is_one_line(paths, line, tmp_path, capfd):
+def test_a_mistake_is_one_line(paths, line, tmp_path, monkeypatch, capfd):
+    # The client asks five times, 30 seconds in all, since a server may be busy.
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     assert cli.main(["predict", *paths, "--dicomweb", "--out", str(tmp_path / "out")]) == 2
     (told,) = capfd.readouterr().err.splitlines()
     assert told.startswith("crass-tf: error: ") and line in told
