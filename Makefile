@@ -13,15 +13,18 @@ FAST = tests/common/test_files.py tests/common/test_parallel.py tests/geometry/t
 demo: $(READY)
 	.venv/bin/crass-tf demo --out $(OUT)
 
-# Whole files go to each of the processes, longest first: a module's fixture is made once.
+# Whole files go to each of the processes, so that a module's fixtures are made once. Where pytest does not end regularly,
+# there is no list of failed tests that `test-again` could trust.
 WORKERS ?= 2
 test: $(READY) lint
-	.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
+	.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered \
+		|| { code=$$?; [ $$code = 1 ] || rm -f .pytest_cache/v/cache/lastfailed; exit $$code; }
 
 # What failed in `make test`, once more, one after another.
 test-again: $(READY)
-	@echo "make: these tests failed. They run again, alone; those that pass now are unstable:"
-	.venv/bin/python -m pytest --last-failed --last-failed-no-failures none -p no:xdist -rA
+	@echo "make: what failed runs once more, alone"
+	.venv/bin/python -m pytest --last-failed --last-failed-no-failures none -p no:xdist -rap
+	@echo "make: the tests above failed and then passed: they are UNSTABLE and have to be mended"
 
 # Beam and Spark, in an environment of their own, since they hold protobuf and others back; adds to the coverage of `make test`.
 test-beam: $(BEAM_READY)
