@@ -89,7 +89,7 @@ def test_predict_with_a_litert_model_imports_nothing_heavy(tmp_path, litert_mode
 
 
 def test_evaluate_and_train_with_init_by_command(run, capsys, tmp_path, monkeypatch, prepared, litert_model):
-    monkeypatch.setitem(PRESETS, "unet", dataclasses.replace(PRESETS["unet"], filters=(4, 8, 8)))
+    monkeypatch.setitem(PRESETS, "unet", (dataclasses.replace(*PRESETS["unet"], filters=(4, 8, 8)),))
     arguments = ["evaluate", litert_model, "--data-dir", prepared, "--out", tmp_path / "scores"]
     assert cli.main([str(argument) for argument in arguments]) == 0
     said = capsys.readouterr().out

@@ -14,7 +14,7 @@ def out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "out"
     with pytest.MonkeyPatch.context() as patch:
         # XLA takes longer to compile than two epochs take.
-        patch.setitem(PRESETS, "unet", dataclasses.replace(PRESETS["unet"], jit_compile=False))
+        patch.setitem(PRESETS, "unet", (dataclasses.replace(*PRESETS["unet"], jit_compile=False),))
         demo(folder, count=10, size=64, config="64x64", epochs=2)
     return folder
 
