@@ -8,13 +8,23 @@ FAST = tests/common/test_files.py tests/common/test_parallel.py tests/geometry/t
 	tests/measurement/test_metrics.py tests/evaluation/test_evaluate.py tests/check/test_examples.py \
 	tests/check/test_similarity.py tests/radiographs/formats tests/phantom tests/reporting tests/prediction/outputs tests/sources
 
-.PHONY: demo scale test test-beam test-fast lint docs page clean
+.PHONY: demo scale test test-again test-beam test-fast lint docs page clean
 
 demo: $(READY)
 	.venv/bin/crass-tf demo --out $(OUT)
 
+# Whole files go to each of the processes, so that a module's fixtures are made once. Where pytest does not end regularly,
+# there is no list of failed tests that `test-again` could trust.
+WORKERS ?= 2
 test: $(READY) lint
-	.venv/bin/python -m pytest --cov --cov-report=term:skip-covered
+	.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered \
+		|| { code=$$?; [ $$code = 1 ] || rm -f .pytest_cache/v/cache/lastfailed; exit $$code; }
+
+# What failed in `make test`, once more, one after another.
+test-again: $(READY)
+	@echo "make: what failed runs once more, alone"
+	.venv/bin/python -m pytest --last-failed --last-failed-no-failures none -p no:xdist -rap
+	@echo "make: the tests above failed and then passed: they are UNSTABLE and have to be mended"
 
 # Beam and Spark, in an environment of their own, since they hold protobuf and others back; adds to the coverage of `make test`.
 test-beam: $(BEAM_READY)

@@ -42,7 +42,8 @@ def export_from(
     return export(
         model,
         out,
-        list(itertools.islice(calibration, CALIBRATION)),
-        list(itertools.islice(compared, COMPARED)),
+        # Iterators: a model that cannot be exported is refused before any radiograph is drawn or read.
+        itertools.islice(calibration, CALIBRATION),
+        itertools.islice(compared, COMPARED),
         **options,
     )

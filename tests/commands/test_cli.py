@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ from crass_tf import cli
 from crass_tf.commands.benchmark import RADIOGRAPHS
 from crass_tf.phantom import DEFAULT_COUNT, DEFAULT_SIZE
 from crass_tf.radiographs.formats.png import write_png
+from crass_tf.training.presets import PRESETS
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
@@ -87,7 +89,8 @@ def test_predict_with_a_litert_model_imports_nothing_heavy(tmp_path, litert_mode
     assert found["image"].endswith("radiograph.png")
 
 
-def test_evaluate_and_train_with_init_by_command(run, capsys, tmp_path, prepared, litert_model):
+def test_evaluate_and_train_with_init_by_command(run, capsys, tmp_path, monkeypatch, prepared, litert_model):
+    monkeypatch.setitem(PRESETS, "unet", (dataclasses.replace(*PRESETS["unet"], filters=(4, 8, 8)),))
     arguments = ["evaluate", litert_model, "--data-dir", prepared, "--out", tmp_path / "scores"]
     assert cli.main([str(argument) for argument in arguments]) == 0
     said = capsys.readouterr().out

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import urllib.parse
 
@@ -5,12 +6,16 @@ import pytest
 
 from crass_tf.commands.demo import demo, smallest_that_passed
 from crass_tf.common.files import InputError
+from crass_tf.training.presets import PRESETS
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "out"
-    demo(folder, count=10, size=64, config="64x64", epochs=2)
+    with pytest.MonkeyPatch.context() as patch:
+        # XLA takes longer to compile than two epochs take.
+        patch.setitem(PRESETS, "unet", (dataclasses.replace(*PRESETS["unet"], jit_compile=False),))
+        demo(folder, count=10, size=64, config="64x64", epochs=2)
     return folder
 
 

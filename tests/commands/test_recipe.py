@@ -8,7 +8,7 @@ from crass_tf.inference.segmenter import Segmenter
 from crass_tf.training.presets import PRESETS
 from crass_tf.training.settings import Settings
 
-SMALL = dict(config="native", filters=(4, 4, 4, 4, 4), epochs=1, batch_size=2, jit_compile=False, augmentation=None)
+SMALL = dict(config="native", filters=(4, 4, 4), epochs=1, batch_size=2, jit_compile=False, augmentation=None)
 NETWORKS = (Settings(**SMALL, image_size=(32, 32), view="sides"), Settings(**SMALL, image_size=(32, 64), view="strip"))
 
 

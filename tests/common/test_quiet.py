@@ -13,7 +13,7 @@ def native(text):
     os.write(2, text.encode())
 
 native("before ")
-barrier = threading.Barrier(2, timeout=10)
+barrier = threading.Barrier(2, timeout=60)
 
 def first():
     with quiet_native():

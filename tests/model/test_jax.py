@@ -31,7 +31,7 @@ from crass_tf.training.fitting import fit_arrays
 from crass_tf.training.settings import Settings
 
 images, masks, logits = (np.load("arrays.npz")[name] for name in ("images", "masks", "logits"))
-settings = Settings(image_size=(64, 64), filters=(4, 8, 8, 8, 8), epochs=1, batch_size=2, augmentation=Augmentation())
+settings = Settings(image_size=(64, 64), filters=(4, 8, 8), epochs=1, batch_size=2, augmentation=Augmentation())
 model = fit_arrays(images, masks, "run", settings, validation=(images[:2], masks[:2]), verbose=0)
 metric = IoU()
 metric.update_state(masks, logits)

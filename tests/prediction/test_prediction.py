@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import types
 
 import cv2
@@ -383,13 +382,14 @@ def test_two_runs_into_one_folder_do_not_mix(model, folder, tmp_path):
 def test_memory_does_not_grow_with_the_number_of_files(model, tmp_path):
     image = cv2.resize(BARS, (1024, 1024))
     peaks = []
-    for count in (8, 64):
+    # Both more than machines have cores, each of which holds one.
+    for count in (64, 128):
         write_png(tmp_path / f"{count}" / "0.png", image)
         for number in range(1, count):
             os.link(tmp_path / f"{count}" / "0.png", tmp_path / f"{count}" / f"{number}.png")
         peaks.append(alone("throughput", model, tmp_path / f"{count}")["peak_mib"])
-    # A radiograph, its logits and its mask take 6 MiB: 56 more would be 336.
-    assert peaks[1] - peaks[0] < 60
+    # A radiograph, its logits and its mask take 6 MiB: 64 more would be 384.
+    assert peaks[1] - peaks[0] < 190
 
 
 def test_results_that_cannot_be_written_stop_no_other_radiograph(model, folder, tmp_path, capsys):
@@ -551,15 +551,16 @@ def test_names_reach_the_terminal_without_control_characters(model, tmp_path, ca
     assert capsys.readouterr().err.startswith(f"{tmp_path}/?[31mX.png: found no PNG")
 
 
-def most_at_once(monkeypatch, folder, out, model):
-    """Returns how many radiographs a run decodes at the same time, at most."""
-    held, most, lock, load = set(), [], threading.Lock(), PngImageFile.load
+def most_at_once(monkeypatch, folder, out, model, patience_s):
+    """Returns how many radiographs a run decodes at the same time, at most; each waits so long for a second one."""
+    held, most, changed, load = set(), [], threading.Condition(), PngImageFile.load
 
     def slow(image):
-        with lock:
+        with changed:
             held.add(id(image))
             most.append(len(held))
-        time.sleep(0.02)
+            changed.notify_all()
+            changed.wait_for(lambda: max(most) > 1, patience_s)
         pixels = load(image)
         held.discard(id(image))
         return pixels
@@ -574,12 +575,12 @@ def most_at_once(monkeypatch, folder, out, model):
 def test_large_radiographs_are_decoded_one_at_a_time(model, tmp_path, monkeypatch):
     for number in range(6):
         write_bars(tmp_path / "in" / f"{number}.png")
-    assert most_at_once(monkeypatch, tmp_path / "in", tmp_path / "a", model) > 1
+    assert most_at_once(monkeypatch, tmp_path / "in", tmp_path / "a", model, 60) > 1
     # As if two of 64 x 64 pixels were too many, or two files of more than 50 bytes.
     for ordinary, room in ((1, 64 * 64 + 64), (10**6, 10**6), (50, 100)):
         monkeypatch.setattr(run, "ORDINARY_PIXELS", ordinary)
         monkeypatch.setattr(run, "MAX_PIXELS", room)
-        assert most_at_once(monkeypatch, tmp_path / "in", tmp_path / f"{room}", model) == 1
+        assert most_at_once(monkeypatch, tmp_path / "in", tmp_path / f"{room}", model, 0.02) == 1
 
 
 def contents(out):
@@ -597,7 +598,7 @@ def watch(event, arguments):
     global left
     if event == "os.rename" and str(arguments[1]).startswith(out):
         left -= 1
-        if left == 0:
+        if left <= 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
 sys.addaudithook(watch)

@@ -237,20 +237,13 @@ add("unreadable.png", None, unreadable)
 
 
 RUN = """
-import json, pathlib, sys, time
-from crass_tf.prediction import predict, run as running
-times, run_job = {}, running.run_job
-def timed(run, job, *rest):
-    start = time.perf_counter()
-    done = run_job(run, job, *rest)
-    times[job.source.name] = time.perf_counter() - start
-    return done
-running.run_job = timed
+import json, pathlib, sys
+from crass_tf.prediction import predict
 code = predict([sys.argv[1]], sys.argv[2], sys.argv[3], progress=False)
 # Not getrusage: its maximum is inherited from the process that started this one.
 status = pathlib.Path("/proc/self/status")
 peak = int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024 if status.exists() else 0
-print(json.dumps({"code": code, "times": times, "peak": peak}))
+print(json.dumps({"code": code, "peak": peak}))
 """
 
 
@@ -274,6 +267,7 @@ def done(folder, litert_model, tmp_path_factory):
     """The results' folder, what the run said of itself, and its lines on standard error."""
     out = tmp_path_factory.mktemp("out")
     command = [sys.executable, "-c", RUN, str(folder), str(out), str(litert_model)]
+    # A few seconds, unless a file hangs.
     run = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert run.returncode == 0, run.stderr
     return out, json.loads(run.stdout), run.stderr.splitlines()
@@ -312,10 +306,8 @@ def test_one_line_for_each_refusal_and_no_other(done):
     assert len(list(out.rglob("*.json"))) == len(CASES)
 
 
-def test_no_file_hangs_or_takes_much_memory(done):
+def test_no_file_takes_much_memory(done):
     _, said, _ = done
-    # Each takes a fraction of a second; on a machine with much else to do, some.
-    assert max(said["times"].values()) < 60, said["times"]
     assert said["peak"] < 1.5 * 2**30
 
 

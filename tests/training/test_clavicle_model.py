@@ -13,20 +13,23 @@ from crass_tf.training.checkpoints import read_rows
 from crass_tf.training.presets import PRESETS
 from crass_tf.training.settings import Settings
 
-SMALL = dict(config="native", filters=(4, 4, 4, 4, 4), epochs=2, batch_size=2, jit_compile=False, augmentation=None)
+SMALL = dict(config="native", filters=(4, 4, 4), epochs=2, batch_size=2, jit_compile=False, augmentation=None)
 NETWORKS = (Settings(**SMALL, image_size=(32, 32), view="sides"), Settings(**SMALL, image_size=(32, 64), view="strip"))
 
 
-@pytest.fixture
-def small(monkeypatch):
-    monkeypatch.setitem(PRESETS, "clavicles", NETWORKS)
-    monkeypatch.setattr(train, "tensorboard", lambda *_: [])
+@pytest.fixture(scope="module")
+def small():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "clavicles", NETWORKS)
+        patch.setattr(train, "tensorboard", lambda *_: [])
+        yield
 
 
-@pytest.fixture
-def run(small, prepared, tmp_path):
-    train.train(tmp_path / "run", prepared, preset="clavicles")
-    return tmp_path / "run"
+@pytest.fixture(scope="module")
+def run(small, prepared, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "run"
+    train.train(run, prepared, preset="clavicles")
+    return run
 
 
 def test_a_run_holds_both_networks_and_the_model_of_them(run, assert_same_weights):

@@ -14,10 +14,8 @@ from crass_tf.training.checkpoints import read_rows
 from crass_tf.training.fitting import build, compile_model, fit_arrays
 from crass_tf.training.settings import Settings
 
-# XLA takes longer to compile than such a net takes to train.
-SMALL = dict(
-    image_size=(32, 32), filters=(4, 8, 8, 8, 8), epochs=2, batch_size=2, learning_rate=1e-2, jit_compile=False
-)
+# XLA takes longer to compile than such a net takes to train, and levels take longer to build.
+SMALL = dict(image_size=(32, 32), filters=(4, 8, 8), epochs=2, batch_size=2, learning_rate=1e-2, jit_compile=False)
 
 
 def bars(count=4, size=32):
@@ -86,11 +84,11 @@ def test_what_cannot_be_trained_is_refused(tmp_path, changes, options, message):
 def test_init_starts_from_the_given_weights_and_other_filters_are_refused(run, assert_same_weights):
     assert_same_weights(build(Settings(**SMALL), run / "model.keras"), run / "model.keras")
     with pytest.raises(InputError, match="same filters"):
-        build(Settings(**SMALL | dict(filters=(4, 8, 8, 8, 12))), run / "model.keras")
+        build(Settings(**SMALL | dict(filters=(4, 8, 12))), run / "model.keras")
 
 
 def test_settings_survive_saving(tmp_path):
-    settings = Settings(filters=(4, 8, 8, 8, 8), augmentation=Augmentation(flip=0.25), seed=3, class_weight=(1, 3))
+    settings = Settings(filters=(4, 8, 8), augmentation=Augmentation(flip=0.25), seed=3, class_weight=(1, 3))
     settings.save(tmp_path)
     assert Settings.load(tmp_path) == settings
     (tmp_path / "settings.json").write_text("{}")
@@ -130,7 +128,7 @@ class Kill(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 images, masks = np.load(sys.argv[1]).values()
-small = dict(image_size=(32, 32), filters=(4, 8, 8, 8, 8), epochs=6, batch_size=2, jit_compile=False)
+small = dict(image_size=(32, 32), filters=(4, 8, 8), epochs=6, batch_size=2, jit_compile=False)
 options = {"killed": {"callbacks": [Kill()]}, "resumed": {"resume": True}}.get(sys.argv[3], {})
 fit_arrays(images, masks, sys.argv[2], Settings(**small), validation=(images, masks), verbose=2, **options)
 """
@@ -287,7 +285,7 @@ from crass_tf.training.fitting import fit_arrays
 from crass_tf.training.settings import Settings
 
 images, masks = np.load(sys.argv[1]).values()
-settings = Settings(image_size=(32, 32), filters=(4, 8, 8, 8, 8), epochs=1, batch_size=2, jit_compile=False)
+settings = Settings(image_size=(32, 32), filters=(4, 8, 8), epochs=1, batch_size=2, jit_compile=False)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
     fit_arrays(images, masks, sys.argv[2], settings, validation=(images, masks))

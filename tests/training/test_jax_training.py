@@ -8,7 +8,7 @@ CODE = """
 import sys
 from crass_tf.commands import train as running
 
-small = dict(config="64x64", filters=(4, 4, 4, 4, 4), epochs=2, batch_size=3, augmentation=None)
+small = dict(config="64x64", filters=(4, 4, 4), epochs=2, batch_size=3, augmentation=None)
 running.train(sys.argv[1], sys.argv[2], **small)
 (running.pathlib.Path(sys.argv[1]) / "model.keras").unlink()
 for path in running.pathlib.Path(sys.argv[1], "checkpoints").glob("*_0002.weights.h5"):

@@ -19,9 +19,9 @@ PATIENCE_MS = 60_000
 MORE_PATIENCE_MS = 3_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """A running Chromium, headless."""
+    """A running Chromium, headless. It ends with the module: Playwright cannot be started twice at a time."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
     path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if path is None:
