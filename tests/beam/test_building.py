@@ -35,7 +35,10 @@ def test_equals_the_one_built_without(phantom_folder, tmp_path, file_format):
 
 def test_from_the_command_line(phantom_folder, tmp_path):
     names = {}
-    for name, options in {"without": [], "beam": ["--runner", "DirectRunner", "--", "--direct_num_workers", "1"]}.items():
+    for name, options in {
+        "without": [],
+        "beam": ["--runner", "DirectRunner", "--", "--direct_num_workers", "1"],
+    }.items():
         folders = ["--manual-dir", str(phantom_folder), "--data-dir", str(tmp_path / name)]
         assert cli.main(["build", *folders, *options]) == 0
         split = tfds.as_numpy(tfds.load("crass12/native", split="train", data_dir=tmp_path / name))
