@@ -64,9 +64,11 @@ $(READY): setup.cfg pyproject.toml
 	.venv/bin/python -m pip install --quiet --editable .[test,docs]
 	touch $@
 
-$(BEAM_READY): setup.cfg pyproject.toml tests/beam/constraints.txt
-	@test -n "$(PYTHON)" || { echo "make: found no Python 3.11 or 3.12; name one with PYTHON=..."; exit 2; }
-	$(PYTHON) -m venv --clear .venv-beam
+# Lies over .venv, whose packages it sees: only what Beam needs in other releases is installed, and what .venv lacks.
+$(BEAM_READY): $(READY) tests/beam/constraints.txt
+	.venv/bin/python -m venv --clear .venv-beam
+	.venv/bin/python -c "import sysconfig; print(f'import site; site.addsitedir({sysconfig.get_path(\"purelib\")!r})')" \
+		> $$(.venv-beam/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/below.pth
 	.venv-beam/bin/python -m pip install --quiet --constraint tests/beam/constraints.txt --editable .[test-beam]
 	touch $@
 

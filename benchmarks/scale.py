@@ -57,6 +57,7 @@ def main():
         figures["runs"] = {name: measure(name, folders, folder, given) for name in given.runs}
         figures["masks_differ"] = compare([pathlib.Path(folder, name) for name in given.runs])
     print_table(figures)
+    print_ratios(figures["runs"], counts)
     if given.json:
         write_json(given.json, figures)
 
@@ -201,6 +202,18 @@ def print_table(figures):
             f"{run['cpu_ms_per_image']:.0f}",
         ]
         print(" | ".join(["| " + name, *cells, *(f"{peak:.0f}" for peak in run["peak_mib"])]) + " |")
+
+
+def print_ratios(runs, counts):
+    """Prints what is asked of the figures, as far as the runs were made: rates against rates, memory against memory."""
+    wanted = (("DirectRunner", "predict", 0.85), ("spark, 2 workers", "spark, 1 worker", 1.7))
+    for name, other, least in wanted:
+        if {name, other} <= runs.keys():
+            ratio = runs[name]["images_per_s"] / runs[other]["images_per_s"]
+            print(f"{name} / {other}: {ratio:.2f} of the rate, asked {least} or more")
+    for name, run in runs.items():
+        small, large = run["peak_mib"]
+        print(f"{name}: {large / small:.2f} of the memory at {counts[1]} against {counts[0]}")
 
 
 if __name__ == "__main__":

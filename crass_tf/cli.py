@@ -310,6 +310,7 @@ COMMANDS = {
         argument("--spacing-mm R[,C]", "pixel spacing in millimetres; outranks the files", type=spacing),
         argument("--overwrite", "build again what was built before", action="store_true"),
         argument("--file-format F", "tfrecord (default), or array_record, which tfds.data_source reads"),
+        argument("--runner NAME", "a runner of Apache Beam; options for it follow after --"),
     ),
     "train": Command(
         "crass_tf.commands.train:train",

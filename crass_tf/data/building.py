@@ -31,6 +31,8 @@ def build(
     overwrite: bool = False,
     dataset: str = DEFAULT_DATASET,
     file_format: str | None = None,
+    runner: str | None = None,
+    runner_options: Sequence[str] = (),
 ) -> list[Any]:
     """Builds the config `native`, and the named ones too, from the folder of a data set.
 
@@ -47,6 +49,8 @@ def build(
         overwrite: whether to build configs anew that exist already.
         dataset: the data set's name.
         file_format: `tfrecord`, TFDS' default where None, or `array_record`, which `tfds.data_source` reads.
+        runner: a runner of Apache Beam, such as DirectRunner, that builds on many machines; None: this process does.
+        runner_options: what the runner is told, as on the command line.
 
     Returns:
         The list of the prepared TFDS builders, `native` first.
@@ -56,6 +60,7 @@ def build(
     """
     if file_format not in (None, *FILE_FORMATS):
         raise InputError(f"file_format: found {file_format!r}, expected one of {', '.join(FILE_FORMATS)}")
+    beam = _beam_options(runner, runner_options)
     # TFDS is heavy: what can be checked is checked before it is imported.
     manual_dir, data_dir = local_path(manual_dir, "manual_dir"), data_path(data_dir)
     source = opener(dataset)(manual_dir).checked()
@@ -71,7 +76,18 @@ def build(
     for line in source.remarks:
         print(line)
     fingerprint = source.fingerprint(rule)
-    return [_prepare(make_builder, name, manual_dir, fingerprint, overwrite, file_format) for name in names]
+    return [_prepare(make_builder, name, manual_dir, fingerprint, overwrite, file_format, beam) for name in names]
+
+
+def _beam_options(runner, options):
+    """Returns what `tfds.download.DownloadConfig` wants to hear of a runner of Beam's: nothing where there is none."""
+    if runner is None:
+        return {}
+    try:
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ImportError:
+        raise InputError("--runner needs Apache Beam; install it with: pip install crass-tf[beam]") from None
+    return {"beam_runner": runner, "beam_options": PipelineOptions(list(options))}
 
 
 def opener(dataset: str) -> Callable[[pathlib.Path], Source]:
@@ -101,7 +117,7 @@ def _builder_maker(dataset, source, data_dir, spacing_mm):
     return make_builder
 
 
-def _prepare(make_builder, name, manual_dir, fingerprint, overwrite, file_format):
+def _prepare(make_builder, name, manual_dir, fingerprint, overwrite, file_format, beam):
     """Returns the builder of a config, prepared now or before, and prints a line on it."""
     builder = make_builder(name)
     path = builder.data_path
@@ -114,7 +130,7 @@ def _prepare(make_builder, name, manual_dir, fingerprint, overwrite, file_format
         data_dir = path.parent / f"{UNFINISHED}new_{path.name}"
         try:
             unfinished = make_builder(name, data_dir, file_format=file_format)
-            _download_and_prepare(unfinished, manual_dir, path)
+            _download_and_prepare(unfinished, manual_dir, path, beam)
             _move_into_place(unfinished.data_path, path)
         finally:
             if data_dir.exists():
@@ -124,14 +140,15 @@ def _prepare(make_builder, name, manual_dir, fingerprint, overwrite, file_format
     return builder
 
 
-def _download_and_prepare(builder, manual_dir, path):
+def _download_and_prepare(builder, manual_dir, path, beam):
     """Runs TFDS for a data set at `path`; gives users' mistakes back as they were before TFDS wrapped them."""
     import tensorflow_datasets as tfds
 
     try:
         # What TFDS prints names a folder that will be moved.
         with contextlib.redirect_stdout(io.StringIO()), _bars_on_terminals():
-            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
+            config = tfds.download.DownloadConfig(manual_dir=manual_dir, **beam)
+            builder.download_and_prepare(download_config=config)
     except Exception as error:
         mistake = _mistake(error, path)
         if mistake is None:

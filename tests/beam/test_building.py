@@ -7,6 +7,7 @@ import tensorflow_datasets as tfds
 pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install crass-tf[beam]")
 
 import tfds_builder.crass12.crass12_dataset_builder as crass12  # noqa: E402
+from crass_tf import cli  # noqa: E402
 
 
 @pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
@@ -30,6 +31,19 @@ def test_equals_the_one_built_without(phantom_folder, tmp_path, file_format):
     assert list(images["beam"]) == list(images["without"])
     for key, image in images["beam"].items():
         np.testing.assert_array_equal(image, images["without"][key])
+
+
+def test_from_the_command_line(phantom_folder, tmp_path):
+    names = {}
+    for name, options in {
+        "without": [],
+        "beam": ["--runner", "DirectRunner", "--", "--direct_num_workers", "1"],
+    }.items():
+        folders = ["--manual-dir", str(phantom_folder), "--data-dir", str(tmp_path / name)]
+        assert cli.main(["build", *folders, *options]) == 0
+        split = tfds.as_numpy(tfds.load("crass12/native", split="train", data_dir=tmp_path / name))
+        names[name] = [one["image_id"] for one in split]
+    assert names["beam"] == names["without"] and len(names["beam"]) == 6
 
 
 def _bytes(text):
