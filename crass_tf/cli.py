@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import crass_tf
-from crass_tf.common.files import InputError, one_line
+from crass_tf.common.files import DISK_FULL, InputError, one_line
 from crass_tf.common.notice import NOTICE
 from crass_tf.radiographs.spacing import RANGE, is_plausible
 
@@ -42,7 +42,10 @@ class Command:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command and returns its exit code: 0 success, 1 some of many inputs failed, 2 a user's mistake."""
+    """Runs a command and returns its exit code: 0 success, 1 some of many inputs failed, 2 a user's mistake.
+
+    130 after an interrupt; 141 where nobody reads on, as behind `| head`, which is what a shell says then.
+    """
     # TensorFlow's start-up lines say nothing about a user's data; whoever wants them sets the variable.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     given, runner_options = _part_runner_options(sys.argv[1:] if arguments is None else list(arguments))
@@ -54,13 +57,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command.needs_tensorflow:
             _import_tensorflow()
         module, _, name = command.run.partition(":")
-        return command.report(getattr(importlib.import_module(module), name)(**options), options) or 0
+        code = command.report(getattr(importlib.import_module(module), name)(**options), options) or 0
+        if sys.stdout is not None:
+            # Here, since Python prints a stack trace where it fails at the end.
+            sys.stdout.flush()
+        return code
     except InputError as error:
         return _fail(str(error))
+    except BrokenPipeError:
+        _forget_output()
+        return 141
     except OSError as error:
-        if error.filename is None:
+        if error.errno in DISK_FULL and error.filename is None:
+            _forget_output()
+        elif error.filename is None:
             raise
-        return _fail(f"{error.filename}: {error.strerror}")
+        return _fail(f"{error.filename or 'the output'}: {error.strerror}")
     except ImportError as error:
         if (line := _lacking_library(error)) is None:
             raise
@@ -175,6 +187,11 @@ def _lacking_library(error):
             headless = "pip uninstall -y opencv-python && pip install opencv-python-headless"
             return f"OpenCV needs {library[1]}, which this system lacks; {system}, or without it: {headless}"
     return None
+
+
+def _forget_output():
+    """Lets what is still to be printed go nowhere, as nobody takes it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message):

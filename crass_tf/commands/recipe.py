@@ -7,14 +7,23 @@ from typing import Any
 from crass_tf.commands.export import export_from
 from crass_tf.commands.propose import propose
 from crass_tf.commands.train import has_begun, train
-from crass_tf.common.files import InputError, atomic_folder, local_path, output_folder, read_text, write_text
+from crass_tf.common.files import (
+    InputError,
+    atomic_folder,
+    local_path,
+    local_paths,
+    output_folder,
+    read_text,
+    write_text,
+)
 from crass_tf.common.types import PathLike
-from crass_tf.data.building import build
+from crass_tf.data.building import build, opener
 from crass_tf.data.loading import DEFAULT_DATASET, default_splits, examples
 from crass_tf.evaluation import evaluate
 from crass_tf.export.description import NOT_STATED
 from crass_tf.inference.segmenter import Segmenter
 from crass_tf.phantom import write_folder
+from crass_tf.prediction.planning import plan
 from crass_tf.sources.crass12 import FOLDER
 from crass_tf.sources.crass12_png import IMAGE_FOLDER, MASK_FOLDER
 
@@ -63,8 +72,14 @@ def recipe(
         InputError: as the commands of each step.
     """
     manual_dir, out, init = local_path(manual_dir, "manual_dir"), output_folder(out), local_path(init, "init")
+    # Before hours of work.
+    opener(dataset)(manual_dir).checked()
+    unlabelled, drop = local_paths(unlabelled or (), "unlabelled"), local_path(drop, "drop")
     if unlabelled:
         _check_unlabelled(manual_dir, dataset)
+        plan(unlabelled, out / "proposals")
+        if drop:
+            read_text(drop)
     changes = {} if jit_compile is None else {"jit_compile": jit_compile}
     if init is None:
         init = _train_on_phantoms(out, phantoms, changes)

@@ -1,6 +1,7 @@
 """Reading text, writing files so that nobody ever sees half of one, and the error that names a user's mistake."""
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -13,6 +14,8 @@ from collections.abc import Iterable, Iterator
 
 from crass_tf.common.types import PathLike
 
+# No other file could be written, either.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 # What the names of temporary files begin with.
 TEMPORARY = ".crass-tf-"
 # `gs://bucket`, and `gs:/bucket`, which pathlib makes of it; a drive of Windows has one letter.
@@ -148,8 +151,9 @@ def _checked_local(path, name="path"):
 def _at_home(path, name):
     """Returns a path as text, `~` and `~user` replaced, as a shell does except behind a `=`."""
     text = os.fspath(path)
-    if not text:
-        raise InputError(f"{name}: found an empty path, expected a file or folder")
+    if not text or "\0" in text:
+        found = "a path with a zero byte" if text else "an empty path"
+        raise InputError(f"{name}: found {found}, expected a file or folder")
     found = os.path.expanduser(text)  # noqa: PTH111 -- pathlib's raises where there is no such user.
     # Editors call their copies `~name`.
     if found.startswith("~") and not os.path.lexists(found):  # noqa: PTH110

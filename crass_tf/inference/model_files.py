@@ -14,6 +14,7 @@ from crass_tf.common.files import InputError, local_path
 from crass_tf.common.parallel import cores
 from crass_tf.common.quiet import quiet_native
 from crass_tf.common.types import PathLike
+from crass_tf.inference import last_operation
 from crass_tf.inference import tflite_metadata as metadata
 
 SIGNATURE = "serving_default"
@@ -24,6 +25,8 @@ LOGITS, SCORE, STRIP_LOGITS, STRIP_MATRICES = OUTPUTS = ("logits", "score", "str
 KINDS = ("logits", "probability")
 # Farther from one half than this a probability has no finite logit.
 LARGEST_PROBABILITY = 1 - 1e-7
+# The logarithm of a probability to which some 1e-7 was added.
+NEARLY_ZERO = 1e-5
 # One clavicle covers 2 % of a radiograph; the background, the first of two classes, nearly all of it.
 MOST_CLAVICLE = 0.5
 # More threads than this gain nothing on a net of this size.
@@ -56,7 +59,8 @@ def open_model(path: PathLike, threads: int | None = None, output: str | None = 
         path: a `.keras` file, a SavedModel folder or a `.tflite` file.
         threads: for a `.tflite`; None: the cores this process may use, at most 4. TensorFlow chooses its own.
         output: `logits` or `probability`, what a network of one output gives; None: found out from a Keras model's last
-            layer; of other forms taken for logits where it is called so, or where some values are below 0.
+            layer or a SavedModel's last operation; where these do not tell, taken for logits if it is called so, or
+            has values on both sides of 0.
 
     Raises:
         InputError: where there is no model, one with other inputs or outputs, or a `.tflite` that is damaged or was not
@@ -136,7 +140,10 @@ def _open_saved_model(path, output):
         # The signature keeps no reference to the model that owns its variables, hence the argument.
         return {name: value.numpy() for name, value in function(**{next(iter(inputs)): tf.constant(batch)}).items()}
 
-    return _network(path, inputs, outputs, run, output)
+    kind = last_operation.kind_of_signature(function) if len(outputs) == 1 else None
+    if kind == last_operation.NEVER_ABOVE_ZERO:
+        raise InputError(f"{path}: found an output of {kind}, never above 0, expected logits or probabilities")
+    return _network(path, inputs, outputs, run, output or kind)
 
 
 def _open_tflite(path, threads, output):
@@ -205,7 +212,7 @@ def _dense(name, run, kind):
 
     def run_dense(batch):
         (values,) = run(batch).values()
-        if kind is None and values.size and values.min() >= 0:
+        if kind is None and values.size and (values.min() >= 0 or values.max() <= NEARLY_ZERO):
             raise InputError(
                 f"{name}: found an output from {values.min():.3g} to {values.max():.3g}, expected logits; "
                 "say what it is: --output probability or --output logits"

@@ -9,6 +9,8 @@ PIXELS = (1, 2)
 def as_pairs(y_true, y_pred, from_logits):
     """Returns `(y_true, y_pred)` as float32 `[B, H, W, C]`; masks `[B, H, W]` get the axis of their one channel.
 
+    What is above 1, as in masks of 0 and 255, counts as 1.
+
     Raises:
         ValueError: for other shapes, and for the output of a sigmoid where logits are expected.
     """
@@ -21,7 +23,7 @@ def as_pairs(y_true, y_pred, from_logits):
         y_true = y_true[..., None]
     if len(y_true.shape) != 4 or not _fits(y_true.shape, y_pred.shape):
         raise ValueError(f"found y_true {tuple(y_true.shape)} and y_pred {tuple(y_pred.shape)}, expected [B, H, W, C]")
-    return y_true, y_pred
+    return ops.minimum(y_true, 1.0), y_pred
 
 
 def as_pixel_weights(sample_weight, y_true):

@@ -1,10 +1,13 @@
 """Phantoms as a folder in the CRASS12 layout."""
 
 import concurrent.futures
+import contextlib
 import functools
 import multiprocessing
 import pathlib
+import signal
 import tempfile
+import threading
 
 import cv2
 
@@ -114,10 +117,25 @@ def _write_parallel(write, count, workers, bar):
         workers, multiprocessing.get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
     )
     try:
-        for _ in bar(pool.map(write, range(count))):
+        with _ignored_interrupts():
+            done = pool.map(write, range(count))
+        for _ in bar(done):
             pass
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _ignored_interrupts():
+    """Lets processes that start meanwhile ignore Ctrl-C: each would print a stack trace, and this one ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _write_one(folder, seed, size, bedside, index):

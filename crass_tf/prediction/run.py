@@ -3,13 +3,20 @@
 import collections
 import contextlib
 import dataclasses
-import errno
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from crass_tf.common.files import InputError, local_paths, one_line, output_folder, remove_leftovers, write_json
+from crass_tf.common.files import (
+    DISK_FULL,
+    InputError,
+    local_paths,
+    one_line,
+    output_folder,
+    remove_leftovers,
+    write_json,
+)
 from crass_tf.common.parallel import Room, ordered_map
 from crass_tf.common.quiet import quiet_native
 from crass_tf.common.types import PathLike, Spacing
@@ -24,8 +31,6 @@ from crass_tf.radiographs.spacing import known_spacing
 
 # A radiograph takes as much of MAX_PIXELS as its file has bytes, at least this; one with more pixels takes these.
 ORDINARY_PIXELS = 4_000_000
-# All radiographs would be refused for it.
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def predict(

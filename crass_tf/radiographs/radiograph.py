@@ -82,7 +82,10 @@ def from_array(
         source: a name for messages.
         scale: the `GreyScale` of the values; None takes the one that holds them.
     """
-    pixels = np.asarray(pixels)
+    try:
+        pixels = np.asarray(pixels)
+    except ValueError:
+        raise InputError(f"{source}: found rows of different lengths, expected [H, W]") from None
     if np.issubdtype(pixels.dtype, np.floating) and pixels.size:
         if not np.isfinite(pixels).all() or pixels.min() < 0 or pixels.max() > 255:
             raise InputError(f"{source}: found float grey values outside 0 to 255, expected 0 to 255")

@@ -87,9 +87,14 @@ class Listing:
     def _from_files(self):
         names = {split: read_split_file(self.folder / name, self.findings.note) for split, name in SPLIT_FILES.items()}
         train, validation = names.values()
+        train_file, validation_file = (self.folder / name for name in SPLIT_FILES.values())
+        if train and len(validation) > len(train):
+            text = f"{validation_file}: found {len(validation)} names, but {len(train)} in {train_file.name}"
+            self.findings.note(
+                "larger validation", f"{text}, expected fewer; exchange the files if that is a slip", False
+            )
         both = sorted(set(train) & set(validation))
         if both:
-            train_file, validation_file = (self.folder / name for name in SPLIT_FILES.values())
             more = f" and {len(both) - 1} more ({', '.join(both[1:6])})" if len(both) > 1 else ""
             self.findings.note(
                 "in both splits",

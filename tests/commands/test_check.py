@@ -188,6 +188,16 @@ def test_every_mask_of_the_folder_is_wrong(folder, tmp_path, flaw):
     assert found(tmp_path / "out") == [(flaw, tuple(map(name, range(COUNT))))]
 
 
+def test_exchanged_lists_are_flagged(folder, tmp_path, capsys):
+    lists = folder / "CRASS12"
+    train = (lists / "train.txt").read_text()
+    (lists / "train.txt").write_text((lists / "val.txt").read_text())
+    (lists / "val.txt").write_text(train)
+    assert check(folder, tmp_path / "out", progress=False) == 1
+    assert found(tmp_path / "out") == [("larger validation", ())]
+    assert "val.txt: found 21 names, but 5 in train.txt, expected fewer" in capsys.readouterr().out
+
+
 def test_all_flaws_at_once(folder, tmp_path, capsys):
     """Those of files last: they make a few of the other phantoms part of both splits, or take them away."""
     expected = plant_radiographs(folder) + plant_masks(folder) + plant_files(folder)

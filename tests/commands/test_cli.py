@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -125,6 +126,22 @@ def test_predict_needs_no_module_of_posix(run_python):
     code = "import sys; sys.modules.update(fcntl=None, resource=None); import crass_tf.prediction, "
     code += "crass_tf.data.building, crass_tf.data.loading, crass_tf.check, crass_tf.common.files"
     run_python(code)
+
+
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_what_is_printed_and_nobody_takes_costs_no_stack_trace(dummy_data, buffered):
+    command = [sys.executable, "-m", "crass_tf", "check", str(dummy_data)]
+    environment = os.environ | {"PYTHONUNBUFFERED": buffered}
+    reader, writer = os.pipe()
+    os.close(reader)
+    gone = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=environment, text=True)
+    os.close(writer)
+    assert gone.returncode == 141 and "Error" not in gone.stderr and "Exception" not in gone.stderr
+    with pathlib.Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "crass-tf: error: the output: No space left on device"
+    assert "Traceback" not in done.stderr and "Exception" not in done.stderr
 
 
 def test_extents_are_of_clavicle_models(run, dummy_data, litert_model, tmp_path):

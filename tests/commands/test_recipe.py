@@ -35,3 +35,14 @@ def test_recipe(phantom_folder, tmp_path, monkeypatch, capsys):
 def test_a_model_to_tune_has_to_be_there(phantom_folder, tmp_path):
     with pytest.raises(InputError, match="none.keras: file not found, expected a .keras clavicle model to tune"):
         recipes.recipe(phantom_folder, tmp_path, init=tmp_path / "none.keras")
+
+
+def test_what_is_missing_is_said_before_any_work(phantom_folder, tmp_path):
+    for arguments, message in (
+        ({"manual_dir": tmp_path / "none"}, "none: "),
+        ({"unlabelled": [tmp_path / "more"]}, "more: no such file or folder"),
+        ({"unlabelled": [phantom_folder], "drop": tmp_path / "drop.txt"}, "drop.txt: cannot be opened"),
+    ):
+        with pytest.raises(InputError, match=message):
+            recipes.recipe(**{"manual_dir": phantom_folder, "out": tmp_path / "out"} | arguments)
+        assert not (tmp_path / "out").exists()

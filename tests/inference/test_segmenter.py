@@ -215,6 +215,47 @@ def test_what_is_no_logit_is_refused_or_asked_for(models, tmp_path):
             use()
 
 
+LOGARITHMS = {
+    "layer": keras.layers.Activation("log_sigmoid"),
+    "of_a_sigmoid": lambda x: keras.ops.log(keras.ops.sigmoid(x)),
+    "resized": lambda x: keras.layers.UpSampling2D(2)(keras.ops.log_sigmoid(keras.layers.MaxPooling2D(2)(x))),
+    "twice_resized": lambda x: keras.layers.UpSampling2D(2)(LOGARITHMS["resized"](keras.layers.MaxPooling2D(2)(x))),
+    "of_two_networks": lambda x: keras.ops.concatenate([keras.ops.log_sigmoid(x), keras.ops.log_sigmoid(-x)], axis=-1),
+    "of_two_classes": lambda x: keras.ops.log_softmax(keras.ops.concatenate([-x, x], axis=-1)),
+}
+
+
+@pytest.mark.parametrize("last", LOGARITHMS)
+@pytest.mark.parametrize("named", [False, True])
+def test_a_saved_model_that_is_never_above_0_is_refused(tmp_path, last, named):
+    model = threshold_model(last=LOGARITHMS[last])
+    if named:
+        # As crass-tf export calls it.
+        model = keras.Model(model.inputs[0], {"logits": model.outputs[0]})
+    model.export(tmp_path / "saved", verbose=False)
+    for output in (None, "logits"):
+        with pytest.raises(InputError, match="saved: found an output of log-probabilities, never above 0"):
+            Segmenter.load(tmp_path / "saved", output=output)
+
+
+def test_logarithms_that_no_last_operation_tells_are_asked_for(tmp_path):
+    # Its largest values are the logarithm of 1 + 1e-7.
+    model = threshold_model(last=lambda x: keras.ops.log(keras.ops.sigmoid(9 * x) + 1e-7))
+    model.export(tmp_path / "saved", verbose=False)
+    for segmenter in (Segmenter.load(tmp_path / "saved"), Segmenter.from_model(model)):
+        with pytest.raises(InputError, match="to 1.19e-07, expected logits; say what it is: --output probability"):
+            segmenter.segment(bars())
+    Segmenter.from_model(model, "logits").segment(bars())
+
+
+def test_logits_of_a_radiograph_without_clavicles_are_not_taken_for_logarithms(tmp_path):
+    model = threshold_model()
+    model.export(tmp_path / "saved", verbose=False)
+    for segmenter in (Segmenter.load(tmp_path / "saved"), Segmenter.from_model(model)):
+        black = segmenter.segment(np.zeros((64, 64), np.uint8))
+        assert not black.mask.any() and segmenter.segment(bars()).mask.any()
+
+
 def test_two_channels_are_the_two_sides():
     image = keras.Input((64, 64, 1), name="image")
     # Channel 0 is what is brighter than 128, channel 1 what is darker.

@@ -55,6 +55,13 @@ def test_any_dtype_of_masks(dtype):
     np.testing.assert_allclose(loss([[1, 1, 0, 0]], [[20, -20, -20, -20]], dtype), [25.125], rtol=1e-6)
 
 
+def test_masks_of_0_and_255_are_those_of_0_and_1():
+    logits = [[3, -1, 2, -4]]
+    np.testing.assert_array_equal(loss([[255, 255, 0, 0]], logits), loss([[1, 1, 0, 0]], logits))
+    # Half a clavicle stays half a one.
+    assert loss([[0.5, 1, 0, 0]], logits, "float32") != loss([[1, 1, 0, 0]], logits)
+
+
 def test_logits_of_any_size_stay_finite():
     # 10,000 a pixel, one of two pixels wrong; float32 overflows at exp(89).
     np.testing.assert_allclose(loss([[1, 0]], [[1e4, 1e4]]), [0.5 * (1 - 3 / 4) + 5 * 1e4 / 2], rtol=1e-6)

@@ -1,3 +1,9 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import cv2
 import numpy as np
 import pytest
@@ -83,3 +89,16 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch, error):
     with pytest.raises(error):
         write(tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_at_a_terminal_is_one_line(tmp_path):
+    """A terminal sends it to the worker processes, too."""
+    command = [sys.executable, "-m", "crass_tf", "phantom", f"--out={tmp_path / 'out'}", "--count=999", "--workers=2"]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    # Until the first worker has written something.
+    while running.poll() is None and not list(tmp_path.rglob("*.PNG")):
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGINT)
+    said = running.communicate(timeout=60)[1]
+    assert (running.returncode, said.split()) == (130, ["crass-tf:", "interrupted"])
+    assert not list(tmp_path.iterdir())

@@ -334,6 +334,21 @@ def test_bytes_and_open_files_are_read_like_the_file(tmp_path):
     assert read_radiograph(data, (1, 2)).spacing_mm == (1, 2)
 
 
+def test_what_cannot_be_read_from_is_named(tmp_path):
+    path = tmp_path / "one.png"
+    write_png(path, np.zeros((8, 8), np.uint8))
+    with path.open("rb") as closed:
+        pass
+    with pytest.raises(InputError, match=r"one.png: cannot be read \(read of closed file\), expected one opened as"):
+        read_radiograph(closed)
+    with (tmp_path / "new.png").open("wb") as new, pytest.raises(InputError, match="new.png: cannot be read"):
+        read_radiograph(new)
+    with pytest.raises(InputError, match="path: found a path with a zero byte, expected a file or folder"):
+        read_radiograph("one\0.png")
+    with pytest.raises(InputError, match="array: found rows of different lengths"):
+        from_array([[1, 2], [3]])
+
+
 def test_metaimage_from_memory(tmp_path):
     head = b"ObjectType = Image\nNDims = 2\nDimSize = 9 12\nElementType = MET_UCHAR\nElementSpacing = 0.5 0.2\n"
     found = read_radiograph(head + b"ElementDataFile = LOCAL\n" + ramp().tobytes())

@@ -58,7 +58,11 @@ class Content:
         name = getattr(source, "name", None)
         path = pathlib.Path(name) if isinstance(name, str) and pathlib.Path(name).is_file() else None
         if hasattr(source, "read"):
-            source = source.read(MAX_BYTES + 1)
+            try:
+                source = source.read(MAX_BYTES + 1)
+            # It is closed, or opened for writing.
+            except (OSError, ValueError) as error:
+                raise InputError(f"{path or 'file'}: cannot be read ({error}), expected one opened as 'rb'") from None
         if not isinstance(source, (bytes, bytearray, memoryview)):
             raise InputError(f"{path or 'file'}: found {type(source).__name__}, expected a file opened as 'rb'")
         if len(source) > MAX_BYTES:
