@@ -27,7 +27,7 @@ from crass_tf.radiographs.radiograph import read_radiograph
 
 # CRASS12's largest and median radiograph; grain as of a detector, without which PNG files would be too small.
 SIZE, NOISE = (1768, 1812), 2.5
-PHANTOM = {"seed": 0, "index": 3, "size": 512}
+PHANTOM: dict[str, Any] = {"seed": 0, "index": 3, "size": 512}
 STARTS, RADIOGRAPHS, LATENCIES = 5, 48, 30
 WARM_UP = 2
 

@@ -12,7 +12,6 @@ import pytest
 
 pydicom = pytest.importorskip("pydicom", reason="needs pydicom: pip install crass-tf[dicom]")
 pytest.importorskip("dicomweb_client", reason="needs dicomweb-client: pip install crass-tf[dicomweb]")
-
 from dicomweb_client.api import DICOMwebClient  # noqa: E402
 from pydicom.dataset import FileDataset, FileMetaDataset  # noqa: E402
 
@@ -103,9 +102,13 @@ def test_segmentations_come_back_to_the_server(server, litert_model, tmp_path):
         (["folder"], "cannot be the address"),
     ],
 )
-def test_a_mistake_is_one_line(paths, line, tmp_path, monkeypatch, capfd):
-    # The client asks five times, 30 seconds in all, since a server may be busy.
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+def test_a_mistake_is_one_line(paths, line, tmp_path, capfd, monkeypatch):
+    def ask_once(client, *_):
+        return set_retries(client, retry=False)
+
+    # The client waits for half a minute for a server that does not answer.
+    set_retries = DICOMwebClient.set_http_retry_params
+    monkeypatch.setattr(DICOMwebClient, "set_http_retry_params", ask_once)
     assert cli.main(["predict", *paths, "--dicomweb", "--out", str(tmp_path / "out")]) == 2
     (told,) = capfd.readouterr().err.splitlines()
     assert told.startswith("crass-tf: error: ") and line in told
