@@ -20,7 +20,7 @@ import threading
 
 import cv2
 
-from crass_tf.commands.view.serving import serve
+from crass_tf.commands.view import serve
 from crass_tf.phantom.rendering import render
 from crass_tf.radiographs.formats.png import write_png
 

@@ -1,8 +1,8 @@
 """`crass-tf`: wiring only. A table of the commands and their arguments; what does the work is imported when it runs."""
 
 import argparse
-import importlib
 import os
+import pkgutil
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +15,16 @@ from crass_tf.radiographs.spacing import RANGE, is_plausible
 
 
 class Command:
-    """A command of `crass-tf`."""
+    """A command of `crass-tf`.
+
+    Args:
+        run: `module:function`, called with the arguments that were given: each default has one home, where the work is.
+        text: what it does, for `--help`.
+        *arguments: what `argument` returns; a text begins a group of its own.
+        report: function of what `run` returned and of the arguments, that prints a line or returns an exit code.
+        needs_tensorflow: whether it cannot do without.
+        epilog: what `--help` ends with.
+    """
 
     def __init__(
         self,
@@ -26,17 +35,6 @@ class Command:
         needs_tensorflow: bool = True,
         epilog: str | None = None,
     ) -> None:
-        """Describes a command.
-
-        Args:
-            run: `module:function`, called with the arguments that were given: each default has one home, where the work
-                is done.
-            text: what it does, for `--help`.
-            *arguments: what `argument` returns; a text begins a group of its own.
-            report: function of what `run` returned and of the arguments, that prints a line or returns an exit code.
-            needs_tensorflow: whether it cannot do without.
-            epilog: what `--help` ends with.
-        """
         self.run, self.text, self.arguments = run, text, arguments
         self.report, self.needs_tensorflow, self.epilog = report, needs_tensorflow, epilog
 
@@ -56,8 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if command.needs_tensorflow:
             _import_tensorflow()
-        module, _, name = command.run.partition(":")
-        code = command.report(getattr(importlib.import_module(module), name)(**options), options) or 0
+        code = command.report(pkgutil.resolve_name(command.run)(**options), options) or 0
         if sys.stdout is not None:
             # Here, since Python prints a stack trace where it fails at the end.
             sys.stdout.flush()
@@ -105,26 +102,25 @@ def predict(
 
 def spacing(text: str) -> tuple[float, float]:
     """Returns `(row, column)` in millimetres from `R` or `R,C`."""
-    values = _numbers(text, float, ",")
-    if len(values) not in (1, 2) or not is_plausible((values[0], values[-1])):
+    pair = _pair(text, float, ",")
+    if not pair or not is_plausible(pair):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected millimetres as R or R,C, such as 0.25, {RANGE}")
-    return (values[0], values[-1])
+    return pair
 
 
 def positive(text: str) -> int:
     """Returns a whole number above 0."""
-    (value,) = _numbers(text, int) or (0,)
-    if value < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number above 0")
-    return value
+    return int(text)
 
 
 def size(text: str) -> tuple[int, int]:
     """Returns `(height, width)` from `N` or `HxW`."""
-    values = _numbers(text.lower(), int, "x")
-    if len(values) not in (1, 2) or min(values) < 1:
+    pair = _pair(text.lower(), int, "x")
+    if not pair or min(pair) < 1:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected pixels as N or HxW, such as 512x512")
-    return (values[0], values[-1])
+    return pair
 
 
 def fold(text: str) -> str:
@@ -149,12 +145,18 @@ def argument(name: str, text: str | None = None, **more: Any) -> tuple[str, dict
     return name, ({"metavar": metavar} if metavar else {}) | {"help": text} | more
 
 
-def _numbers(text: str, kind: Callable[[str], Any], separator: str | None = None) -> tuple[Any, ...]:
-    """Returns the numbers of a text; none where a part is no number."""
+def flag(name: str, text: str) -> tuple[str, dict[str, Any]]:
+    """Returns an argument that is given or not."""
+    return argument(name, text, action="store_true")
+
+
+def _pair(text, kind, separator):
+    """Returns two numbers of a text, one of them twice where it is alone; None for anything else."""
     try:
-        return tuple(kind(part) for part in ([text] if separator is None else text.split(separator)))
+        numbers = [kind(part) for part in text.split(separator)]
     except ValueError:
-        return ()
+        return None
+    return (numbers[0], numbers[-1]) if len(numbers) <= 2 else None
 
 
 def _part_runner_options(arguments):
@@ -209,7 +211,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser():
     parser = _Parser("crass-tf", description=f"Clavicle segmentation in chest radiographs. {NOTICE}")
     parser.add_argument("--version", action="version", version=f"crass-tf {crass_tf.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         target = commands.add_parser(
             name, help=command.text, description=f"{command.text}. {NOTICE}", epilog=command.epilog
@@ -244,12 +246,9 @@ ABOUT_MODEL = (
     argument("--terms TEXT", "on what terms its weights may be used, for both, too"),
 )
 XLA = argument(
-    "--xla",
-    "compile the training step with XLA (default: yes)",
-    dest="jit_compile",
-    action=argparse.BooleanOptionalAction,
-    default=None,
+    "--xla", "compile the step with XLA (default: yes)", dest="jit_compile", action=argparse.BooleanOptionalAction
 )
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 OUTPUT = argument(
     "--output",
     "what a network of your own gives (default: by its last layer, where that tells)",
@@ -308,7 +307,7 @@ COMMANDS = {
             default=[],
         ),
         argument("--spacing-mm R[,C]", "pixel spacing in millimetres; outranks the files", type=spacing),
-        argument("--overwrite", "build again what was built before", action="store_true"),
+        flag("--overwrite", "build again what was built before"),
         argument("--file-format F", "tfrecord (default), or array_record, which tfds.data_source reads"),
         argument("--runner NAME", "a runner of Apache Beam; options for it follow after --"),
     ),
@@ -324,33 +323,21 @@ COMMANDS = {
             "what to train on, also sums and parts such as train+validation (default: train, or the first by name)",
         ),
         argument("--validation-split NAME", "what to watch (default: validation, or the last by name)"),
-        argument(
-            "--fold N/K",
-            "cut the split into K folds by the radiographs' names; watch the Nth and train on the others",
-            type=fold,
-        ),
+        argument("--fold N/K", "cut the split into K folds by names; watch the Nth, train on the others", type=fold),
         argument(
             "--preset NAME",
             "unet: one network on the whole radiograph (default); clavicles: the clavicle model, more accurate; "
             "phantoms, tuned: the steps of crass-tf recipe",
         ),
         argument("--init MODEL", "a .keras model to start from"),
-        argument("--resume", "go on after the last completed epoch of RUN", action="store_true"),
+        flag("--resume", "go on after the last completed epoch of RUN"),
         argument("--image-size HxW", "of the network (default: the config's)", type=size),
         argument("--epochs", type=int),
         argument("--batch-size", type=int),
         argument("--learning-rate", type=float),
         argument("--seed", type=int),
-        argument(
-            "--devices N",
-            "train on N devices of this machine; each gets an equal part of every batch (default: 1)",
-            type=positive,
-        ),
-        argument(
-            "--precision",
-            "default: float32 on a CPU, mixed_bfloat16 on a GPU",
-            choices=("float32", "mixed_float16", "mixed_bfloat16"),
-        ),
+        argument("--devices N", "of this machine, that share every batch equally (default: 1)", type=positive),
+        argument("--precision", "default: float32 on a CPU, mixed_bfloat16 on a GPU", choices=PRECISIONS),
         XLA,
         report=lambda model, options: print(f"wrote {options['run']}/model.keras"),
     ),
@@ -371,11 +358,7 @@ COMMANDS = {
         argument("--out DIR", "gets everything; run again to go on", required=True),
         DATASET,
         argument("--init MODEL", "a clavicle model to tune instead of one trained on phantoms first"),
-        argument(
-            "--unlabelled PATH",
-            "radiographs without masks: outlines are proposed, and the model is tuned on both",
-            nargs="+",
-        ),
+        argument("--unlabelled PATH", "without masks: outlines are proposed, and it is tuned on both", nargs="+"),
         DROP,
         argument("--phantoms N", "number of phantoms (default: 600)", type=int),
         argument("--seed", "of tuning (default: %(default)s)", type=int, default=0),
@@ -385,11 +368,7 @@ COMMANDS = {
     "evaluate": Command(
         "crass_tf.commands.evaluate:evaluate_models",
         "scores a model at native size on a split, or on the fold that its run held out; several runs are pooled",
-        argument(
-            "models MODEL",
-            ".keras file, SavedModel folder, .tflite file or RUN of crass-tf train; several only of runs with --fold",
-            nargs="+",
-        ),
+        argument("models MODEL", "in any form, or RUN of crass-tf train; several only of runs with --fold", nargs="+"),
         DATA_DIR,
         argument("--dataset NAME", "default: the one that RUN was trained on, else crass12"),
         argument("--split NAME", "default: the fold that RUN held out, else validation, or the last by name"),
@@ -417,7 +396,7 @@ COMMANDS = {
         ),
         DATASET,
         OUTPUT,
-        argument("--onnx", "write model.onnx, too; needs tf2onnx and onnx", action="store_true"),
+        flag("--onnx", "write model.onnx, too; needs tf2onnx and onnx"),
         *ABOUT_MODEL,
         report=lambda parity, options: int(not all(form["passed"] for form in parity["forms"].values())),
         epilog="Exit code 0: every form agrees with Keras as it should; 1: one does not, and a line says which.",
@@ -435,12 +414,8 @@ COMMANDS = {
             default=("mask", "labels", "overlay", "json"),
         ),
         argument("--spacing-mm R[,C]", "pixel spacing; outranks the files", type=spacing),
-        argument("--overwrite", "do again what an earlier run on a folder has done", action="store_true"),
-        argument(
-            "--dicomweb",
-            "PATH is a DICOMweb server's address; it gets DICOM segmentations back",
-            action="store_true",
-        ),
+        flag("--overwrite", "do again what an earlier run on a folder has done"),
+        flag("--dicomweb", "PATH is a DICOMweb server's address; it gets DICOM segmentations back"),
         EXTENT,
         OUTPUT,
         THREADS,

@@ -35,7 +35,7 @@ def chromium():
 @pytest.fixture(scope="session")
 def built():
     """The folder of the built page."""
-    from crass_tf.commands.view.serving import built_page
+    from crass_tf.commands.view import built_page
 
     try:
         return built_page()
@@ -77,7 +77,7 @@ def static_page(chromium, built):
 
 @contextlib.contextmanager
 def serving(chromium, files=(), width=1400, height=900):
-    from crass_tf.commands.view.serving import serve
+    from crass_tf.commands.view import serve
 
     server = serve(files, port=0)
     threading.Thread(target=server.serve_forever, daemon=True).start()

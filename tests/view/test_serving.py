@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from crass_tf.commands.view import serving
+from crass_tf.commands import view as serving
 from crass_tf.common.files import InputError
 
 
@@ -104,7 +104,7 @@ def test_mistakes_are_one_line(page_folder, tmp_path):
 
 
 def test_a_page_that_was_not_built_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(serving, "__file__", str(tmp_path / "crass_tf/commands/view/serving.py"))
+    monkeypatch.setattr(serving, "__file__", str(tmp_path / "crass_tf/commands/view.py"))
     monkeypatch.setattr(serving.importlib.resources, "files", lambda name: pathlib.Path(tmp_path))
     with pytest.raises(InputError, match="make page"):
         serving.built_page()

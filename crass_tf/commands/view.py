@@ -1,6 +1,7 @@
-"""Serves the page, a model and the files that were named on the loopback, and nothing else."""
+"""`crass-tf view`: serves the page, a model and the files that were named on the loopback, and nothing else."""
 
 import contextlib
+import functools
 import http.server
 import importlib.resources
 import io
@@ -64,18 +65,18 @@ def serve(
     """Returns the server, which listens but does not answer yet; arguments and errors as in `view`."""
     files = [file for given in local_paths(path, "path") for file in _radiographs(given)]
     model = local_path(model, "model")
-    if model is not None and not pathlib.Path(model).is_file():
+    if model is not None and not model.is_file():
         raise InputError(f"{model}: model not found, expected a .tflite file of crass-tf export")
-    page = built_page()
+    handler = functools.partial(_Handler, files=files, model=model, directory=str(built_page()))
     try:
-        return _Server((LOOPBACK, port), page, files, model)
+        return http.server.ThreadingHTTPServer((LOOPBACK, port), handler)
     except OSError as error:
         raise InputError(f"port {port}: {error.strerror}; give another one (--port N)") from None
 
 
 def built_page() -> pathlib.Path:
     """Returns the folder of the built page; InputError where it was not built."""
-    checkout = pathlib.Path(__file__).parents[3] / "web/dist"
+    checkout = pathlib.Path(__file__).parents[2] / "web/dist"
     if (checkout / "index.html").is_file():
         return checkout
     with contextlib.suppress(ModuleNotFoundError):
@@ -97,49 +98,41 @@ def _radiographs(path):
     return found
 
 
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, address, page, files, model):
-        self.page, self.files, self.model = page, files, model
-        super().__init__(address, _Handler)
-
-    def find(self, path):
-        """Returns the file of a URL's path, or None; only the page's own files and those named are served."""
-        if path == "/model.tflite" and self.model is not None:
-            return pathlib.Path(self.model)
-        if path.startswith("/files/"):
-            number = path.removeprefix("/files/")
-            known = number.isdecimal() and number.isascii() and int(number) < len(self.files)
-            return self.files[int(number)] if known else None
-        file = (self.page / path.lstrip("/")).resolve()
-        if file == self.page.resolve():
-            file /= "index.html"
-        return file if file.is_relative_to(self.page.resolve()) and file.is_file() else None
-
-
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    server: _Server
+    """Answers with the page's own files, `/model.tflite`, the list `/files.json` and its files `/files/0`, ...."""
+
+    def __init__(self, *arguments, files, model, directory):
+        self.names = [file.name for file in files]
+        self.places = {f"/files/{number}": file for number, file in enumerate(files)}
+        if model is not None:
+            self.places["/model.tflite"] = model
+        super().__init__(*arguments, directory=directory)
 
     def send_head(self):
         """Answers with the head; returns what follows it: a file, or the list of the radiographs that were named."""
         # Another site's page may reach the loopback by a name of its own.
-        if self.headers.get("Host") not in [f"{name}:{self.server.server_port}" for name in (LOOPBACK, "localhost")]:
+        port = self.server.server_address[1]
+        if self.headers.get("Host") not in (f"{LOOPBACK}:{port}", f"localhost:{port}"):
             return self.send_error(403)
-        if self._url_path() != "/files.json":
+        if urllib.parse.urlsplit(self.path).path != "/files.json":
             # What lies at an address differs between calls of the command, whatever its date.
             del self.headers["If-Modified-Since"]
             return super().send_head()
-        names = json.dumps([file.name for file in self.server.files]).encode()
+        content = json.dumps(self.names).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(names)))
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        return io.BytesIO(names)
+        return io.BytesIO(content)
 
     def translate_path(self, path):
-        """Returns the file of this request; one that is not there for what is not served."""
-        return str(self.server.find(self._url_path()) or "")
+        """Returns the file of this request; no file of the page's folder is above it."""
+        place = self.places.get(urllib.parse.urlsplit(path).path)
+        return str(place or super().translate_path(path))
+
+    def list_directory(self, path):
+        """Names no file of a folder without a page."""
+        return self.send_error(404)
 
     def copyfile(self, source, outputfile):
         """Sends a file; a browser may hang up meanwhile."""
@@ -154,6 +147,3 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, *arguments):
         """Prints nothing: a reader's terminal need not list each file."""
-
-    def _url_path(self):
-        return urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
