@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -55,12 +55,12 @@ class Grey:
     spacing_mm: tuple[float, float] | None
 
 
-@dataclasses.dataclass(frozen=True)
-class Component:
-    """A connected part of a mask: its pixels, its centre `(row, column)` and the row below its last one."""
+class Component(NamedTuple):
+    """A connected part of a mask: its pixels, its centre's row and column, and the row below its last one."""
 
     pixels: int
-    centre: tuple[int, int]
+    row: int
+    column: int
     end: int
 
 
@@ -105,24 +105,36 @@ class Look:
 
 def look(source: Source, example: Example, splits: tuple[str, ...]) -> Look:
     """Returns the `Look` at one of a source's examples; never raises for a file that cannot be read."""
-    try:
-        pixels, spacing_mm, masks, values = source.read(example)
-        errors = ()
-    except InputError as error:
-        (pixels, spacing_mm), errors = _read_alone(source, example, error)
-        masks, values = [], []
+    errors = []
+
+    def attempt(read, *arguments):
+        try:
+            return read(*arguments)
+        except InputError as error:
+            errors.append(str(error))
+
+    whole = attempt(source.read, example)
+    if whole is None:
+        pixels, spacing_mm = attempt(source.read_image, example.image_path) or (None, None)
+        for path in example.mask_paths:
+            attempt(read_mask, path)
+        whole = pixels, spacing_mm, [], []
+        # What is wrong with each file; where each can be read, that they do not fit together.
+        errors = errors[1:] or errors
+    pixels, spacing_mm, masks, values = whole
     grey = None if pixels is None else look_at_grey(pixels, spacing_mm)
     mask = look_at_masks(masks, values) if masks else None
-    registration = register(pixels, np.maximum.reduce(masks)) if masks and pixels is not None else None
-    return Look(example.image_id, example.image_path, example.mask_paths, splits, grey, mask, errors, registration)
+    registration = register(pixels, np.maximum.reduce(masks)) if masks else None
+    paths = example.image_path, example.mask_paths
+    return Look(example.image_id, *paths, splits, grey, mask, tuple(errors), registration)
 
 
 def look_at_grey(pixels: np.ndarray, spacing_mm: Spacing | None = None) -> Grey:
     """Returns the `Grey` of stored values `[H, W]`, 8 or 16 bits."""
     extremes = np.array([pixels.min(), pixels.max()])
-    inner = field(pixels, (RIM, 1 - RIM, RIM, 1 - RIM))
+    inner = _part(pixels, RIM, 1 - RIM, RIM, 1 - RIM)
     darkest, brightest = (np.count_nonzero(inner == value) / inner.size for value in extremes)
-    medians = [np.percentile(field(pixels, place), 50, method="nearest") for place in (*LUNGS, MEDIASTINUM)]
+    medians = [np.percentile(_part(pixels, *place), 50, method="nearest") for place in (*LUNGS, MEDIASTINUM)]
     return Grey(
         size=(pixels.shape[0], pixels.shape[1]),
         bits=8 * pixels.dtype.itemsize,
@@ -141,7 +153,7 @@ def look_at_grey(pixels: np.ndarray, spacing_mm: Spacing | None = None) -> Grey:
 def look_at_masks(masks: Sequence[np.ndarray], values: Sequence[int]) -> Mask:
     """Returns the `Mask` of a radiograph's masks, uint8 `[H, W]` of 0 and 1; of two, the right one stands first."""
     whole = np.maximum.reduce(masks)
-    components = sorted((c for mask in masks for c in _components(mask)), key=lambda c: (-c.pixels, c.centre))
+    components = sorted((c for mask in masks for c in _components(mask)), key=lambda c: (-c.pixels, c.row, c.column))
     if len(masks) == 2:
         right, left = masks
     else:
@@ -161,36 +173,18 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
     return (ranks / (2 * small.size)).astype(np.float32).reshape(THUMBNAIL, THUMBNAIL)
 
 
-def field(pixels: np.ndarray, place: tuple[float, float, float, float]) -> np.ndarray:
-    """Returns the part of `[H, W]` between rows and columns that are given as shares of the sides."""
+def _part(pixels, top, bottom, left, right):
+    """Returns the part of `[H, W]` between rows and columns that are given as shares of the sides; a pixel at least."""
     height, width = pixels.shape
-    top, bottom, left, right = place
-    return pixels[
-        int(top * height) : max(int(bottom * height), int(top * height) + 1),
-        int(left * width) : max(int(right * width), int(left * width) + 1),
-    ]
-
-
-def _read_alone(source, example, error) -> tuple[tuple[Any, Any], tuple[str, ...]]:
-    """Returns `((pixels, spacing_mm), errors)`: the radiograph, if it can be read, and what is wrong with each file."""
-    image, errors = (None, None), []
-    try:
-        image = source.read_image(example.image_path)
-    except InputError as wrong:
-        errors.append(str(wrong))
-    for path in example.mask_paths:
-        try:
-            read_mask(path)
-        except InputError as wrong:
-            errors.append(str(wrong))
-    # Where each can be read, they do not fit together.
-    return image, tuple(errors or [str(error)])
+    first_row, first_column = int(top * height), int(left * width)
+    rows = slice(first_row, max(int(bottom * height), first_row + 1))
+    return pixels[rows, first_column : max(int(right * width), first_column + 1)]
 
 
 def _components(mask):
     _, _, stats, centres = cv2.connectedComponentsWithStats(mask)
     return [
-        Component(int(pixels), (round(row), round(column)), int(top + height))
+        Component(int(pixels), round(row), round(column), int(top + height))
         for (_, top, _, height, pixels), (column, row) in zip(stats[1:], centres[1:])
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from crass_tf.check.examples import Grey, Look
 
 STOPS, SPOILS, REMARK = "stops", "spoils", "remark"
-IMAGE, MASK = "image", "mask"
 SEVERITIES = {STOPS: "flags that stop a build", SPOILS: "flags that spoil a build", REMARK: "remarks"}
 # What listing noticed and a build goes on with, though something is not as it was meant to be.
 SPOILING = ("in no split", "in no fold", "larger validation", "no mask", "mask without image")
@@ -62,7 +61,7 @@ def finding_flags(findings: Sequence[Finding]) -> list[Flag]:
             STOPS if found.stops else SPOILS if found.kind in SPOILING else REMARK,
             found.text,
             found.image_ids,
-            (named_file(found.text),),
+            (_named_file(found.text),),
         )
         for found in findings
     ]
@@ -72,45 +71,29 @@ def reading_flags(look: Look, known: Sequence[Flag]) -> list[Flag]:
     """Returns the flags of what could not be read, without those on files that `known` flags name."""
     named = {file for flag in known if flag.kind in ("unreadable", "size mismatch") for file in flag.files}
     return [
-        Flag("unreadable", STOPS, error, (look.image_id,), (named_file(error),))
+        Flag("unreadable", STOPS, error, (look.image_id,), (_named_file(error),))
         for error in look.errors
-        if named_file(error) not in named
+        if _named_file(error) not in named
     ]
 
 
-def named_file(text: str) -> str:
-    """Returns the file that a message names: all of them begin with it.
-
-    Example:
-
-    >>> named_file("CRASS12/val.txt: found no name, expected the name of one radiograph a line")
-    'CRASS12/val.txt'
-    """
-    return text.split(": ", 1)[0]
+def spoiling_flag(kind: str, look: Look, paths: Iterable[object], text: str) -> Flag:
+    """Returns the flag of one radiograph, whose text begins with the files concerned."""
+    files = tuple(map(str, paths))
+    return Flag(kind, SPOILS, f"{' and '.join(files)}: {text}", (look.image_id,), files)
 
 
 def grey_flags(look: Look, scale: GreyScale) -> list[Flag]:
     """Returns the flags of a radiograph's grey values; `scale` is the data set's `GreyScale`."""
     assert look.grey is not None
-    low, high = look.grey.range.tolist()
-    if low == high:
-        return [_flag("constant", look, IMAGE, f"found {low} in every pixel, expected a radiograph")]
-    flags = []
-    for share, most, value, name in (
-        (look.grey.brightest, MOST_BRIGHTEST, high, "highest"),
-        (look.grey.darkest, MOST_DARKEST, low, "lowest"),
-    ):
-        if share > most:
-            found = f"found the {name} value, {value}, in {_percent(share)} of the pixels off the rim"
-            flags.append(_flag("saturated", look, IMAGE, f"{found}, expected {_percent(most)} at most"))
-    darkest, _, brightest = scale.to_grey8(look.grey.percentiles).tolist()
-    if brightest - darkest < LEAST_CONTRAST:
-        found = f"found 98 % of the grey values between {darkest} and {brightest} of 255"
-        flags.append(_flag("low contrast", look, IMAGE, f"{found}, expected {LEAST_CONTRAST} or more apart"))
-    if is_inverted(look.grey, scale):
-        found = "found lungs brighter than the mediastinum, expected them darker: dense tissue bright"
-        flags.append(_flag("inverted", look, IMAGE, found))
-    return flags
+    return [spoiling_flag(kind, look, [look.image_path], text) for kind, text in _grey_flaws(look.grey, scale)]
+
+
+def mask_flags(look: Look) -> list[Flag]:
+    """Returns the flags of a mask: its values, what it covers, and where."""
+    assert look.mask is not None and look.grey is not None
+    flaws = _mask_flaws(look.mask, look.grey.size)
+    return [spoiling_flag(kind, look, look.mask_paths, text) for kind, text in flaws]
 
 
 def is_inverted(grey: Grey, scale: GreyScale) -> bool:
@@ -120,52 +103,63 @@ def is_inverted(grey: Grey, scale: GreyScale) -> bool:
     return bool(min(lungs) - mediastinum > INVERTED_BY * span)
 
 
-def mask_flags(look: Look) -> list[Flag]:
-    """Returns the flags of a mask: its values, what it covers, and where."""
-    mask, grey = look.mask, look.grey
-    assert mask is not None and grey is not None
-    flags = []
+def _grey_flaws(grey, scale):
+    """Yields `(kind, what was found and expected)` of grey values."""
+    low, high = grey.range.tolist()
+    if low == high:
+        yield "constant", f"found {low} in every pixel, expected a radiograph"
+        return
+    ends = (("highest", high, grey.brightest, MOST_BRIGHTEST), ("lowest", low, grey.darkest, MOST_DARKEST))
+    for name, value, share, most in ends:
+        if share > most:
+            found = f"found the {name} value, {value}, in {_percent(share)} of the pixels off the rim"
+            yield "saturated", f"{found}, expected {_percent(most)} at most"
+    dark, _, bright = scale.to_grey8(grey.percentiles).tolist()
+    if bright - dark < LEAST_CONTRAST:
+        found = f"found 98 % of the grey values between {dark} and {bright} of 255"
+        yield "low contrast", f"{found}, expected {LEAST_CONTRAST} or more apart"
+    if is_inverted(grey, scale):
+        yield "inverted", "found lungs brighter than the mediastinum, expected them darker: dense tissue bright"
+
+
+def _mask_flaws(mask, size):
+    """Yields `(kind, what was found and expected)` of a mask in a radiograph of `(height, width)`."""
     if len(mask.values) > MOST_MASK_VALUES:
         found = f"found {len(mask.values)} values from {mask.values[0]} to {mask.values[-1]}"
-        expected = "expected background and clavicle; whatever is above 0 counts as clavicle"
-        flags.append(_flag("mask values", look, MASK, f"{found}, {expected}"))
+        yield "mask values", f"{found}, expected background and clavicle; whatever is above 0 counts as clavicle"
     if not mask.pixels:
-        return [*flags, _flag("empty mask", look, MASK, "found no clavicle pixel, expected two clavicles")]
-    flags += _component_flags(look, mask.components, grey.size[0])
-    share, (low, high) = mask.pixels / np.prod(grey.size), MASK_SHARES
+        yield "empty mask", "found no clavicle pixel, expected two clavicles"
+        return
+    yield from _component_flaws(mask.components, size[0])
+    share, (low, high) = mask.pixels / np.prod(size), MASK_SHARES
     if not low <= share <= high:
-        found = f"found clavicles on {_percent(share)} of the pixels, expected {_percent(low)} to {_percent(high)}"
-        flags.append(_flag("mask area", look, MASK, found))
+        found = f"found clavicles on {_percent(share)} of the pixels"
+        yield "mask area", f"{found}, expected {_percent(low)} to {_percent(high)}"
     right, left = mask.sides
     if 0 < min(right, left) < LEAST_SIDE_RATIO * max(right, left):
         found = f"found {right} pixels on the patient's right and {left} on the left"
-        expected = "expected less than three times as many on one side"
-        flags.append(_flag("unequal clavicles", look, MASK, f"{found}, {expected}"))
-    return flags
+        yield "unequal clavicles", f"{found}, expected less than three times as many on one side"
 
 
-def _component_flags(look, components, height):
-    large = [c for c in components if c.pixels >= SPECK * components[0].pixels]
+def _component_flaws(components, height):
+    large = [part for part in components if part.pixels >= SPECK * components[0].pixels]
     specks = components[len(large) :]
-    flags = []
     if len(large) != CLAVICLES:
         kind = "one clavicle" if len(large) < CLAVICLES else "more than two clavicles"
-        word = "part" if len(large) == 1 else "parts"
-        found = f"found {len(large)} connected {word} of {_list([str(c.pixels) for c in large])} pixels"
-        flags.append(_flag(kind, look, MASK, f"{found}, expected {CLAVICLES}"))
+        parts = f"{len(large)} connected part{'s' * (len(large) > 1)}"
+        yield kind, f"found {parts} of {_list([str(part.pixels) for part in large])} pixels, expected {CLAVICLES}"
     if specks:
-        places = [f"{c.pixels} pixels at row {c.centre[0]}, column {c.centre[1]}" for c in specks]
-        flags.append(_flag("specks", look, MASK, f"found {_list(places)} beside the clavicles, expected none"))
-    end = max(c.end for c in large)
+        places = _list([f"{part.pixels} pixels at row {part.row}, column {part.column}" for part in specks])
+        yield "specks", f"found {places} beside the clavicles, expected none"
+    end = max(part.end for part in large)
     if end > height / 2:
-        found = f"found clavicle pixels down to row {end - 1} of {height}, expected them in the upper half"
-        flags.append(_flag("mask below the middle", look, MASK, found))
-    return flags
+        found = f"found clavicle pixels down to row {end - 1} of {height}"
+        yield "mask below the middle", f"{found}, expected them in the upper half"
 
 
-def _flag(kind, look, place, text):
-    paths = tuple(map(str, look.mask_paths if place == MASK else (look.image_path,)))
-    return Flag(kind, SPOILS, f"{' and '.join(paths)}: {text}", (look.image_id,), paths)
+def _named_file(text):
+    """Returns the file that a message names: all of them begin with it."""
+    return text.split(": ", 1)[0]
 
 
 def _percent(share):

@@ -22,23 +22,6 @@ PUBLISHED = {
     "clavicle_pixels_median": "48,715",
     "clavicle_share": "1.62 %",
 }
-TITLES = {
-    "radiographs": "radiographs",
-    "unlabelled": "without a mask",
-    "unreadable": "unreadable",
-    "size": "size (rows x columns)",
-    "bits": "bits a pixel",
-    "grey": "stored grey values",
-    "grey_median": "median grey value (of 255)",
-    "spacing_mm": "pixel spacing in mm",
-    "mask_values": "mask values",
-    "clavicle_pixels_min": "clavicle pixels, minimum",
-    "clavicle_pixels_median": "clavicle pixels, median",
-    "clavicle_pixels_max": "clavicle pixels, maximum",
-    "clavicle_share": "clavicles' share of all pixels",
-    "clavicles": "connected parts a mask",
-    "left_to_right": "area of left to right clavicle",
-}
 NOTHING = "–"
 
 
@@ -50,31 +33,51 @@ def make_table(source: Source, looks: Sequence[Look], scale: GreyScale) -> dict[
         looks: the `Look`s of all its examples.
         scale: its `GreyScale`.
     """
+    greys = [look.grey for look in looks if look.grey]
+    masks = [look.mask for look in looks if look.mask]
+    pixels = sum(int(np.prod(look.grey.size)) for look in looks if look.mask and look.grey)
+    sides = [mask.sides for mask in masks]
     return {
         "radiographs": len(looks),
         "splits": {split: len(examples) for split, examples in source.splits.items()},
         "unlabelled": len(source.unlabelled),
         "unreadable": sum(bool(look.errors) for look in looks),
-        **_grey_table([look.grey for look in looks if look.grey], source.spacing, scale),
-        **_mask_table([(look.mask, look.grey) for look in looks if look.mask]),
+        "size": _counts(f"{grey.size[0]} x {grey.size[1]}" for grey in greys),
+        "bits": _counts(str(grey.bits) for grey in greys),
+        "grey": _spread([value for grey in greys for value in grey.range.tolist()]),
+        "grey_median": _spread([int(scale.to_grey8(grey.percentiles)[1]) for grey in greys]),
+        "spacing_mm": _counts(_spacing(source.spacing.resolve(grey.spacing_mm)[0]) for grey in greys),
+        "mask_values": _counts(_values(mask.values) for mask in masks),
+        "clavicle_pixels": _spread([mask.pixels for mask in masks]),
+        "clavicle_share": sum(mask.pixels for mask in masks) / pixels if pixels else None,
+        "clavicles": _counts(str(len(mask.components)) for mask in masks),
+        "left_to_right": _spread([left / right for right, left in sides if right and left]),
     }
 
 
-def table_rows(table: dict) -> list[tuple[str, str, str]]:
+def table_rows(table: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Returns `[(title, found, published or "")]`, for people."""
-    rows = {"radiographs": str(table["radiographs"])}
-    rows |= {split: str(count) for split, count in table["splits"].items()}
-    rows |= {name: str(table[name]) for name in ("unlabelled", "unreadable")}
-    rows |= {name: _count_text(table[name]) for name in ("size", "bits")}
-    rows["grey"] = _range_text(table["grey"], "{:,.0f}", median=False)
-    rows["grey_median"] = _range_text(table["grey_median"], "{:.0f}")
-    rows |= {name: _count_text(table[name]) for name in ("spacing_mm", "mask_values")}
-    pixels = table["clavicle_pixels"] or {}
-    rows |= {f"clavicle_pixels_{k}": f"{pixels[k]:,.0f}" if pixels else NOTHING for k in ("min", "median", "max")}
-    rows["clavicle_share"] = NOTHING if table["clavicle_share"] is None else f"{100 * table['clavicle_share']:.2f} %"
-    rows["clavicles"] = _count_text(table["clavicles"])
-    rows["left_to_right"] = _range_text(table["left_to_right"], "{:.2f}")
-    return [(TITLES.get(name, f"split {name}"), text, PUBLISHED.get(name, "")) for name, text in rows.items()]
+    whole, fine = "{min:.0f} to {max:.0f}, median {median:.0f}", "{min:.2f} to {max:.2f}, median {median:.2f}"
+    pixels, share = table["clavicle_pixels"], table["clavicle_share"]
+    rows = {
+        "radiographs": ("radiographs", str(table["radiographs"])),
+        **{split: (f"split {split}", str(count)) for split, count in table["splits"].items()},
+        "unlabelled": ("without a mask", str(table["unlabelled"])),
+        "unreadable": ("unreadable", str(table["unreadable"])),
+        "size": ("size (rows x columns)", _count_text(table["size"])),
+        "bits": ("bits a pixel", _count_text(table["bits"])),
+        "grey": ("stored grey values", _spread_text(table["grey"], "{min:,.0f} to {max:,.0f}")),
+        "grey_median": ("median grey value (of 255)", _spread_text(table["grey_median"], whole)),
+        "spacing_mm": ("pixel spacing in mm", _count_text(table["spacing_mm"])),
+        "mask_values": ("mask values", _count_text(table["mask_values"])),
+        "clavicle_pixels_min": ("clavicle pixels, minimum", _spread_text(pixels, "{min:,.0f}")),
+        "clavicle_pixels_median": ("clavicle pixels, median", _spread_text(pixels, "{median:,.0f}")),
+        "clavicle_pixels_max": ("clavicle pixels, maximum", _spread_text(pixels, "{max:,.0f}")),
+        "clavicle_share": ("clavicles' share of all pixels", NOTHING if share is None else f"{100 * share:.2f} %"),
+        "clavicles": ("connected parts a mask", _count_text(table["clavicles"])),
+        "left_to_right": ("area of left to right clavicle", _spread_text(table["left_to_right"], fine)),
+    }
+    return [(title, text, PUBLISHED.get(name, "")) for name, (title, text) in rows.items()]
 
 
 def table_text(rows: Iterable[Sequence[str]]) -> str:
@@ -82,27 +85,6 @@ def table_text(rows: Iterable[Sequence[str]]) -> str:
     rows = [("", "found", PUBLISHED_TITLE), *rows]
     first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
     return "\n".join(f"{a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in rows)
-
-
-def _grey_table(greys, spacing, scale):
-    return {
-        "size": _counts(f"{g.size[0]} x {g.size[1]}" for g in greys),
-        "bits": _counts(str(g.bits) for g in greys),
-        "grey": _spread([value for g in greys for value in g.range.tolist()]),
-        "grey_median": _spread([int(scale.to_grey8(g.percentiles)[1]) for g in greys]),
-        "spacing_mm": _counts(_spacing(spacing.resolve(g.spacing_mm)[0]) for g in greys),
-    }
-
-
-def _mask_table(seen):
-    masks, pixels = [mask for mask, _ in seen], sum(int(np.prod(grey.size)) for _, grey in seen)
-    return {
-        "mask_values": _counts(_values(mask.values) for mask in masks),
-        "clavicle_pixels": _spread([mask.pixels for mask in masks]),
-        "clavicle_share": sum(mask.pixels for mask in masks) / pixels if pixels else None,
-        "clavicles": _counts(str(len(mask.components)) for mask in masks),
-        "left_to_right": _spread([left / right for right, left in (mask.sides for mask in masks) if right and left]),
-    }
 
 
 def _counts(values):
@@ -130,8 +112,5 @@ def _count_text(counts, most=3):
     return "; ".join(shown) or NOTHING
 
 
-def _range_text(spread, form, median=True):
-    if spread is None:
-        return NOTHING
-    text = f"{form.format(spread['min'])} to {form.format(spread['max'])}"
-    return f"{text}, median {form.format(spread['median'])}" if median else text
+def _spread_text(spread, form):
+    return form.format(**spread) if spread else NOTHING

@@ -28,7 +28,7 @@ class TestMask:
         assert seen.sides == (9, 6) and seen.pixels == 15
         assert [c.pixels for c in seen.components] == [8, 6, 1]
         assert [c.end for c in seen.components] == [3, 3, 5]
-        assert seen.components[2].centre == (4, 4)
+        assert (seen.components[2].row, seen.components[2].column) == (4, 4)
 
     def test_a_file_a_side(self):
         """The files say which side is which, wherever they lie; parts that touch stay two."""

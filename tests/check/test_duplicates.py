@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from crass_tf.check.examples import thumbnail
-from crass_tf.check.similarity import THRESHOLD, near_pairs
+from crass_tf.check.duplicates import THRESHOLD, near_pairs
 from crass_tf.phantom.rendering import render
 
 OTHERS = 8
