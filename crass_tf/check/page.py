@@ -16,7 +16,7 @@ from crass_tf.common.parallel import ordered_map
 from crass_tf.geometry import split_sides
 from crass_tf.radiographs.grey_scale import GreyScale
 from crass_tf.reporting import pages
-from crass_tf.reporting.overlay import SIDE_COLOURS, draw_mask
+from crass_tf.reporting.overlay import overlay
 from crass_tf.reporting.pictures import picture_name, write_jpeg
 from crass_tf.reporting.plots import histogram
 from crass_tf.sources.source import Example, Source
@@ -25,31 +25,23 @@ FOLDER = "check_pictures"
 # A flag may be about hundreds of radiographs; its text and check.json name them.
 SHOWN = 8
 # The page shows pictures at two thirds of their size.
-WIDTH, THICKNESS = 300, 2
+WIDTH = 300
 CONSEQUENCES = {STOPS: "stops a build", SPOILS: "spoils a build", REMARK: "remark"}
 
 
 def write_page(
     out: pathlib.Path, source: Source, looks: Sequence[Look], scale: GreyScale, table: dict, flags: Sequence[Flag]
 ) -> None:
-    """Writes `check.html`, and `check_pictures/` beside it.
-
-    Args:
-        out: the folder.
-        source: the `Source`.
-        looks: all `Look`s.
-        scale: the data set's `GreyScale`.
-        table: what `make_table` returned.
-        flags: the `Flag`s, in order.
-    """
-    wanted = {image_id for flag in flags for image_id in flag.image_ids[:SHOWN]}
+    """Writes `check.html`, and `check_pictures/` beside it; `table` is what `make_table` returned."""
+    flagged = {image_id for flag in flags for image_id in flag.image_ids[:SHOWN]}
+    shown = [look for look in looks if look.grey is not None and look.image_id in flagged]
     names = {}
-    for look in looks:
+    for look in shown:
         names[look.image_id] = picture_name(look.image_id, names.values())
     with atomic_folder(out / FOLDER) as folder:
-        shown = [look for look in looks if look.image_id in wanted]
-        drawn = _write_pictures(folder, source, shown, scale, names)
-    links = {image_id: f"{FOLDER}/{urllib.parse.quote(names[image_id])}.jpg" for image_id in drawn}
+        for look, picture in zip(shown, ordered_map(lambda look: _draw(source, look, scale), shown)):
+            write_jpeg(folder / f"{names[look.image_id]}.jpg", picture)
+    links = {image_id: f"{FOLDER}/{urllib.parse.quote(name)}.jpg" for image_id, name in names.items()}
     pages.write_page(
         out / "check.html",
         "check.html",
@@ -62,20 +54,9 @@ def write_page(
         published_title=PUBLISHED_TITLE,
         rows=table_rows(table),
         plots=_plots(looks, scale),
-        groups=_groups(flags, links, {look.image_id: look for look in looks}),
+        groups=_groups(flags, links, {look.image_id: look.splits for look in looks}),
         shown=SHOWN,
     )
-
-
-def _write_pictures(folder, source, looks, scale, names):
-    """Writes `NAME.jpg` for each look that can be read, `{image_id: NAME}`; returns the set of the names written."""
-    shown = [look for look in looks if look.grey is not None]
-
-    def write(look):
-        write_jpeg(folder / f"{names[look.image_id]}.jpg", _draw(source, look, scale))
-        return look.image_id
-
-    return set(ordered_map(write, shown))
 
 
 def _draw(source, look, scale):
@@ -85,48 +66,39 @@ def _draw(source, look, scale):
     except InputError:
         pixels, masks = source.read_image(look.image_path)[0], []
     size = (WIDTH, max(1, round(pixels.shape[0] * WIDTH / pixels.shape[1])))
-    canvas = cv2.cvtColor(cv2.resize(scale.to_grey8(pixels), size, interpolation=cv2.INTER_AREA), cv2.COLOR_GRAY2BGR)
-    if masks:
-        # The sides first: shrinking a mask may join or lose its parts.
-        labels = cv2.resize(split_sides(np.maximum.reduce(masks)), size, interpolation=cv2.INTER_NEAREST_EXACT)
-        for side, colour in SIDE_COLOURS.items():
-            draw_mask(canvas, labels == side, colour, THICKNESS)
-    return canvas
+    image = cv2.resize(scale.to_grey8(pixels), size, interpolation=cv2.INTER_AREA)
+    # The sides first: shrinking a mask may join or lose its parts.
+    labels = split_sides(np.maximum.reduce(masks or [np.zeros_like(pixels, np.uint8)]))
+    return overlay(image, cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT))
 
 
 def _plots(looks, scale):
-    greys = [(look.image_id, scale.to_grey8(look.grey.percentiles).astype(int)) for look in looks if look.grey]
+    greys = {look.image_id: scale.to_grey8(look.grey.percentiles).astype(int) for look in looks if look.grey}
     masked = [look for look in looks if look.mask and look.mask.pixels]
-    sides = [(look.image_id, look.mask.sides) for look in masked]
+    sides = {look.image_id: look.mask.sides for look in masked if all(look.mask.sides)}
+    shares = {look.image_id: 100 * look.mask.pixels / np.prod(look.grey.size) for look in masked}
     plots = {
-        "Clavicles' share of all pixels [%]": [
-            (look.image_id, 100 * look.mask.pixels / np.prod(look.grey.size)) for look in masked
-        ],
-        "Area of left to right clavicle": [(name, left / right) for name, (right, left) in sides if left and right],
-        "Median grey value [of 255]": [(name, middle) for name, (_, middle, _) in greys],
-        "Contrast: 1st to 99th percentile of grey values": [(name, high - low) for name, (low, _, high) in greys],
+        "Clavicles' share of all pixels [%]": shares,
+        "Area of left to right clavicle": {name: left / right for name, (right, left) in sides.items()},
+        "Median grey value [of 255]": {name: middle for name, (_, middle, _) in greys.items()},
+        "Contrast: 1st to 99th percentile of grey values": {n: high - low for n, (low, _, high) in greys.items()},
     }
-    return [
-        histogram([name for name, _ in values], [value for _, value in values], title)
-        for title, values in plots.items()
-        if values
-    ]
+    return [histogram([*values], [*values.values()], title) for title, values in plots.items() if values]
 
 
-def _groups(flags, links, looks):
+def _groups(flags, links, splits):
     """Returns the flags for the page, those of one severity and kind together."""
-    groups = itertools.groupby(flags, key=lambda flag: (flag.severity, flag.kind))
+
+    def cards(flag):
+        names = [name for name in flag.image_ids[:SHOWN] if name in links]
+        return [{"image_id": name, "link": links[name], "splits": splits[name]} for name in names]
+
     return [
         {
             "severity": severity,
             "consequence": CONSEQUENCES[severity],
             "kind": kind,
-            "flags": [vars(flag) | {"cards": _cards(flag, links, looks)} for flag in group],
+            "flags": [vars(flag) | {"cards": cards(flag)} for flag in group],
         }
-        for (severity, kind), group in groups
+        for (severity, kind), group in itertools.groupby(flags, key=lambda flag: (flag.severity, flag.kind))
     ]
-
-
-def _cards(flag, links, looks):
-    names = [name for name in flag.image_ids[:SHOWN] if name in links]
-    return [{"image_id": name, "link": links[name], "splits": looks[name].splits} for name in names]

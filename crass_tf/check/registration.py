@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from crass_tf.check.flags import SPOILS, Flag
+from crass_tf.check.flags import SPOILS, Flag, spoiling_flag
 
 if TYPE_CHECKING:
     from crass_tf.check.examples import Look
@@ -105,18 +105,16 @@ def registration_flags(looks: Sequence[Look], ignored: Collection[str] = ()) -> 
         looks: all `Look`s.
         ignored: names of radiographs whose mask cannot be judged, such as inverted ones.
     """
-    registered = [(look, look.registration) for look in looks if look.registration and look.image_id not in ignored]
-    if not registered:
+    judged = [look for look in looks if look.registration and look.image_id not in ignored]
+    if not judged:
         return []
-    judged, registrations = zip(*registered)
+    registrations = [look.registration for look in judged if look.registration]
     owners, foreign = _best_partners(registrations)
-    mirrored = np.array([found.mirrored for found in registrations])
-    own = np.array([found.own for found in registrations])
-    if len(judged) >= LEAST_MASKS and np.median([found.share for found in registrations]) < LEAST_SHARE:
+    own, mirrored, shares = np.array([(found.own, found.mirrored, found.share) for found in registrations]).T
+    if len(judged) >= LEAST_MASKS and np.median(shares) < LEAST_SHARE:
         return [_data_set_flag(judged, own, mirrored, foreign)]
     flags = []
-    for look, owner, fits in zip(judged, owners, np.stack([own, mirrored, foreign], axis=1)):
-        here, turned, there = fits
+    for look, owner, here, turned, there in zip(judged, owners, own, mirrored, foreign):
         if there >= max(LEAST_FIT, turned) and there - here > FOREIGN_BY:
             flags.append(_flag(FOREIGN, look, f"{judged[owner].image_path} better than its own", there, here))
         elif turned >= LEAST_FIT and turned - here > MIRRORED_BY:
@@ -142,16 +140,14 @@ def _best_partners(registrations):
 
 
 def _flag(kind, look, what, fit, own):
-    paths = tuple(map(str, look.mask_paths))
-    text = f"{' and '.join(paths)}: found a mask that fits {what} ({fit:.2f} against {own:.2f})"
-    return Flag(kind, SPOILS, f"{text}, expected the clavicles of {look.image_path}", (look.image_id,), paths)
+    found = f"found a mask that fits {what} ({fit:.2f} against {own:.2f})"
+    return spoiling_flag(kind, look, look.mask_paths, f"{found}, expected the clavicles of {look.image_path}")
 
 
 def _data_set_flag(judged, own, mirrored, foreign):
     """Returns the flag of a data set whose masks, as a whole, lie elsewhere than the radiographs' edges."""
-    medians = {MIRRORED: np.median(mirrored), FOREIGN: np.median(foreign)}
-    kind = max(medians, key=lambda name: medians[name])
-    kind = kind if medians[kind] >= EXPLAINS else MISPLACED
+    median, kind = max((np.median(mirrored), MIRRORED), (np.median(foreign), FOREIGN))
+    kind = kind if median >= EXPLAINS else MISPLACED
     folder = judged[0].mask_paths[0].parent
     found = f"masks that fit their radiographs no better than moved aside (median fit {np.median(own):.2f})"
     text = f"{folder}: found {found}, {EXPLANATIONS[kind]}; expected them on the radiographs' edges (about 0.6)"

@@ -66,12 +66,9 @@ def look_at_all(source: Source, progress: bool = False) -> list[Look]:
 
 def grey_scale(source: Source, looks: Sequence[Look]) -> GreyScale:
     """Returns the `GreyScale` that a build would use, given that what cannot be read is mended."""
-    if source.fixed_scale:
-        return source.fixed_scale
-    ranges = [look.grey.range for look in looks if look.grey is not None and look.grey.range.dtype != "uint8"]
-    if not ranges:
-        return GreyScale()
-    return GreyScale.holding(int(min(low for low, _ in ranges)), int(max(high for _, high in ranges)))
+    ranges = [look.grey.range.tolist() for look in looks if look.grey and look.grey.range.dtype != "uint8"]
+    lows, highs = zip(*ranges or [(0, 255)])
+    return source.fixed_scale or GreyScale.holding(min(lows), max(highs))
 
 
 def find_flags(source: Source, looks: Sequence[Look], scale: GreyScale) -> list[Flag]:

@@ -1,13 +1,13 @@
 """The whole chain on phantoms: radiographs, data set, training, evaluation, export, prediction, and a page over all."""
 
 import contextlib
-import json
 import pathlib
 import shutil
 import time
 from typing import Any
 
 import cv2
+import numpy as np
 
 from crass_tf import phantom
 from crass_tf.commands.export import export_from
@@ -32,19 +32,9 @@ CONFIG = "256x256"
 EPOCHS = 44
 # Phantoms differ from each other already; the stronger changes that few real radiographs need would slow learning.
 AUGMENTATION = Augmentation(
-    rotation_deg=3,
-    scale=1.05,
-    stretch=1.02,
-    shift=0.03,
-    gamma=1.2,
-    contrast=1.1,
-    brightness=5,
-    invert=0,
-    blur=0,
-    noise=2,
-    shading=5,
-    bars=0,
-)
+    rotation_deg=3, scale=1.05, stretch=1.02, shift=0.03, gamma=1.2, contrast=1.1, brightness=5, noise=2, shading=5,
+    invert=0, blur=0, bars=0,
+)  # fmt: skip
 MARKER = "demo.json"
 PARTS = ("phantoms", "data", "run", "evaluation", "export", "predictions", "pictures", "index.html", MARKER)
 RESULTS = ("run", "evaluation", "export")
@@ -90,13 +80,14 @@ def demo(
         metrics = evaluate(Segmenter.load(model), found, out / "evaluation", **about)
     with _step(seconds, "Exporting to SavedModel and LiteRT"):
         origin = f"{count} phantoms, seed {seed}; no patient"
-        file = smallest_that_passed(export_from(model, out / "export", out / "data", training_data=origin)["forms"])
+        forms = export_from(model, out / "export", out / "data", training_data=origin)["forms"]
+        file = smallest_that_passed(forms)
     with _step(seconds, f"Predicting with {file}"):
         images = [out / "phantoms" / "CRASS12" / "image" / f"{e.image_id}.PNG" for e in found]
         predict(images, out / "predictions", out / "export" / file)
     _write_pictures(out)
     write_json(out / MARKER, {"seconds": seconds, "iou": metrics["iou"]})
-    _write_index(out, metrics, seconds, file)
+    _write_index(out, metrics, forms, seconds, file)
     print(f"validation IoU on phantoms at native size: {metrics['iou']['mean']:.4f}")
     print(f"open {out / 'index.html'}")
     return metrics
@@ -129,18 +120,14 @@ def _step(seconds, title):
 def _claim(out: PathLike) -> pathlib.Path:
     """Returns the folder, free of an earlier demo's results; InputError where it holds something else."""
     out = output_folder(out)
-    foreign = sorted(path.name for path in out.iterdir() if path.name not in PARTS) if out.exists() else []
-    if foreign or (out.exists() and any(out.iterdir()) and not (out / MARKER).exists()):
+    found = {path.name for path in out.iterdir()} if out.exists() else set()
+    if found - {*PARTS} or (found and MARKER not in found):
         raise InputError(f"{out}: found other files than an earlier demo's; name a new folder with --out")
-    # The marker first: an interrupted demo is recognised as one, and replaced by the next.
-    out.mkdir(parents=True, exist_ok=True)
-    for name in PARTS:
-        part = out / name
-        if part.is_dir():
-            shutil.rmtree(part)
-        elif name != MARKER:
-            part.unlink(missing_ok=True)
+    # The marker first, and kept: an interrupted demo is recognised as one, and replaced by the next.
     write_json(out / MARKER, {"finished": False})
+    for name in found - {MARKER}:
+        part = out / name
+        shutil.rmtree(part) if part.is_dir() else part.unlink()
     return out
 
 
@@ -148,25 +135,25 @@ def _write_pictures(out):
     """Writes sheets of phantoms, bare and with their masks, and of predictions."""
     images = sorted((out / "phantoms" / "CRASS12" / "image").iterdir())[:SHOWN]
     radiographs = [read_radiograph(path).image for path in images]
-    masks = [read_mask(path.parent.parent / "mask" / path.name)[0] for path in images]
+    masks = [split_sides(read_mask(path.parent.parent / "mask" / path.name)[0]) for path in images]
     predicted = sorted((out / "predictions").glob("*_overlay.png"))[:SHOWN]
     sheets = {
-        "phantoms": [cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) for image in radiographs],
-        "masks": [overlay(image, split_sides(mask)) for image, mask in zip(radiographs, masks)],
+        "phantoms": [overlay(image, np.zeros_like(image)) for image in radiographs],
+        "masks": [overlay(image, labels) for image, labels in zip(radiographs, masks)],
         "predictions": [cv2.imread(str(path)) for path in predicted],
     }
     for name, pictures in sheets.items():
         write_png(out / "pictures" / f"{name}.png", sheet(pictures, 4, 320))
 
 
-def _write_index(out, metrics, seconds, file):
+def _write_index(out, metrics, forms, seconds, file):
     history = read_rows(out / "run")
     write_page(
         out / "index.html",
         "demo.html",
         metrics=metrics,
         curve=curve(*([float(row[name]) for row in history] for name in ("iou", "val_iou"))),
-        forms=json.loads((out / "export" / "parity.json").read_text(encoding="utf-8"))["forms"],
+        forms=forms,
         seconds=seconds,
         file=file,
         files=[name for part in RESULTS for name in _list_files(out, part)],
