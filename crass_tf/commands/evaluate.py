@@ -1,6 +1,7 @@
 """`crass-tf evaluate`: models, with the radiographs of a prepared data set that each is scored on."""
 
 import collections
+import functools
 import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -56,9 +57,7 @@ def evaluate_models(
     out, data_dir = output_folder(out), data_path(data_dir)
     found = [find_model(model) for model in local_paths(models, "model")]
     if len(found) > 1:
-        if perturb:
-            raise InputError(f"perturb: found {len(found)} models, expected one")
-        check_poolable(found, split)
+        check_poolable(found, split, perturb)
     dataset = dataset or common_dataset(found)
     if len(found) == 1 and (split is not None or not found[0].settings.fold):
         split = default_splits(dataset, data_dir=data_dir)[1] if split is None else split
@@ -66,14 +65,12 @@ def evaluate_models(
     else:
         # All of them first: what one of them lacks is to be known before hours of work.
         given, split = [_held_out(model, dataset, data_dir) for model in found], describe_folds(found)
+    about: dict[str, Any] = {"dataset": dataset, "split": split}
+    loads = [functools.partial(Segmenter.load, path, threads, output, extent) for path, _ in found]
     if len(found) > 1:
-        runs = [
-            Run(str(path), settings.fold or "", lambda path=path: Segmenter.load(path, threads, output, extent), images)
-            for (path, settings), images in zip(found, given)
-        ]
-        return evaluate_runs(runs, out, dataset=dataset, split=split)
-    segmenter = Segmenter.load(found[0].path, threads, output, extent)
-    about: dict[str, Any] = {"model": str(segmenter.path), "dataset": dataset, "split": split}
+        runs = [Run(str(path), settings.fold or "", *rest) for (path, settings), *rest in zip(found, loads, given)]
+        return evaluate_runs(runs, out, **about)
+    segmenter, about["model"] = loads[0](), str(found[0].path)
     metrics = evaluate(segmenter, given[0], out, **about)
     if perturb:
         print(table_text(measure_robustness(segmenter, given[0], out, **about)))
@@ -93,29 +90,28 @@ def find_model(path: PathLike) -> Trained:
     return Trained(run / MODEL_NAME, Settings.load(run))
 
 
-def check_poolable(found: Sequence[Trained], split: str | None = None) -> None:
+def check_poolable(found: Sequence[Trained], split: str | None = None, perturb: bool = False) -> None:
     """Raises InputError unless each of several models has a fold that it held out, and no radiograph is in two."""
+    if perturb:
+        raise InputError(f"perturb: found {len(found)} models, expected one")
     if split is not None:
         raise InputError(f"split: found {split!r} and {len(found)} models, expected one model, or no split")
     seen = {}
-    for model in found:
-        if not model.settings.fold:
-            raise InputError(
-                f"{model.path}: found no fold that it held out, expected only runs of crass-tf train --fold"
-            )
-        for name in model.settings.held_out or ():
+    for path, settings in found:
+        if not settings.fold:
+            raise InputError(f"{path}: found no fold that it held out, expected only runs of crass-tf train --fold")
+        for name in settings.held_out or ():
             if name in seen:
-                raise InputError(f"{name}: held out by both {seen[name]} and {model.path}, expected every name once")
-            seen[name] = model.path
+                raise InputError(f"{name}: held out by both {seen[name]} and {path}, expected every name once")
+            seen[name] = path
 
 
 def common_dataset(found: Sequence[Trained]) -> str:
     """Returns the name of the data set that all models were trained on, crass12 where unknown, or raises InputError."""
     names = sorted({model.settings.dataset for model in found})
     if len(names) > 1:
-        raise InputError(
-            f"found runs on several data sets, {' and '.join(names)}; expected one, or its name by --dataset"
-        )
+        several = " and ".join(names)
+        raise InputError(f"found runs on several data sets, {several}; expected one, or its name by --dataset")
     return names[0]
 
 

@@ -7,7 +7,7 @@ from crass_tf.common.files import data_path, local_path, output_folder
 from crass_tf.common.types import PathLike
 from crass_tf.data.loading import DEFAULT_DATASET, default_splits, examples
 from crass_tf.export.exporting import export
-from crass_tf.export.samples import phantom_examples
+from crass_tf.export.parity import phantom_examples
 
 CALIBRATION = 32
 COMPARED = 32

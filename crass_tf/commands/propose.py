@@ -1,7 +1,6 @@
 """Outlines for radiographs that have none, by many views of each: to be looked at, then learned from."""
 
 import collections
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,8 +19,10 @@ from crass_tf.common.files import (
 )
 from crass_tf.common.tables import write_table
 from crass_tf.common.types import PathLike
-from crass_tf.geometry import LEFT, RIGHT, Letterbox
+from crass_tf.geometry import Letterbox
 from crass_tf.inference.segmenter import Segmenter
+from crass_tf.measurement.overlap import iou
+from crass_tf.measurement.quality import SIDES, stability
 from crass_tf.prediction.planning import plan
 from crass_tf.radiographs.formats.png import write_png
 from crass_tf.radiographs.radiograph import read_mask, read_radiograph
@@ -78,22 +79,22 @@ def propose(
     names = [composed(job.result.replace("/", "_")) for job in jobs]
     _check_names(names, dropped, drop)
     segmenter = Segmenter.load(model)
-    rows, kept = [{"image": str(reason), "kept": False, "reason": "unreadable folder"} for reason in unreadable], []
+    rows = [{"image": str(reason), "kept": False, "reason": "unreadable folder"} for reason in unreadable]
     with atomic_folder(out / FOLDER) as folder:
-        for part in (IMAGE_FOLDER, MASK_FOLDER):
-            (folder / part).mkdir()
         for name, job in zip(names, tqdm(jobs, desc="proposing", disable=None)):
             row = {"image": name, "file": job.image, "kept": False}
             rows.append(row)
             try:
-                image, labels = _propose(segmenter, job.source, row, least, dropped)
+                image, labels, figures = _propose(segmenter, job.source)
             except InputError as error:
                 row["reason"] = str(error)
                 continue
+            reason = "dropped" if name in dropped else _doubt(figures, labels, least)
+            row |= figures | {"kept": reason is None, "reason": reason}
             if row["kept"]:
-                kept.append(row["image"])
-                write_png(folder / IMAGE_FOLDER / f"{row['image']}.png", image)
-                write_png(folder / MASK_FOLDER / f"{row['image']}.png", np.uint8(255) * (labels > 0))
+                write_png(folder / IMAGE_FOLDER / f"{name}.png", image)
+                write_png(folder / MASK_FOLDER / f"{name}.png", np.uint8(255) * (labels > 0))
+        kept = [row["image"] for row in rows if row["kept"]]
         if not kept:
             raise InputError("found no radiograph whose clavicles many views outline alike")
         write_text(folder / "train.txt", "".join(f"{name}\n" for name in kept))
@@ -112,29 +113,28 @@ def _check_names(names, dropped, drop):
         raise InputError(f"{drop}: found {min(unknown)}, expected names of these radiographs as in proposals.csv")
 
 
-def _propose(segmenter, path, row, least, dropped):
-    """Returns the reduced radiograph and its labels, uint8 `[H, W]` each; fills in its row."""
+def _propose(segmenter, path):
+    """Returns the reduced radiograph and its labels, uint8 `[H, W]` each, and what the views say of both sides."""
     image = read_radiograph(path).image
     scale = min(1.0, SIDE / max(image.shape))
     size = max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))
     image = Letterbox.fit(image.shape, size).image_to_model(image)
-    sides = [_consensus(outlines, image.shape) for outlines in zip(*(_outlines(segmenter, v) for v in views(image)))]
-    labels = np.zeros(image.shape, np.uint8)
-    for name, side, (mean, certainty, share) in zip(("right", "left"), (RIGHT, LEFT), sides):
-        row[name], row[f"{name}_views"] = round(float(certainty), 3), round(float(share), 3)
+    figures, labels = {}, np.zeros(image.shape, np.uint8)
+    for (name, side), outlines in zip(SIDES.items(), zip(*(_outlines(segmenter, view) for view in views(image)))):
+        mean, certainty, share = _consensus(outlines, image.shape)
+        figures |= {name: round(float(certainty), 3), f"{name}_views": round(float(share), 3)}
         labels[_smooth(_largest_part(mean > 0.5))] = side
-    certain = min(row["right"], row["left"]) >= least
-    agreed = min(row["right_views"], row["left_views"]) >= LEAST_AGREEMENT
+    return image, labels, figures
+
+
+def _doubt(figures, labels, least):
+    """Returns why labels are not proposed; None where nothing speaks against it."""
+    if min(figures["right_views"], figures["left_views"]) < LEAST_AGREEMENT:
+        return "views disagree"
+    if min(figures["right"], figures["left"]) < least:
+        return "uncertain"
     parts = cv2.connectedComponents((labels > 0).astype(np.uint8))[0] - 1
-    reasons = (
-        (row["image"] in dropped, "dropped"),
-        (not agreed, "views disagree"),
-        (not certain, "uncertain"),
-        (parts != 2, f"{parts} separate shapes"),
-    )
-    row["reason"] = next((reason for applies, reason in reasons if applies), None)
-    row["kept"] = row["reason"] is None
-    return image, labels
+    return None if parts == 2 else f"{parts} separate shapes"
 
 
 def views(image: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -192,31 +192,23 @@ def _consensus(outlines, shape):
     They are the mean probability, float32 `[H, W]`, of those that agree with the one that most agree with; its
     stability; and the share of views that it is made of.
     """
-    used = [
-        (logits, matrix, score)
-        for logits, matrix, score in outlines
-        if score > LEAST_SCORE and abs(np.linalg.det(matrix[:, :2])) > 1e-4
-    ]
+    used = [each for each in outlines if each[2] > LEAST_SCORE and abs(np.linalg.det(each[1][:, :2])) > 1e-4]
     if not used:
         return np.zeros(shape, np.float32), 0.0, 0.0
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     maps = [cv2.warpAffine(1 / (1 + np.exp(-logits)), matrix, shape[::-1], flags=flags) for logits, matrix, _ in used]
     weights = np.array([score**3 for *_, score in used])
-    masks = np.stack([cv2.resize(each, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) > 0.5 for each in maps])
-    same = np.eye(len(masks))
-    for i, j in itertools.combinations(range(len(masks)), 2):
-        union = np.count_nonzero(masks[i] | masks[j])
-        same[i, j] = same[j, i] = np.count_nonzero(masks[i] & masks[j]) / max(1, union)
+    masks = [cv2.resize(each, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) > 0.5 for each in maps]
+    # Empty ones agree with none but themselves.
+    same = np.array([[1.0 if a is b else iou(a, b) * a.any() for a in masks] for b in masks])
     agree = same[np.argmax(same @ weights)] > SAME
     mean = sum(weight * each for weight, each, kept in zip(weights, maps, agree) if kept) / weights[agree].sum()
-    stability = np.count_nonzero(mean > 0.75) / max(1, np.count_nonzero(mean > 0.25))
-    return mean, stability, np.count_nonzero(agree) / len(outlines)
+    return mean, stability(mean), np.count_nonzero(agree) / len(outlines)
 
 
 def _largest_part(mask):
     _, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    sizes = stats[1:, cv2.CC_STAT_AREA]
-    return parts == 1 + np.argmax(sizes) if len(sizes) else np.zeros_like(mask)
+    return mask & (parts == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])) if mask.any() else mask
 
 
 def _smooth(mask):

@@ -1,8 +1,7 @@
 """How well a segmenter does: overlap, contour distances in millimetres, tables and a report."""
 
-from crass_tf.evaluation.records import make_record
+from crass_tf.evaluation.records import make_record, summarise
 from crass_tf.evaluation.scoring import Run, evaluate, evaluate_runs
-from crass_tf.evaluation.summary import summarise
 from crass_tf.measurement.distances import contour, directed_distances_mm, hd95_mm, mean_contour_distance_mm
 from crass_tf.measurement.overlap import dice, iou, two_class
 

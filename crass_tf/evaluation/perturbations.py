@@ -7,16 +7,13 @@ suits radiographs of any size. What comes into the frame from outside is black.
 import collections.abc
 import dataclasses
 import functools
-import pathlib
-import tempfile
 from typing import Any
 
 import cv2
 import numpy as np
 
 from crass_tf.geometry import Strip
-from crass_tf.radiographs.formats.png import write_png
-from crass_tf.radiographs.radiograph import read_radiograph
+from crass_tf.radiographs.radiograph import from_array
 
 # What is kept free around the clavicles, of the shorter side.
 MARGIN = 0.02
@@ -81,16 +78,13 @@ def _lower_contrast(image, part):
 
 
 def _deepen(example, rng, bits):
-    """Writes the radiograph as a 16-bit PNG of so many significant bits and reads it back as any file is read.
+    """Stores the radiograph in 16 bits, so many of them significant, and reads these as any file's are read.
 
     The bits below those of the image are random, as a detector's are, and round to the grey value that was there.
     """
     finer = example.image + rng.uniform(-0.5, 0.5, example.image.shape)
     stored = np.rint(np.clip(finer / 255, 0, 1) * (2**bits - 1)).astype(np.uint16)
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "radiograph.png"
-        write_png(path, stored)
-        return dataclasses.replace(example, image=read_radiograph(path).image)
+    return dataclasses.replace(example, image=from_array(stored).image)
 
 
 def _blur(image, sigma):
@@ -124,8 +118,8 @@ def _compress(image, quality):
 def _crop_to_landscape(example, rng, aspect):
     """Cuts the lower part off, to a width of `aspect` times the height; less where the clavicles lie lower."""
     height, width = example.image.shape
-    rows = max(min(height, round(width / aspect)), height - _room(example.mask)[1])
-    return _geometry(lambda values: values[:rows])(example, rng)
+    rows = max(round(width / aspect), height - _room(example.mask)[1])
+    return dataclasses.replace(example, image=example.image[:rows], mask=example.mask[:rows])
 
 
 def _draw_tubes(example, rng, count, thickness):
@@ -231,8 +225,7 @@ def _hold(points, matrix, size):
 
 def _turn(degrees):
     """Returns the matrix, of (x, y) with y downwards, that turns counter-clockwise as one sees it."""
-    cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    return np.array([[cosine, sine], [-sine, cosine]])
+    return cv2.getRotationMatrix2D((0, 0), degrees, 1)[:, :2]
 
 
 def _centre(size):
@@ -271,16 +264,14 @@ def _mark(image, mask, text, place, size):
         cv2.rectangle(image, (left, top), (right, bottom), WHITE, cv2.FILLED)
 
 
-_SHIFTS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
-
-
 def _moves(degrees, scales, step):
+    ways = {"left": (-step, 0), "right": (step, 0), "up": (0, -step), "down": (0, step)}
     return {
         **{f"rotation {angle:+d}": functools.partial(rotate, degrees=angle) for angle in degrees},
         **{f"scale {scale:g}": functools.partial(_zoom, scale=scale) for scale in scales},
         **{
-            f"shift {step:.0%} {way}": functools.partial(_shift, right=step * right, down=step * down)
-            for way, (right, down) in _SHIFTS.items()
+            f"shift {step:.0%} {way}": functools.partial(_shift, right=right, down=down)
+            for way, (right, down) in ways.items()
         },
     }
 
@@ -312,7 +303,6 @@ REPORTED = {
     "upside down": _geometry(lambda values: np.rot90(values, 2)),
 }
 CLEAN = Perturbation("clean", lambda example, rng: example, required=False)
-PERTURBATIONS = (
-    *(Perturbation(name, change) for name, change in REQUIRED.items()),
-    *(Perturbation(name, change, required=False) for name, change in REPORTED.items()),
+PERTURBATIONS = tuple(
+    Perturbation(name, change, required=name in REQUIRED) for name, change in (REQUIRED | REPORTED).items()
 )

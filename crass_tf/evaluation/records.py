@@ -1,42 +1,29 @@
-"""One flat record an image: everything that summaries, tables and pooled runs are made from."""
+"""One flat record an image, from which tables and the figures of a whole data set are made."""
 
+import collections
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from crass_tf.common.files import InputError
-from crass_tf.common.tables import write_table
-from crass_tf.common.types import PathLike, Spacing
+from crass_tf.common.types import Spacing
+from crass_tf.data.folds import parse_fold
 from crass_tf.geometry import split_sides
 from crass_tf.measurement.distances import directed_distances_mm, larger_percentile, mean_of_directed
-from crass_tf.measurement.overlap import dice, iou, pixel_counts
+from crass_tf.measurement.overlap import dice, iou, pixel_counts, two_class
 from crass_tf.measurement.quality import SIDES
 from crass_tf.radiographs.spacing import known_spacing
 
 METRICS = ("iou", "dice", "mcd_mm", "hd95_mm")
-COLUMNS = (
-    "image_id",
-    *METRICS,
-    *(f"{side}_{metric}" for side in SIDES for metric in METRICS),
-    "intersection_px",
-    "area_gt_px",
-    "area_pred_px",
-    "area_gt_mm2",
-    "area_pred_mm2",
-    "height",
-    "width",
-    "spacing_row_mm",
-    "spacing_column_mm",
-)
-# What records pooled from several runs name, too.
-RUN_COLUMNS = ("model", "fold")
+RESAMPLES = 2000
+STATISTICS = ("mean", "std", "median", "min", "max")
 
 
 def make_record(
     image_id: str, mask_gt: np.ndarray, mask_pred: np.ndarray, labels_pred: np.ndarray, spacing_mm: Spacing | None
 ) -> dict[str, Any]:
-    """Returns the record of one image: a dict of the keys `COLUMNS`, with None for what is undefined.
+    """Returns the record of one image: a dict of the columns of `per_image.csv`, with None for what is undefined.
 
     Distances are undefined where the spacing is unknown or a mask is empty. The sides are the patient's: the truth's by
     `geometry.split_sides`, the prediction's as it labelled them. A side that neither has is undefined as a whole.
@@ -65,13 +52,13 @@ def make_record(
         record |= {f"{side}_{metric}": value for metric, value in values.items()}
     both, area_gt, area_pred = pixel_counts(mask_gt, mask_pred)
     row_mm, column_mm = spacing_mm or (None, None)
-    pixel_mm2 = row_mm and column_mm and row_mm * column_mm
+    pixel_mm2 = np.prod(spacing_mm) if spacing_mm else None
     return record | {
         "intersection_px": both,
         "area_gt_px": area_gt,
         "area_pred_px": area_pred,
-        "area_gt_mm2": area_gt * pixel_mm2 if pixel_mm2 else None,
-        "area_pred_mm2": area_pred * pixel_mm2 if pixel_mm2 else None,
+        "area_gt_mm2": pixel_mm2 and float(area_gt * pixel_mm2),
+        "area_pred_mm2": pixel_mm2 and float(area_pred * pixel_mm2),
         "height": mask_gt.shape[0],
         "width": mask_gt.shape[1],
         "spacing_row_mm": row_mm,
@@ -79,9 +66,55 @@ def make_record(
     }
 
 
-def write_records(path: PathLike, records: Sequence[dict]) -> None:
-    """Writes records as CSV, one row an image. The columns are `COLUMNS`, and for pooled records `RUN_COLUMNS`."""
-    write_table(path, COLUMNS + RUN_COLUMNS if any("fold" in record for record in records) else COLUMNS, records)
+def summarise(records: Sequence[dict]) -> dict[str, Any]:
+    """Returns the content of `metrics.json` for records from one run, or pooled from several.
+
+    Args:
+        records: dicts as `make_record` returns them; pooled ones have the keys `model` and `fold`, too. Their
+            order does not matter.
+
+    Returns:
+        `{"n", "iou", "dice", "mcd_mm", "hd95_mm", "per_side": {"left", "right"}, "two_class": {"miou", "mdice"}}`; each
+        metric is what `statistics` returns, each side holds the four metrics. For pooled records also
+        `"runs": [{"model", "fold", "n", "iou"}, ...]`, ordered by fold.
+
+    Raises:
+        InputError: where there are no records.
+    """
+    if not records:
+        raise InputError("found no images to evaluate, expected at least one; is the split empty?")
+    # The bootstrap draws by position: sorted, the same images give the same interval in whatever order they came.
+    records = sorted(records, key=lambda record: record["image_id"])
+
+    def figures(prefix):
+        return {name: statistics([record[prefix + name] for record in records]) for name in METRICS}
+
+    metrics = {"n": len(records)} | figures("") | {"per_side": {side: figures(f"{side}_") for side in SIDES}}
+    columns = ("intersection_px", "area_gt_px", "area_pred_px")
+    pixels = sum(r["height"] * r["width"] for r in records)
+    both, area_gt, area_pred = (sum(r[column] for r in records) for column in columns)
+    metrics["two_class"] = two_class(both, area_gt, area_pred, pixels)
+    return metrics | ({"runs": _runs(records)} if "fold" in records[0] else {})
+
+
+def statistics(values: Sequence[float | None]) -> dict[str, Any]:
+    """Returns what is reported of one metric over images.
+
+    Args:
+        values: floats, None where undefined; those are left out and counted.
+
+    Returns:
+        `{"mean", "std", "median", "min", "max", "ci95": [lo, hi], "undefined"}`. `std` is the population's (divided by
+        n). `ci95` is the bootstrap's percentile interval of the mean over images, from 2000 resamples of a fixed seed.
+        Every figure is None where no value is defined.
+    """
+    defined = np.array([value for value in values if value is not None], np.float64)
+    undefined = len(values) - len(defined)
+    if not len(defined):
+        return dict.fromkeys(STATISTICS) | {"ci95": [None, None], "undefined": undefined}
+    found = {name: float(getattr(np, name)(defined)) for name in STATISTICS}
+    means = np.random.default_rng(0).choice(defined, (RESAMPLES, len(defined))).mean(axis=1)
+    return found | {"ci95": np.percentile(means, [2.5, 97.5]).tolist(), "undefined": undefined}
 
 
 def _metrics(mask_gt, mask_pred, spacing_mm):
@@ -92,3 +125,13 @@ def _metrics(mask_gt, mask_pred, spacing_mm):
         "mcd_mm": None if distances_mm is None else mean_of_directed(*distances_mm),
         "hd95_mm": None if distances_mm is None else larger_percentile(*distances_mm),
     }
+
+
+def _runs(records):
+    ious = collections.defaultdict(list)
+    for record in records:
+        ious[record["fold"], record["model"]].append(record["iou"])
+    return [
+        {"model": model, "fold": fold, "n": len(values), "iou": statistics(values)}
+        for (fold, model), values in sorted(ious.items(), key=lambda run: (parse_fold(run[0][0]), run[0]))
+    ]

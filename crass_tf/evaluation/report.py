@@ -54,13 +54,9 @@ SHOWN_METRICS = {metric.name: metric for metric in (IOU, DICE, MCD_MM, HD95_MM)}
 
 
 def write_report(path: PathLike, metrics: dict, records: Sequence[dict], names: dict[str, str]) -> None:
-    """Writes the report.
+    """Writes the report: `metrics` as `summarise` returned them, with `model`, `dataset` and `split`.
 
-    Args:
-        path: the HTML file; pictures are looked for in `overlays/` beside it.
-        metrics: what `summary.summarise` returned, with or without `runs`, and `model`, `dataset` and `split`.
-        records: the images' records.
-        names: `{image_id: stem}` of the pictures.
+    Pictures are looked for in `overlays/` beside it, by the stems `names[image_id]`.
     """
     # From the worst IoU to the best; where two are alike, by name.
     ranked = sorted(records, key=lambda record: (record["iou"], record["image_id"]))
@@ -75,7 +71,7 @@ def write_report(path: PathLike, metrics: dict, records: Sequence[dict], names: 
         summary=metrics,
         regions={"Both clavicles": metrics, "Right clavicle": per_side["right"], "Left clavicle": per_side["left"]},
         runs=metrics.get("runs", ()),
-        plots=_plots(records),
+        plots=[*_plots(records)],
         best=best,
         median=median,
         worst=worst,
@@ -110,13 +106,10 @@ def _facts(metrics, records):
 
 
 def _plots(records):
-    plots = []
     for metric, upper in ((IOU, 1.0), (MCD_MM, None)):
-        defined = [record for record in records if record[metric.name] is not None]
-        if defined:
-            names, values = ([record[key] for record in defined] for key in ("image_id", metric.name))
-            plots.append(histogram(names, values, metric.title + metric.in_unit, upper))
-    return plots
+        values = {r["image_id"]: r[metric.name] for r in records if r[metric.name] is not None}
+        if values:
+            yield histogram([*values], [*values.values()], metric.title + metric.in_unit, upper)
 
 
 def _columns(records):

@@ -12,8 +12,8 @@ from crass_tf.common.files import InputError, output_folder, write_json
 from crass_tf.common.tables import write_table
 from crass_tf.common.types import PathLike
 from crass_tf.evaluation.perturbations import CLEAN, PERTURBATIONS
+from crass_tf.evaluation.records import statistics
 from crass_tf.evaluation.report import IOU, MCD_MM
-from crass_tf.evaluation.summary import statistics
 from crass_tf.geometry import split_sides
 from crass_tf.measurement.distances import mean_contour_distance_mm
 from crass_tf.measurement.overlap import iou, pixel_counts
@@ -103,7 +103,7 @@ def summarise(records: Sequence[dict]) -> dict[str, Any]:
 
     Returns:
         `{"n", "limit", "passed", "clean", "perturbations": {name: {...}}}`. `clean` and each perturbation hold `iou`
-        and `mcd_mm`, as `summary.statistics` returns them, and `refused`, a count. A perturbation also has `required`,
+        and `mcd_mm`, as `records.statistics` returns them, and `refused`, a count. A perturbation also has `required`,
         `drop`, by how much its mean IoU is below the clean one, and `passed`: whether that is at most `limit`.
         `passed` of the whole is whether all the required ones did.
 
@@ -113,12 +113,17 @@ def summarise(records: Sequence[dict]) -> dict[str, Any]:
     if not records:
         raise InputError("found no images to perturb, expected at least one; is the split empty?")
     groups = collections.defaultdict(list)
-    for record in records:
+    # The bootstrap draws by position: sorted, the same images give the same interval in whatever order they came.
+    for record in sorted(records, key=lambda record: record["image_id"]):
         groups[record["perturbation"]].append(record)
-    clean = _figures(groups.pop(CLEAN.name))
-    found = {name: _compare(group, clean) for name, group in groups.items()}
+    found = {name: _figures(group) for name, group in groups.items()}
+    clean = found.pop(CLEAN.name)
+    for name, figures in found.items():
+        drop = clean["iou"]["mean"] - figures["iou"]["mean"]
+        required = bool(groups[name][0]["required"])
+        found[name] = {"required": required, "drop": drop, "passed": drop <= LIMIT + ROUNDING} | figures
     return {
-        "n": clean.pop("n"),
+        "n": len(groups[CLEAN.name]),
         "limit": LIMIT,
         "passed": all(each["passed"] for each in found.values() if each["required"]),
         "clean": clean,
@@ -185,21 +190,8 @@ def _score_side(side_gt, side_pred, score):
 
 
 def _figures(records):
-    # The bootstrap draws by position: sorted, the same images give the same interval in whatever order they came.
-    records = sorted(records, key=lambda record: record["image_id"])
-    return {
-        "n": len(records),
-        "iou": statistics([record["iou"] for record in records]),
-        "mcd_mm": statistics([record["mcd_mm"] for record in records]),
-        "refused": sum(record["refused"] is not None for record in records),
-    }
-
-
-def _compare(records, clean):
-    figures = _figures(records)
-    del figures["n"]
-    drop = clean["iou"]["mean"] - figures["iou"]["mean"]
-    return {"required": bool(records[0]["required"]), "drop": drop, "passed": drop <= LIMIT + ROUNDING} | figures
+    metrics = {name: statistics([record[name] for record in records]) for name in ("iou", "mcd_mm")}
+    return metrics | {"refused": sum(record["refused"] is not None for record in records)}
 
 
 def _chosen(found, required):

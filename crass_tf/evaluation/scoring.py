@@ -8,11 +8,11 @@ from typing import Any
 from tqdm import tqdm
 
 from crass_tf.common.files import InputError, atomic_folder, output_folder, write_json
+from crass_tf.common.tables import write_table
 from crass_tf.common.types import PathLike
-from crass_tf.evaluation.records import make_record, write_records
+from crass_tf.evaluation.records import make_record, summarise
 from crass_tf.evaluation.report import write_report
 from crass_tf.evaluation.robustness import remove_results
-from crass_tf.evaluation.summary import summarise
 from crass_tf.radiographs.radiograph import Radiograph
 from crass_tf.reporting.pictures import picture_name, write_pictures
 
@@ -63,38 +63,35 @@ def evaluate(
     Raises:
         InputError: where there is no example, two have one `image_id`, or a prediction has another size than its truth.
     """
-    about = {"model": str(model), "dataset": dataset, "split": split}
-    return _evaluate([Run("", "", lambda: segmenter, examples)], out, about, progress)
+    names: dict[str, Any] = {"model": str(model), "dataset": dataset, "split": split}
+    return evaluate_runs([Run("", "", lambda: segmenter, examples)], out, progress=progress, **names)
 
 
 def evaluate_runs(
-    runs: Sequence[Run], out: PathLike, *, dataset: str = "", split: str = "", progress: bool = True
+    runs: Sequence[Run],
+    out: PathLike,
+    *,
+    model: str | None = None,
+    dataset: str = "",
+    split: str = "",
+    progress: bool = True,
 ) -> dict[str, Any]:
-    """Scores each run's model on what it held out and pools the images; writes and returns what `evaluate` does.
+    """Scores each run's model on what it held out and pools the images; arguments and results as of `evaluate`.
 
-    `metrics.json` gets `runs`, too, as `summary.summarise` gives them, and `per_image.csv` the columns `model` and
-    `fold`. One segmenter is held at a time.
-
-    Args:
-        runs: a list of `Run`.
-        out, dataset, split, progress: as for `evaluate`.
+    `metrics.json` gets `runs`, too, as `records.summarise` gives them, and `per_image.csv` the columns `model` and
+    `fold`; not for a run without a fold, which stands alone. One segmenter is held at a time.
     """
-    model = f"{len(runs)} runs, each on the fold that it held out"
-    return _evaluate(runs, out, {"model": model, "dataset": dataset, "split": split}, progress)
-
-
-def _evaluate(runs, out, about, progress):
-    """Writes the results of runs; one without a fold stands alone, and its records name no run."""
     out = output_folder(out)
+    model = f"{len(runs)} runs, each on the fold that it held out" if model is None else model
     names, records = {}, []
     with atomic_folder(out / "overlays") as folder:
         for run in runs:
             whose = {"model": run.model, "fold": run.fold} if run.fold else {}
             records += [record | whose for record in _score_all(run, folder, names, progress)]
-        metrics = about | summarise(records)
+        metrics = {"model": model, "dataset": dataset, "split": split} | summarise(records)
         (out / "metrics.json").unlink(missing_ok=True)
     records.sort(key=lambda record: record["image_id"])
-    write_records(out / "per_image.csv", records)
+    write_table(out / "per_image.csv", list(records[0]), records)
     write_report(out / "report.html", metrics, records, names)
     # They may be of another model.
     remove_results(out)

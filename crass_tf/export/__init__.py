@@ -5,7 +5,7 @@ import types
 
 from crass_tf.export.description import describe
 from crass_tf.export.exporting import FILES, export
-from crass_tf.export.samples import phantom_examples
+from crass_tf.export.parity import phantom_examples
 
 __all__ = ["FILES", "describe", "export", "phantom_examples"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import re
 import tempfile
 import warnings
@@ -62,16 +61,14 @@ def write_saved_model(model: keras.Model, folder: PathLike) -> None:
 
     module: Any = tf.Module()
     module.weights = [variable.value for variable in model.variables]
-    serve = _function(model, [None, *model.input_shape[1:]])
+    serve = _function(model)
     with quiet_native():
         tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve, FROM_BYTES: serve_bytes(serve)})
 
 
 def write_onnx(model: keras.Model, path: PathLike) -> None:
     """Writes the model as ONNX, by Keras; InputError where tf2onnx and onnx are not installed."""
-    import tensorflow as tf
-
-    signature = [tf.TensorSpec([None, *model.input_shape[1:]], tf.float32, name=INPUT)]
+    signature = _function(model).input_signature
     try:
         with quiet_native():
             model.export(str(path), format="onnx", verbose=False, input_signature=signature)
@@ -84,48 +81,29 @@ def write_compact_keras(source: PathLike, path: PathLike) -> None:
 
     Keras opens it as any other, with float32 variables.
     """
-    import h5py
-
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():
             content = old.read(name)
-            if name.endswith(".h5"):
-                compact = io.BytesIO()
-                with h5py.File(io.BytesIO(content)) as stored, h5py.File(compact, "w", libver="latest") as smaller:
-                    _copy_compact(stored, smaller)
-                content = compact.getvalue()
-            elif name == "config.json":
-                content = json.dumps(_with_strides(json.loads(content))).encode()
-            new.writestr(name, content)
+            new.writestr(name, _compact_weights(content) if name.endswith(".h5") else content)
 
 
-def _with_strides(config):
-    """Returns a model's configuration in which every average pooling names its strides.
-
-    Keras 3.15 on JAX stops where these are left out, though they are known to be the pool's size.
-    """
-    if isinstance(config, list):
-        return [_with_strides(item) for item in config]
-    if not isinstance(config, dict):
-        return config
-    config = {key: _with_strides(value) for key, value in config.items()}
-    if "pool_size" in config and config.get("strides", 0) is None:
-        config["strides"] = config["pool_size"]
-    return config
-
-
-def _copy_compact(stored, smaller):
-    """Copies an HDF5 group; what has two dimensions or more becomes float16."""
+def _compact_weights(content):
+    """Returns the bytes of an HDF5 file in which what has two dimensions or more is float16."""
     import h5py
 
-    for name, item in stored.items():
+    def copy(name, item):
         if isinstance(item, h5py.Group):
-            _copy_compact(item, smaller.create_group(name))
+            smaller.create_group(name)
         elif item.ndim > 1:
             smaller.create_dataset(name, data=item[()].astype("float16"), compression="gzip", shuffle=True)
         else:
             smaller.create_dataset(name, data=item[()])
         smaller[name].attrs.update(item.attrs)
+
+    compact = io.BytesIO()
+    with h5py.File(io.BytesIO(content)) as stored, h5py.File(compact, "w", libver="latest") as smaller:
+        stored.visititems(copy)
+    return compact.getvalue()
 
 
 def to_float32(model: keras.Model, half: bool = False) -> bytes:
@@ -160,12 +138,9 @@ def to_float32(model: keras.Model, half: bool = False) -> bytes:
 
 
 def to_dynamic_int8(float32: bytes) -> bytes:
-    """Returns a float32 `.tflite` with weights in 8 bits; activations are quantized while it runs, and need no ranges.
+    """Returns a float32 `.tflite`, the bytes of `to_float32`, with weights in 8 bits; activations need no ranges.
 
     What `to_int8` keeps in float stays in float here, too.
-
-    Args:
-        float32: the bytes of `to_float32`.
     """
     from litert_quantizer import recipe
 
@@ -231,11 +206,11 @@ def _quantizer(float32, recipe, kept=()):
         yield quantizer
 
 
-def _function(model, shape):
-    """Returns the model as a `tf.function` on float32 of a shape, with named input and outputs."""
+def _function(model, batch=None):
+    """Returns the model as a `tf.function` on float32, with named input and outputs and a batch of any or one size."""
     import tensorflow as tf
 
-    signature = tf.TensorSpec(shape, tf.float32, name=INPUT)
+    signature = tf.TensorSpec([batch, *model.input_shape[1:]], tf.float32, name=INPUT)
     return tf.function(lambda image: model(image, training=False), input_signature=[signature])
 
 
@@ -247,10 +222,9 @@ def _frozen(model):
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    shape = [1, *model.input_shape[1:]]
-    concrete = _function(model, shape).get_concrete_function()
+    function = _function(model, 1)
+    concrete = function.get_concrete_function()
     constant = convert_variables_to_constants_v2(concrete)
     # A frozen function returns a list, in the order of the sorted names.
     names = sorted(concrete.structured_outputs)
-    signature = tf.TensorSpec(shape, tf.float32, name=INPUT)
-    return tf.function(lambda image: dict(zip(names, constant(image))), input_signature=[signature])
+    return tf.function(lambda image: dict(zip(names, constant(image))), input_signature=function.input_signature)

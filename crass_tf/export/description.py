@@ -59,14 +59,7 @@ def describe(model: keras.Model, form: str, training_data: str = NOT_STATED, ter
 
 
 def model_card(parity: dict[str, Any], training_data: str, terms: str, checksums: dict[str, str]) -> str:
-    """Returns the model card in Markdown.
-
-    Args:
-        parity: what `parity.json` holds.
-        training_data: what the model was trained on.
-        terms: on what terms its weights may be used.
-        checksums: `{file: SHA-256}`.
-    """
+    """Returns the model card in Markdown; `parity` is what `parity.json` holds, `checksums` are `{file: SHA-256}`."""
     reference = parity["reference"]
     height, width = reference["image_size"]
     has_strips, shapes = reference["strip_size"] is not None, reference["outputs"]

@@ -13,7 +13,7 @@ from crass_tf.common.types import PathLike
 from crass_tf.export import conversion
 from crass_tf.export.description import NOT_STATED, describe, model_card
 from crass_tf.export.operators import check_contract, count_operators
-from crass_tf.export.parity import TRUTH, Form, Served, compare, judge, loss_text
+from crass_tf.export.parity import KERAS, TRUTH, Form, Served, compare, judge, loss_text
 from crass_tf.inference import model_files, tflite_metadata
 from crass_tf.inference.segmenter import model_input
 
@@ -111,11 +111,12 @@ def _load(path, output):
 
 def _check_out(out):
     """Makes the folder; raises InputError where export would replace what is not an export."""
-    if (out / "saved_model").exists() and not (out / "saved_model" / "saved_model.pb").is_file():
-        raise InputError(f"{out / 'saved_model'}: found something else than a SavedModel there; give another folder")
     for name in FILES:
-        if name != FORMS["saved_model"] and (out / name).is_dir():
-            raise InputError(f"{out / name}: found a folder there, expected a file; give another folder")
+        path = out / name
+        if name != FORMS["saved_model"] and path.is_dir():
+            raise InputError(f"{path}: found a folder there, expected a file; give another folder")
+        if name == FORMS["saved_model"] and path.exists() and not (path / "saved_model.pb").is_file():
+            raise InputError(f"{path}: found something else than a SavedModel there; give another folder")
     out.mkdir(parents=True, exist_ok=True)
 
 
@@ -123,16 +124,15 @@ def _write_forms(model, folder, images, **about):
     """Writes every form; `images`, float32 `[h, w, 1]` each, calibrate the int8 one."""
     print("export: SavedModel")
     conversion.write_saved_model(model, folder / FORMS["saved_model"])
-    print("export: LiteRT float32")
     float32 = conversion.to_float32(model)
-    for form, title, convert in (
-        ("float32", None, lambda: float32),
-        ("float16", "float16", lambda: conversion.to_float32(model, half=True)),
-        ("dynamic_int8", "int8, dynamic", lambda: conversion.to_dynamic_int8(float32)),
-        ("int8", f"int8, calibrated on {len(images)} radiographs", lambda: conversion.to_int8(float32, images)),
-    ):
-        if title:
-            print(f"export: LiteRT {title}")
+    conversions = {
+        "float32": lambda: float32,
+        "float16": lambda: conversion.to_float32(model, half=True),
+        "dynamic_int8": lambda: conversion.to_dynamic_int8(float32),
+        "int8": lambda: conversion.to_int8(float32, images),
+    }
+    for form, convert in conversions.items():
+        print(f"export: LiteRT {form}")
         data = convert()
         check_contract(FORMS[form], data)
         (folder / FORMS[form]).write_bytes(tflite_metadata.attach(data, describe(model, form, **about)))
@@ -140,7 +140,7 @@ def _write_forms(model, folder, images, **about):
 
 def _measure(reference, model, folder, examples, source, output):
     print(f"export: comparing with Keras on {source}")
-    others: dict[str, Form | Served] = {
+    others = {
         name: Form(folder / file, output if file.endswith(".keras") else "logits") for name, file in FORMS.items()
     }
     others[conversion.FROM_BYTES] = Served(folder / FORMS["saved_model"])
@@ -152,16 +152,13 @@ def _measure(reference, model, folder, examples, source, output):
         "strip_size": None if strips is None else list(strips.shape[2:]),
         "parameters": model.count_params(),
     }
-    truth = {"iou_truth": agreement["keras"]["iou_truth"]}
-    forms = {
-        name: _facts(form) | judge(name, agreement[name], agreement["keras"]["iou_truth"])
-        for name, form in others.items()
-    }
+    truth = agreement[KERAS]["iou_truth"]
+    forms = {name: _facts(form) | judge(name, agreement[name], truth) for name, form in others.items()}
     for name, facts in forms.items():
         lost = f", passed by the true masks: {loss_text(facts)}" if facts["passed_by"] == TRUTH else ""
         print(f"export: {name}: {facts['bytes']} bytes, mask IoU to Keras {facts['mask_iou']['mean']:.4f}{lost}")
     return {
-        "reference": _facts(reference) | shape | truth,
+        "reference": _facts(reference) | shape | {"iou_truth": truth},
         "inputs": {"source": source, "n": len(image_ids), "image_ids": image_ids},
         "forms": forms,
     }
@@ -170,17 +167,19 @@ def _measure(reference, model, folder, examples, source, output):
 def _facts(form):
     """Returns the name, size and latency of a model and, for a `.tflite`, its operators."""
     path = form.path
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     operators = count_operators(path.read_bytes()) if path.suffix == ".tflite" else None
-    size = sum(file.stat().st_size for file in files)
+    size = sum(file.stat().st_size for file in _files(path))
     return {"file": path.name, "bytes": size, "operators": operators, "latency_ms": form.latency_ms()}
 
 
+def _files(path):
+    """Returns a file, or all files of a folder."""
+    return [file for file in sorted([path, *path.rglob("*")]) if file.is_file()]
+
+
 def _checksums(folder):
-    files = [file for name in FORMS.values() for file in (folder / name, *(folder / name).rglob("*")) if file.is_file()]
-    return {
-        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)
-    }
+    files = sorted(file for name in FORMS.values() for file in _files(folder / name))
+    return {file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def _move(folder, out):

@@ -1,21 +1,22 @@
 """How far each form of a model departs from Keras on the same radiographs, and how long it takes."""
 
+import collections
 import functools
 import pathlib
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import cv2
 import numpy as np
 
-from crass_tf.common.types import PathLike
+from crass_tf.data.loading import Example
 from crass_tf.export.conversion import BYTES, FROM_BYTES, MASK
-from crass_tf.export.samples import phantom_examples
 from crass_tf.inference.model_files import LOGITS
 from crass_tf.inference.segmenter import Segmenter, model_input
 from crass_tf.measurement.overlap import iou
+from crass_tf.phantom import render
 from crass_tf.radiographs.radiograph import Radiograph
 
 # What the masks of each form have to reach: their mean IoU with Keras' masks.
@@ -34,28 +35,25 @@ EIGHT_BITS = ("dynamic_int8", "int8")
 MOST_LOSS, NEAR = 0.002, 0.01
 KERAS, TRUTH = "keras", "truth"
 LATENCY_RUNS, WARM_UP_RUNS = 15, 3
-LATENCY_THREADS = (1, 2)
+LATENCY_THREADS = {"1_thread": 1, "2_threads": 2}
 TENSORFLOW_THREADS = "tensorflow_threads"
 TIMED_SIZE = 1024
+# A series of their own, so that no phantom of `crass-tf phantom --seed 0`, on which nets are trained, is among them.
+PHANTOM_SEED = 20_000
 
 
 class Form:
-    """A form of a model as `Segmenter` runs it.
+    """A form of a model, in the file or folder `path`, as `Segmenter` runs it."""
 
-    Attributes:
-        path: the model's file or folder.
-        segmenter: its Segmenter.
-    """
-
-    def __init__(self, path: PathLike, output: str | None = None) -> None:
-        self.path = pathlib.Path(path)
+    def __init__(self, path: pathlib.Path, output: str | None = None) -> None:
+        self.path = path
         self.segmenter = Segmenter.load(path, output=output)
 
     def mask(self, radiograph: Radiograph) -> np.ndarray:
         """Returns the mask uint8 `[H, W]` of a Radiograph."""
         return self.segmenter.segment(radiograph).mask
 
-    def logits(self, radiograph: Radiograph) -> np.ndarray:
+    def logits(self, radiograph: Radiograph) -> np.ndarray | None:
         """Returns the model's `logits` for a Radiograph, float32 `[h, w, C]`."""
         return self.segmenter.run(model_input(radiograph.image, self.segmenter.image_size)[None])[LOGITS][0]
 
@@ -64,23 +62,21 @@ class Form:
 
         Keras and SavedModel run on as many threads as TensorFlow takes: `{"tensorflow_threads": ...}`.
         """
+        # What is in the image changes nothing in the time.
+        batch = np.full((1, *self.segmenter.image_size, 1), 100, np.float32)
         if self.path.suffix != ".tflite":
-            return {TENSORFLOW_THREADS: _inference_ms(self.segmenter)}
-        names = {threads: f"{threads}_thread{'s' if threads > 1 else ''}" for threads in LATENCY_THREADS}
-        return {name: _inference_ms(Segmenter.load(self.path, threads)) for threads, name in names.items()}
+            return {TENSORFLOW_THREADS: _median_ms(lambda: self.segmenter.run(batch))}
+        segmenters = {name: Segmenter.load(self.path, threads) for name, threads in LATENCY_THREADS.items()}
+        return {name: _median_ms(functools.partial(each.run, batch)) for name, each in segmenters.items()}
 
 
-class Served:
-    """A SavedModel's signature `from_bytes`, measured as a Form is: the whole way from a file's bytes to its mask.
+class Served(Form):
+    """A SavedModel's signature `from_bytes`: the whole way from a file's bytes to its mask."""
 
-    Attributes:
-        path: the SavedModel's folder.
-    """
-
-    def __init__(self, path: PathLike) -> None:
+    def __init__(self, path: pathlib.Path) -> None:
         import tensorflow as tf
 
-        self.path = pathlib.Path(path)
+        self.path = path
         self._model, self._constant = tf.saved_model.load(str(path)), tf.constant
 
     def mask(self, radiograph: Radiograph) -> np.ndarray:
@@ -93,35 +89,45 @@ class Served:
 
     def latency_ms(self) -> dict[str, float]:
         """Returns the median milliseconds for a radiograph of `TIMED_SIZE` pixels a side, coding included."""
-        return {TENSORFLOW_THREADS: _median_ms(lambda: self.mask(_timed_radiograph()))}
+        (example,) = phantom_examples(1, TIMED_SIZE)
+        return {TENSORFLOW_THREADS: _median_ms(lambda: self.mask(Radiograph(example.image)))}
+
+
+def phantom_examples(count: int, size: int = 512, first: int = 0) -> Iterator[Example]:
+    """Yields `count` phantoms of `size` pixels as `Example`s, from number `first` of their series.
+
+    They stand in for radiographs to calibrate and to compare with, where no data set is at hand.
+    """
+    for index in range(first, first + count):
+        phantom = render(PHANTOM_SEED, index, size)
+        yield Example(f"phantom{index:03d}", phantom.image, phantom.mask, phantom.spacing_mm)
 
 
 def compare(
-    reference: Form, others: dict[str, Form | Served], examples: Iterable[Any]
+    reference: Form, others: dict[str, Form], examples: Iterable[Example]
 ) -> tuple[list[str], dict[str, dict[str, Any]]]:
     """Segments each example with every form of a model; masks are compared at native size.
 
     Args:
         reference: the Form of the Keras model.
-        others: `{name: Form or Served}`.
-        examples: `crass_tf.data.loading.Example`s; `mask` may be None.
+        others: `{name: Form}`.
+        examples: `mask` may be None.
 
     Returns:
         `(image_ids, {name: agreement})`, with the name `keras` for the reference. An agreement holds `mask_iou` (`mean`
         and `min` IoU with the mask by Keras), `max_logit_difference` (from Keras; None for Served) and `iou_truth`
         (mean IoU with the true masks; None without any).
     """
-    forms: dict[str, Form | Served] = {KERAS: reference, **others}
-    image_ids, rows = [], {name: [] for name in forms}
+    image_ids, rows = [], collections.defaultdict(list)
     for example in examples:
         image_ids.append(example.image_id)
         radiograph = Radiograph(example.image, example.spacing_mm, example.image_id)
-        masks = {name: form.mask(radiograph) for name, form in forms.items()}
-        logits: dict[str, Any] = {name: form.logits(radiograph) for name, form in forms.items()}
-        for name, mask in masks.items():
-            difference = None if logits[name] is None else float(np.abs(logits[name] - logits[KERAS]).max())
+        mask_keras, logits_keras = reference.mask(radiograph), reference.logits(radiograph)
+        for name, form in {KERAS: reference, **others}.items():
+            mask, logits = form.mask(radiograph), form.logits(radiograph)
+            difference = None if logits is None else float(np.abs(logits - logits_keras).max())
             truth = None if example.mask is None else iou(example.mask, mask)
-            rows[name].append((iou(masks[KERAS], mask), difference, truth))
+            rows[name].append((iou(mask_keras, mask), difference, truth))
     return image_ids, {name: _agreement(values) for name, values in rows.items()}
 
 
@@ -137,17 +143,12 @@ def judge(name: str, agreement: dict[str, Any], reference_truth: float | None = 
         The agreement and `least_iou`, the mean IoU with Keras' masks to be reached; `loss_truth`, what the form loses
         of the IoU with the true masks, or None; `passed`; and `passed_by`: `keras`, `truth` or None.
     """
-    found, least_iou = agreement["mask_iou"]["mean"], LEAST_IOU[name]
-    truth = agreement["iou_truth"]
+    found, truth, least_iou = agreement["mask_iou"]["mean"], agreement["iou_truth"], LEAST_IOU[name]
     loss = None if reference_truth is None or truth is None else reference_truth - truth
     by_truth = name in EIGHT_BITS and loss is not None and loss <= MOST_LOSS and found >= least_iou - NEAR
     passed_by = KERAS if found >= least_iou else TRUTH if by_truth else None
-    return agreement | {
-        "least_iou": least_iou,
-        "loss_truth": loss,
-        "passed": passed_by is not None,
-        "passed_by": passed_by,
-    }
+    judged = {"least_iou": least_iou, "loss_truth": loss, "passed": passed_by is not None, "passed_by": passed_by}
+    return agreement | judged
 
 
 def loss_text(form: dict[str, Any]) -> str:
@@ -164,18 +165,6 @@ def _agreement(rows):
         "max_logit_difference": None if None in differences else max(differences),
         "iou_truth": statistics.fmean(known) if known else None,
     }
-
-
-@functools.cache
-def _timed_radiograph():
-    (example,) = phantom_examples(1, TIMED_SIZE)
-    return Radiograph(example.image)
-
-
-def _inference_ms(segmenter):
-    # What is in the image changes nothing in the time.
-    batch = np.full((1, *segmenter.image_size, 1), 100, np.float32)
-    return _median_ms(lambda: segmenter.run(batch))
 
 
 def _median_ms(run):

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from crass_tf.check.examples import thumbnail
 from crass_tf.check.duplicates import THRESHOLD, near_pairs
+from crass_tf.check.examples import thumbnail
 from crass_tf.phantom.rendering import render
 
 OTHERS = 8

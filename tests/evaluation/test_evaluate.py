@@ -13,9 +13,8 @@ import pytest
 from crass_tf.common.files import InputError
 from crass_tf.common.notice import NOTICE
 from crass_tf.evaluation import Run, evaluate, evaluate_runs
-from crass_tf.evaluation.records import COLUMNS
+from crass_tf.evaluation.records import make_record, statistics, summarise
 from crass_tf.evaluation.report import pick
-from crass_tf.evaluation.summary import statistics, summarise
 from crass_tf.geometry import split_sides
 from crass_tf.reporting.pictures import close_up, picture_name
 from crass_tf.reporting.plots import bin_edges
@@ -297,10 +296,6 @@ def test_an_image_in_two_runs_is_refused(tmp_path):
 
 
 def test_runs_are_ordered_by_the_number_of_their_fold():
-    record = {name: None for name in COLUMNS} | dict.fromkeys(
-        ("intersection_px", "area_gt_px", "area_pred_px", "height", "width"), 1
-    )
-    records = [
-        record | {"image_id": fold, "iou": 0.5, "model": "m", "fold": fold} for fold in ("10/10", "2/10", "1/10")
-    ]
+    record = make_record("a", TRUTH, TRUTH, split_sides(TRUTH), None) | {"model": "m"}
+    records = [record | {"image_id": fold, "fold": fold} for fold in ("10/10", "2/10", "1/10")]
     assert [found["fold"] for found in summarise(records)["runs"]] == ["1/10", "2/10", "10/10"]
