@@ -61,19 +61,13 @@ def describe(model: keras.Model, form: str, training_data: str = NOT_STATED, ter
 def model_card(parity: dict[str, Any], training_data: str, terms: str, checksums: dict[str, str]) -> str:
     """Returns the model card in Markdown; `parity` is what `parity.json` holds, `checksums` are `{file: SHA-256}`."""
     reference = parity["reference"]
-    height, width = reference["image_size"]
-    has_strips, shapes = reference["strip_size"] is not None, reference["outputs"]
-    meanings = MEANINGS if has_strips else dict.fromkeys(shapes, SINGLE_MEANING)
+    shapes = reference["outputs"]
+    meanings = MEANINGS if reference["strip_size"] else dict.fromkeys(shapes, SINGLE_MEANING)
     return render(
         "model_card.md",
         version=__version__,
-        height=height,
-        width=width,
-        has_strips=has_strips,
-        outputs=[
-            {"name": name, "shape": shapes[name], "meaning": text} for name, text in meanings.items() if name in shapes
-        ],
-        parameters=reference["parameters"],
+        reference=reference,
+        outputs=[(name, shapes[name], text) for name, text in meanings.items() if name in shapes],
         inputs=parity["inputs"],
         rows=[("Keras", REFERENCE | reference), *parity["forms"].items()],
         verdicts=VERDICTS,

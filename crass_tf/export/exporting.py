@@ -13,7 +13,7 @@ from crass_tf.common.types import PathLike
 from crass_tf.export import conversion
 from crass_tf.export.description import NOT_STATED, describe, model_card
 from crass_tf.export.operators import check_contract, count_operators
-from crass_tf.export.parity import KERAS, TRUTH, Form, Served, compare, judge, loss_text
+from crass_tf.export.parity import KERAS, TRUTH, Form, Served, compare, judge
 from crass_tf.inference import model_files, tflite_metadata
 from crass_tf.inference.segmenter import model_input
 
@@ -144,22 +144,24 @@ def _measure(reference, model, folder, examples, source, output):
         name: Form(folder / file, output if file.endswith(".keras") else "logits") for name, file in FORMS.items()
     }
     others[conversion.FROM_BYTES] = Served(folder / FORMS["saved_model"])
-    image_ids, agreement = compare(reference, others, examples)
-    strips = model.output.get(model_files.STRIP_LOGITS)
-    shape = {
-        "image_size": list(model.input_shape[1:3]),
-        "outputs": {name: list(tensor.shape[1:]) for name, tensor in model.output.items()},
-        "strip_size": None if strips is None else list(strips.shape[2:]),
-        "parameters": model.count_params(),
-    }
+    agreement = compare(reference, others, examples)
     truth = agreement[KERAS]["iou_truth"]
     forms = {name: _facts(form) | judge(name, agreement[name], truth) for name, form in others.items()}
     for name, facts in forms.items():
-        lost = f", passed by the true masks: {loss_text(facts)}" if facts["passed_by"] == TRUTH else ""
-        print(f"export: {name}: {facts['bytes']} bytes, mask IoU to Keras {facts['mask_iou']['mean']:.4f}{lost}")
+        found = f"{facts['bytes']} bytes, mask IoU to Keras {facts['mask_iou']['mean']:.4f}"
+        if facts["passed_by"] == TRUTH:
+            found += f", passed by the true masks: IoU {facts['iou_truth']:.4f}, Keras' {truth:.4f}"
+        print(f"export: {name}: {found}")
+    strips, about = model.output.get(model_files.STRIP_LOGITS), describe(model, KERAS)
     return {
-        "reference": _facts(reference) | shape | {"iou_truth": truth},
-        "inputs": {"source": source, "n": len(image_ids), "image_ids": image_ids},
+        "reference": {
+            **_facts(reference),
+            **{name: about[name] for name in ("image_size", "outputs")},
+            "strip_size": None if strips is None else list(strips.shape[2:]),
+            "parameters": model.count_params(),
+            "iou_truth": truth,
+        },
+        "inputs": {"source": source, "n": len(examples), "image_ids": [example.image_id for example in examples]},
         "forms": forms,
     }
 

@@ -103,9 +103,7 @@ def phantom_examples(count: int, size: int = 512, first: int = 0) -> Iterator[Ex
         yield Example(f"phantom{index:03d}", phantom.image, phantom.mask, phantom.spacing_mm)
 
 
-def compare(
-    reference: Form, others: dict[str, Form], examples: Iterable[Example]
-) -> tuple[list[str], dict[str, dict[str, Any]]]:
+def compare(reference: Form, others: dict[str, Form], examples: Iterable[Example]) -> dict[str, dict[str, Any]]:
     """Segments each example with every form of a model; masks are compared at native size.
 
     Args:
@@ -114,13 +112,12 @@ def compare(
         examples: `mask` may be None.
 
     Returns:
-        `(image_ids, {name: agreement})`, with the name `keras` for the reference. An agreement holds `mask_iou` (`mean`
-        and `min` IoU with the mask by Keras), `max_logit_difference` (from Keras; None for Served) and `iou_truth`
-        (mean IoU with the true masks; None without any).
+        `{name: agreement}`, with the name `keras` for the reference. An agreement holds `mask_iou` (`mean` and `min`
+        IoU with the mask by Keras), `max_logit_difference` (from Keras; None for Served) and `iou_truth` (mean IoU with
+        the true masks; None without any).
     """
-    image_ids, rows = [], collections.defaultdict(list)
+    rows = collections.defaultdict(list)
     for example in examples:
-        image_ids.append(example.image_id)
         radiograph = Radiograph(example.image, example.spacing_mm, example.image_id)
         mask_keras, logits_keras = reference.mask(radiograph), reference.logits(radiograph)
         for name, form in {KERAS: reference, **others}.items():
@@ -128,7 +125,7 @@ def compare(
             difference = None if logits is None else float(np.abs(logits - logits_keras).max())
             truth = None if example.mask is None else iou(example.mask, mask)
             rows[name].append((iou(mask_keras, mask), difference, truth))
-    return image_ids, {name: _agreement(values) for name, values in rows.items()}
+    return {name: _agreement(values) for name, values in rows.items()}
 
 
 def judge(name: str, agreement: dict[str, Any], reference_truth: float | None = None) -> dict[str, Any]:
@@ -149,12 +146,6 @@ def judge(name: str, agreement: dict[str, Any], reference_truth: float | None = 
     passed_by = KERAS if found >= least_iou else TRUTH if by_truth else None
     judged = {"least_iou": least_iou, "loss_truth": loss, "passed": passed_by is not None, "passed_by": passed_by}
     return agreement | judged
-
-
-def loss_text(form: dict[str, Any]) -> str:
-    """Returns a few words on what a judged form loses of the IoU with the true masks."""
-    change = "loses" if form["loss_truth"] > 0 else "gains"
-    return f"{change} {abs(form['loss_truth']):.4f} of the IoU, at most {MOST_LOSS} may be lost"
 
 
 def _agreement(rows):
