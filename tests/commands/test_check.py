@@ -163,14 +163,6 @@ def plant_files(folder):
     ]
 
 
-def test_clean_folder_has_no_flag(phantoms, tmp_path, capsys):
-    assert check(phantoms, tmp_path / "out", progress=False) == 0
-    assert found(tmp_path / "out") == []
-    printed = capsys.readouterr().out
-    assert "flags that stop a build: 0, flags that spoil a build: 0, remarks: 1" in printed
-    assert "48,715" in printed and "CRASS12 as published" in printed
-
-
 @pytest.fixture(scope="module")
 def flawed(phantoms, tmp_path_factory):
     """`(folder with every flaw, what check wrote of it, what it printed, the expected (kind, image_ids))`.
@@ -230,8 +222,12 @@ def test_exchanged_lists_are_flagged(folder, tmp_path, capsys):
     assert "val.txt: found 21 names, but 5 in train.txt, expected fewer" in capsys.readouterr().out
 
 
-def test_json_has_the_table(phantoms, tmp_path):
-    check(phantoms, tmp_path / "out", progress=False)
+def test_clean_folder_has_a_table_and_no_flag(phantoms, tmp_path, capsys):
+    assert check(phantoms, tmp_path / "out", progress=False) == 0
+    assert found(tmp_path / "out") == []
+    printed = capsys.readouterr().out
+    assert "flags that stop a build: 0, flags that spoil a build: 0, remarks: 1" in printed
+    assert "48,715" in printed and "CRASS12 as published" in printed
     content = json.loads((tmp_path / "out" / "check.json").read_text())
     table = content["table"]
     assert content["dataset"] == "crass12" and content["published_crass12"]["clavicle_pixels_min"] == "9,768"

@@ -111,12 +111,6 @@ def test_detail_is_enhanced_and_flat_parts_stay():
     assert found[200, 300] == GROUND and found[50, 30] > BONE and found[50, 29] < GROUND
 
 
-def test_local_contrast_is_opencvs():
-    example = drawn((30, 69, 30, 69), size=(400, 400))
-    expected = cv2.createCLAHE(4.0, (8, 8)).apply(example.image)
-    assert (BY_NAME["CLAHE 4"](example).image == expected).all()
-
-
 def test_a_landscape_crop_cuts_below_and_keeps_the_clavicles():
     found = BY_NAME["landscape crop"](drawn((30, 69, 30, 69), size=(400, 390)))
     assert found.image.shape == found.mask.shape == (300, 390)
@@ -144,25 +138,26 @@ def test_rotation_is_counter_clockwise_about_the_centre():
         assert found == pytest.approx([row, 79.5], abs=0.2)
 
 
-def test_scale_below_1():
-    # 40 x 40 pixels about the centre become 28 x 28, 0.49 of the area; what comes from outside is black.
-    found = BY_NAME["scale 0.7"](drawn((30, 69, 30, 69)))
-    assert found.image.shape == (100, 100) and box(found.mask) == (36, 63, 36, 63) and full(found.mask)
-    assert found.image[50, 50] == BONE and found.image[50, 20] == GROUND and found.image[50, 5] == 0
-    assert found.spacing_mm == pytest.approx((0.5, 0.5))
+@pytest.mark.parametrize(
+    "name, clavicles, size, moved, spacing_mm",
+    [
+        # 40 x 40 pixels about the centre become 28 x 28, 0.49 of the area.
+        ("scale 0.7", (30, 69, 30, 69), (100, 100), (36, 63, 36, 63), 0.5),
+        # 20 x 20 become 28 x 28. Rows 10 to 29 would lie from -6 on: the frame moves up till they begin at row 2.
+        ("scale 1.4", (10, 29, 40, 59), (100, 100), (2, 29, 36, 63), 0.25),
+        # 60 columns become 120: the frame grows to 124, with both margins.
+        ("scale 2", (45, 54, 20, 79), (100, 124), (40, 59, 2, 121), 0.175),
+    ],
+)
+def test_scale(name, clavicles, size, moved, spacing_mm):
+    found = BY_NAME[name](drawn(clavicles))
+    assert found.image.shape == size and box(found.mask) == moved and full(found.mask)
+    assert found.spacing_mm == pytest.approx((spacing_mm, spacing_mm))
 
 
-def test_scale_above_1_keeps_clavicles_in_the_frame():
-    # 20 x 20 pixels become 28 x 28. Rows 10 to 29 would lie from -6 on: the frame moves up till they begin at row 2.
-    found = BY_NAME["scale 1.4"](drawn((10, 29, 40, 59)))
-    assert found.image.shape == (100, 100) and box(found.mask) == (2, 29, 36, 63) and full(found.mask)
-    assert found.spacing_mm == pytest.approx((0.25, 0.25))
-
-
-def test_the_frame_grows_where_clavicles_do_not_fit():
-    # 60 columns become 120: 124 with both margins.
-    found = BY_NAME["scale 2"](drawn((45, 54, 20, 79)))
-    assert found.image.shape == (100, 124) and box(found.mask) == (40, 59, 2, 121) and full(found.mask)
+def test_what_comes_from_outside_is_black():
+    image = BY_NAME["scale 0.7"](drawn((30, 69, 30, 69))).image
+    assert (image[50, 50], image[50, 20], image[50, 5]) == (BONE, GROUND, 0)
 
 
 def test_unknown_spacing_stays_unknown():
@@ -183,9 +178,6 @@ def test_shift(name, moved):
     found = BY_NAME[name](drawn((30, 39, 40, 49)))
     assert box(found.mask) == moved and full(found.mask)
     assert (found.image[found.mask > 0] == BONE).all() and np.count_nonzero(found.image == 0) in (1000, 2000)
-
-
-def test_shift_is_limited():
     # 20 columns to the right would bring columns 85 to 94 to 105: they stop 2 pixels before the edge.
     assert box(BY_NAME["shift 20% right"](drawn((30, 39, 85, 94))).mask) == (30, 39, 88, 97)
 

@@ -65,34 +65,6 @@ def test_all_files_are_there_and_nothing_else_changed(exported):
     assert sorted(path.name for path in out.iterdir()) == sorted([*FILES, "notes.txt"])
 
 
-def test_the_net_has_learned_something(exported):
-    # Else the agreement of its forms would be an agreement on noise.
-    assert exported[2]["reference"]["iou_truth"] > 0.8
-
-
-@pytest.mark.parametrize(
-    "form, least_iou, most_difference",
-    [
-        ("model_float16.keras", 0.99, 0.2),
-        ("saved_model", 0.999, 1e-4),
-        ("model_float32.tflite", 0.999, 2e-2),
-        ("model_float16.tflite", 0.99, 0.2),
-        ("model_dynamic_int8.tflite", 0.95, None),
-        ("model_int8.tflite", 0.95, None),
-    ],
-)
-def test_every_form_agrees_with_keras(exported, form, least_iou, most_difference):
-    out, path, _ = exported
-    expected_by, found_by = Segmenter.load(path), Segmenter.load(out / form)
-    for example in examples(300, 4):
-        image = cv2.resize(example.image, (150, 100))
-        expected, found = expected_by.segment(image), found_by.segment(image)
-        assert found.mask.shape == (100, 150)
-        assert iou(expected.mask, found.mask) >= least_iou
-        if most_difference is not None:
-            np.testing.assert_allclose(found.outlines[0].logits, expected.outlines[0].logits, atol=most_difference)
-
-
 def test_the_compact_keras_file_is_half_as_large_and_opens_alone(exported):
     out, path, _ = exported
     compact = out / "model_float16.keras"
@@ -171,6 +143,10 @@ def test_a_form_passes_by_keras_or_of_8_bits_by_the_true_masks(form, mean, truth
     assert judge(form, agreement, 0.8015) == agreement | judged | {"passed_by": passed_by}
 
 
+# Of the logits of each form from Keras'.
+MOST_DIFFERENCE = {"keras_float16": 0.2, "saved_model": 1e-4, "float32": 2e-2, "float16": 0.2}
+
+
 def test_parity_json(exported):
     out, path, returned = exported
     parity = json.loads((out / "parity.json").read_text())
@@ -188,11 +164,13 @@ def test_parity_json(exported):
     assert parity["forms"]["from_bytes"]["file"] == "saved_model"
     assert parity["forms"]["from_bytes"].pop("max_logit_difference") is None
     assert parity["forms"].pop("from_bytes")["mask_iou"]["min"] > 0.99
-    for form in parity["forms"].values():
+    # Else the agreement of the forms would be an agreement on noise.
+    assert parity["reference"]["iou_truth"] > 0.8
+    for name, form in parity["forms"].items():
         assert form["passed"] == (form["mask_iou"]["mean"] >= form["least_iou"])
         assert 0.95 < form["mask_iou"]["min"] <= form["mask_iou"]["mean"] <= 1
         assert form["iou_truth"] == pytest.approx(parity["reference"]["iou_truth"], abs=0.02)
-        assert form["max_logit_difference"] >= 0
+        assert 0 <= form["max_logit_difference"] <= MOST_DIFFERENCE.get(name, np.inf)
         lite = form["file"] in LITE
         threads = ["1_thread", "2_threads"] if lite else ["tensorflow_threads"]
         assert list(form["latency_ms"]) == threads and min(form["latency_ms"].values()) > 0
@@ -203,14 +181,15 @@ def test_parity_json(exported):
 
 def test_parity_figures_are_those_of_the_segmenter(exported):
     out, path, parity = exported
-    segmenters = [Segmenter.load(model) for model in (path, out / "model_int8.tflite")]
-    keras_masks, int8_masks = ([s.segment(e.image).mask for e in examples(200, 6)] for s in segmenters)
-    ious = [iou(a, b) for a, b in zip(keras_masks, int8_masks)]
-    assert parity["forms"]["int8"]["mask_iou"] == {
-        "mean": pytest.approx(np.mean(ious)),
-        "min": pytest.approx(min(ious)),
-    }
-    truths = [iou(example.mask, mask) for example, mask in zip(examples(200, 6), keras_masks)]
+    masks = {}
+    for name, model in {"keras": path, **{name: out / form["file"] for name, form in parity["forms"].items()}}.items():
+        segmenter = Segmenter.load(model)
+        masks[name] = [segmenter.segment(example.image).mask for example in examples(200, 6)]
+    for name in [*parity["forms"]][:-1]:
+        ious = [iou(a, b) for a, b in zip(masks["keras"], masks[name])]
+        expected = {"mean": pytest.approx(np.mean(ious)), "min": pytest.approx(min(ious))}
+        assert parity["forms"][name]["mask_iou"] == expected, name
+    truths = [iou(example.mask, mask) for example, mask in zip(examples(200, 6), masks["keras"])]
     assert parity["reference"]["iou_truth"] == pytest.approx(np.mean(truths))
 
 
@@ -363,15 +342,6 @@ def test_an_onnx_file_gives_the_logits_by_name(threshold_model, tmp_path):
     np.testing.assert_allclose(logits[:, 0, 0, 0], [0, 1], atol=1e-5)
     export(tmp_path / "model.keras", tmp_path / "out", examples(0, 2), examples(200, 2))
     assert not (tmp_path / "out/model.onnx").exists()
-
-
-def test_the_compact_keras_file_names_the_strides_of_average_pooling(tmp_path):
-    image = keras.Input((64, 64, 1))
-    keras.Model(image, keras.ops.average_pool(image, 4)).save(tmp_path / "model.keras")
-    conversion.write_compact_keras(tmp_path / "model.keras", tmp_path / "compact.keras")
-    model = keras.saving.load_model(tmp_path / "compact.keras")
-    # Keras on JAX stops at strides of None.
-    assert model.operations[-1].strides == 4 and model.output_shape == (None, 16, 16, 1)
 
 
 def test_the_finder_of_a_clavicle_model_stays_in_float():
