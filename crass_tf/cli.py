@@ -52,13 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if runner_options:
         options["runner_options"] = runner_options
     try:
-        if command.needs_tensorflow:
-            _import_tensorflow()
-        code = command.report(pkgutil.resolve_name(command.run)(**options), options) or 0
-        if sys.stdout is not None:
-            # Here, since Python prints a stack trace where it fails at the end.
-            sys.stdout.flush()
-        return code
+        return _run(command, options)
     except InputError as error:
         return _fail(str(error))
     except BrokenPipeError:
@@ -165,6 +159,17 @@ def _part_runner_options(arguments):
         return arguments, []
     end = arguments.index("--")
     return arguments[:end], arguments[end + 1 :]
+
+
+def _run(command, options):
+    """Returns the exit code of a command."""
+    if command.needs_tensorflow:
+        _import_tensorflow()
+    code = command.report(pkgutil.resolve_name(command.run)(**options), options) or 0
+    if sys.stdout is not None:
+        # Here, since Python prints a stack trace where it fails at the end.
+        sys.stdout.flush()
+    return code
 
 
 def _import_tensorflow():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -33,7 +32,6 @@ class Grey:
 
     Attributes:
         size: `(height, width)`.
-        bits: 8 or 16.
         range: stored `[lowest, highest]` of all pixels, of the file's dtype.
         percentiles: stored values at `PERCENTILES` within the rim, of the file's dtype.
         fields: stored medians `[lung, lung, mediastinum]`, of the file's dtype.
@@ -44,7 +42,6 @@ class Grey:
     """
 
     size: tuple[int, int]
-    bits: int
     range: np.ndarray
     percentiles: np.ndarray
     fields: np.ndarray
@@ -87,19 +84,16 @@ class Mask:
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
-    """What was seen of one example; `grey` and `mask` are None where they could not be read, `errors` say why.
+class Look(Example):
+    """An example and what was seen of it; `grey` and `mask` are None where they could not be read, `errors` say why.
 
     `registration` is None where there is nothing to compare.
     """
 
-    image_id: str
-    image_path: pathlib.Path
-    mask_paths: tuple[pathlib.Path, ...]
-    splits: tuple[str, ...]
-    grey: Grey | None
-    mask: Mask | None
-    errors: tuple[str, ...]
+    splits: tuple[str, ...] = ()
+    grey: Grey | None = None
+    mask: Mask | None = None
+    errors: tuple[str, ...] = ()
     registration: Registration | None = None
 
 
@@ -125,8 +119,7 @@ def look(source: Source, example: Example, splits: tuple[str, ...]) -> Look:
     grey = None if pixels is None else look_at_grey(pixels, spacing_mm)
     mask = look_at_masks(masks, values) if masks else None
     registration = register(pixels, np.maximum.reduce(masks)) if masks else None
-    paths = example.image_path, example.mask_paths
-    return Look(example.image_id, *paths, splits, grey, mask, tuple(errors), registration)
+    return Look(**vars(example), splits=splits, grey=grey, mask=mask, errors=tuple(errors), registration=registration)
 
 
 def look_at_grey(pixels: np.ndarray, spacing_mm: Spacing | None = None) -> Grey:
@@ -137,7 +130,6 @@ def look_at_grey(pixels: np.ndarray, spacing_mm: Spacing | None = None) -> Grey:
     medians = [np.percentile(_part(pixels, *place), 50, method="nearest") for place in (*LUNGS, MEDIASTINUM)]
     return Grey(
         size=(pixels.shape[0], pixels.shape[1]),
-        bits=8 * pixels.dtype.itemsize,
         range=extremes,
         # A quarter of the pixels tells the same percentiles in a quarter of the time.
         percentiles=np.percentile(inner[::2, ::2], PERCENTILES, method="nearest"),
@@ -154,13 +146,9 @@ def look_at_masks(masks: Sequence[np.ndarray], values: Sequence[int]) -> Mask:
     """Returns the `Mask` of a radiograph's masks, uint8 `[H, W]` of 0 and 1; of two, the right one stands first."""
     whole = np.maximum.reduce(masks)
     components = sorted((c for mask in masks for c in _components(mask)), key=lambda c: (-c.pixels, c.row, c.column))
-    if len(masks) == 2:
-        right, left = masks
-    else:
-        labels = split_sides(whole)
-        right, left = labels == RIGHT, labels == LEFT
-    sides = int(np.count_nonzero(right)), int(np.count_nonzero(left))
-    return Mask(tuple(values), components, sides, _digest(whole))
+    labels = split_sides(whole)
+    right, left = masks if len(masks) == 2 else (labels == RIGHT, labels == LEFT)
+    return Mask(tuple(values), components, (np.count_nonzero(right), np.count_nonzero(left)), _digest(whole))
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from crass_tf.reporting import pages
 from crass_tf.reporting.overlay import overlay
 from crass_tf.reporting.pictures import picture_name, write_jpeg
 from crass_tf.reporting.plots import histogram
-from crass_tf.sources.source import Example, Source
+from crass_tf.sources.source import Source
 
 FOLDER = "check_pictures"
 # A flag may be about hundreds of radiographs; its text and check.json name them.
@@ -62,7 +62,7 @@ def write_page(
 def _draw(source, look, scale):
     """Returns a radiograph, uint8 `[h, 300, 3]`, with the clavicles outlined where it has a mask that fits."""
     try:
-        pixels, _, masks, _ = source.read(Example(look.image_id, look.image_path, look.mask_paths))
+        pixels, _, masks, _ = source.read(look)
     except InputError:
         pixels, masks = source.read_image(look.image_path)[0], []
     size = (WIDTH, max(1, round(pixels.shape[0] * WIDTH / pixels.shape[1])))

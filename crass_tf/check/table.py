@@ -43,7 +43,7 @@ def make_table(source: Source, looks: Sequence[Look], scale: GreyScale) -> dict[
         "unlabelled": len(source.unlabelled),
         "unreadable": sum(bool(look.errors) for look in looks),
         "size": _counts(f"{grey.size[0]} x {grey.size[1]}" for grey in greys),
-        "bits": _counts(str(grey.bits) for grey in greys),
+        "bits": _counts(str(8 * grey.range.itemsize) for grey in greys),
         "grey": _spread([value for grey in greys for value in grey.range.tolist()]),
         "grey_median": _spread([int(scale.to_grey8(grey.percentiles)[1]) for grey in greys]),
         "spacing_mm": _counts(_spacing(source.spacing.resolve(grey.spacing_mm)[0]) for grey in greys),

@@ -42,11 +42,9 @@ def benchmark(
     """Measures a model, prints a table, and writes or prints the same as JSON.
 
     Args:
-        model: a model in any form, or None for the shipped one.
-        threads: for a `.tflite`; None: the cores this process may use, at most 4.
+        model, threads, output: as for `Segmenter.load`.
         radiographs: number of files that the throughput is measured with.
         json_file: the file for the figures; None prints them behind the table, in one line.
-        output: `logits` or `probability`: what a network of your own gives; see `model_files.open_model`.
 
     Returns:
         The figures that `measure` returns.

@@ -42,9 +42,7 @@ def evaluate_models(
         data_dir: where the data set was prepared; None is TFDS' default.
         dataset: its name; None is the one that the run was trained on, or crass12.
         split: what to score one model on; None is the fold that its run held out, or the data set's validation split.
-        threads: of a `.tflite` model.
-        output: `logits` or `probability`, what a network of your own gives; see `model_files.open_model`.
-        extent: how far to the side clavicles are marked, see `Segmenter.load`.
+        threads, output, extent: as for `Segmenter.load`.
         perturb: whether to measure one model's robustness, too; see `robustness.measure_robustness`. Prints a table.
 
     Returns:

@@ -16,7 +16,7 @@ from crass_tf.evaluation.records import statistics
 from crass_tf.evaluation.report import IOU, MCD_MM
 from crass_tf.geometry import split_sides
 from crass_tf.measurement.distances import mean_contour_distance_mm
-from crass_tf.measurement.overlap import iou, pixel_counts
+from crass_tf.measurement.overlap import iou
 from crass_tf.measurement.quality import SIDES
 from crass_tf.radiographs.radiograph import Radiograph
 from crass_tf.radiographs.spacing import known_spacing
@@ -135,10 +135,10 @@ def table_text(found: dict) -> str:
     """Returns the table of `robustness.summarise`'s figures for a terminal."""
     rows = [HEADS]
     for title, group in _groups(found):
-        rows += [(title,)] * bool(title) + [(name, *cells) for name, cells in group]
-    widths = [max(len(row[column]) for row in rows if len(row) > 1) for column in range(len(HEADS))]
-    lines = [_line(row, widths) for row in rows]
-    return "\n".join([*lines, f"{conclusion(found)}, {found['n']} radiographs"])
+        rows += [(f"{title}:", *[""] * len(HEADS[1:]))] * bool(title) + [(name, *cells) for name, cells in group]
+    first, *widths = (max(map(len, column)) for column in zip(*rows))
+    lines = [[name.ljust(first), *map(str.rjust, cells, widths)] for name, *cells in rows]
+    return "\n".join([*("  ".join(line).rstrip() for line in lines), f"{conclusion(found)}, {found['n']} radiographs"])
 
 
 def conclusion(found: dict) -> str:
@@ -150,17 +150,15 @@ def conclusion(found: dict) -> str:
 
 def _attempt(segmenter, perturbation, example):
     """Returns the record of a perturbed example, IoU 0 for a refusal, and the labels that were predicted."""
-    quality: dict[str, Any] = {"score": 0.0}
+    quality: dict[str, Any] = {"score": 0.0} | {side: {"score": None} for side in SIDES}
     mask_pred = labels = np.zeros_like(example.mask)
     try:
         segmentation = segmenter.segment(Radiograph(example.image, example.spacing_mm, example.image_id))
-        labels, quality, refusal = segmentation.labels, segmentation.quality, segmentation.refusal
-        if not refusal:
-            mask_pred = segmentation.mask
+        mask_pred, labels = segmentation.mask, segmentation.labels
+        quality, refusal = segmentation.quality, segmentation.refusal
     except InputError as error:
         refusal = str(error)
     spacing_mm = known_spacing(example.spacing_mm, f"{example.image_id}, spacing_mm")
-    _, area_gt, area_pred = pixel_counts(example.mask, mask_pred)
     record = {
         "image_id": example.image_id,
         "perturbation": perturbation.name,
@@ -169,14 +167,10 @@ def _attempt(segmenter, perturbation, example):
         "mcd_mm": mean_contour_distance_mm(example.mask, mask_pred, spacing_mm) if spacing_mm else None,
         "score": quality["score"],
         "refused": refusal,
-        "area_gt_px": area_gt,
-        "area_pred_px": area_pred,
-        "height": example.mask.shape[0],
-        "width": example.mask.shape[1],
     }
     labels_gt = split_sides(example.mask)
     for side, label in SIDES.items():
-        values = (None,) * 3 if refusal else _score_side(labels_gt == label, labels == label, quality[side]["score"])
+        values = _score_side(labels_gt == label, labels == label, quality[side]["score"])
         record |= {f"{side}_{figure}": value for figure, value in zip(("score", "iou", "contour"), values)}
     return record, labels
 
@@ -211,10 +205,3 @@ def _cells(each):
     mark = (KEPT if each["passed"] else LOST) if each.get("required") else ""
     figures = (IOU.text(iou["mean"]), IOU.interval(iou), IOU.text(iou["min"]))
     return *figures, drop, mark, MCD_MM.text(mcd_mm["mean"]), str(each["refused"] or "")
-
-
-def _line(row, widths):
-    if len(row) == 1:
-        return f"{row[0]}:"
-    figures = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))
-    return "  ".join([row[0].ljust(widths[0]), *figures]).rstrip()

@@ -129,16 +129,11 @@ def compare(reference: Form, others: dict[str, Form], examples: Iterable[Example
 
 
 def judge(name: str, agreement: dict[str, Any], reference_truth: float | None = None) -> dict[str, Any]:
-    """Returns a form's agreement with what it has to reach, and whether it does.
+    """Returns a form's agreement, as `compare` gives it, with what it has to reach, and whether it does.
 
-    Args:
-        name: the form's.
-        agreement: what `compare` returned for it.
-        reference_truth: the `iou_truth` of Keras; None without true masks.
-
-    Returns:
-        The agreement and `least_iou`, the mean IoU with Keras' masks to be reached; `loss_truth`, what the form loses
-        of the IoU with the true masks, or None; `passed`; and `passed_by`: `keras`, `truth` or None.
+    Added are `least_iou`, the mean IoU with Keras' masks to be reached; `loss_truth`, what the form loses of the IoU
+    with the true masks, or None; `passed`; and `passed_by`: `keras`, `truth` or None. `reference_truth` is the
+    `iou_truth` of Keras; None without true masks.
     """
     found, truth, least_iou = agreement["mask_iou"]["mean"], agreement["iou_truth"], LEAST_IOU[name]
     loss = None if reference_truth is None or truth is None else reference_truth - truth

@@ -16,7 +16,7 @@ from ai_edge_litert.interpreter import Interpreter
 from crass_tf.common.files import InputError
 from crass_tf.data.loading import Example
 from crass_tf.export import FILES, conversion, export, phantom_examples
-from crass_tf.export.operators import check_contract, count_operators, outer_scopes
+from crass_tf.export.operators import check_contract, count_operators
 from crass_tf.export.parity import LEAST_IOU, judge
 from crass_tf.inference import tflite_metadata
 from crass_tf.inference.segmenter import Segmenter
@@ -97,15 +97,6 @@ def test_8_bit_forms_are_small_and_compute_in_8_bits_or_in_float(exported):
     # Between the first and the last convolution.
     assert count_operators(int8)["QUANTIZE"] == count_operators(int8)["DEQUANTIZE"] == 1
     assert count_operators(dynamic) == count_operators(float32)
-
-
-def test_outer_scopes_hold_the_standardisation(exported):
-    scopes = outer_scopes((exported[0] / "model_float32.tflite").read_bytes())
-    assert all(scope.endswith(";") for scope in scopes)
-    # The square root is the standardisation's; of the convolutions only the first and the last are among them.
-    assert any("Sqrt" in scope for scope in scopes)
-    convolutions = [scope for scope in scopes if "convolution" in scope]
-    assert len(convolutions) == 2 and "stem" in convolutions[0] and "head" in convolutions[1]
 
 
 @pytest.mark.parametrize("name", LITE)

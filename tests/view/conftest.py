@@ -46,10 +46,16 @@ def built():
 @pytest.fixture
 def open_page(chromium, built):
     """A function that serves files and returns a `Page` that shows them."""
+    from crass_tf.commands.view import serve
+
     with contextlib.ExitStack() as stack:
 
-        def open_page(*files, **options):
-            return stack.enter_context(serving(chromium, files, **options))
+        def open_page(*files, width=1400, height=900):
+            server = stack.enter_context(running(serve(files, port=0)))
+            context = stack.enter_context(contextlib.closing(chromium.new_context()))
+            page = Page(context, server, "#view", {"width": width, "height": height})
+            page.wait(len(files))
+            return page
 
         yield open_page
 
@@ -63,34 +69,17 @@ def static_page(chromium, built):
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=built))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-
-    def stop():
-        server.shutdown()
-        server.server_close()
-
-    with contextlib.closing(chromium.new_context()) as context:
-        page = Page(context.new_page(), f"http://127.0.0.1:{server.server_port}/")
-        page.tab.goto(page.address)
-        yield page, stop
+    with contextlib.closing(chromium.new_context()) as context, contextlib.ExitStack() as host:
+        host.enter_context(running(server))
+        yield Page(context, server), host.close
 
 
 @contextlib.contextmanager
-def serving(chromium, files=(), width=1400, height=900):
-    from crass_tf.commands.view import serve
-
-    server = serve(files, port=0)
+def running(server):
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    context = chromium.new_context(viewport={"width": width, "height": height})
-    try:
-        page = Page(context.new_page(), f"http://127.0.0.1:{server.server_port}/")
-        page.tab.goto(page.address + "#view")
-        page.wait(len(files))
-        yield page
-    finally:
-        context.close()
-        server.shutdown()
-        server.server_close()
+    yield server
+    server.shutdown()
+    server.server_close()
 
 
 class Page:
@@ -103,11 +92,15 @@ class Page:
         problems: what the browser said of errors in it.
     """
 
-    def __init__(self, tab, address):
-        self.tab, self.address, self.requests, self.problems = tab, address, [], []
-        tab.context.on("request", lambda request: self.requests.append(request.url))
-        tab.on("pageerror", lambda error: self.problems.append(str(error)))
-        tab.on("dialog", lambda dialog: dialog.accept())
+    def __init__(self, context, server, mark="", size=None):
+        self.tab, self.address = context.new_page(), f"http://127.0.0.1:{server.server_port}/"
+        self.requests, self.problems = [], []
+        context.on("request", lambda request: self.requests.append(request.url))
+        self.tab.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.tab.on("dialog", lambda dialog: dialog.accept())
+        if size:
+            self.tab.set_viewport_size(size)
+        self.tab.goto(self.address + mark)
 
     def wait(self, count):
         """Waits until so many radiographs are outlined or refused."""
