@@ -80,12 +80,12 @@ def _near_flags(groups, pairs):
 
 def _mask_flags(looks, pairs):
     """Returns the flags of masks that different radiographs share; those nearly the same may."""
-    drawn = [look for look in looks if look.mask is not None and look.mask.pixels]
-    near = {frozenset((looks[pair.first].image_id, looks[pair.second].image_id)) for pair in pairs}
+    near = {pair[:2] for pair in pairs}
+    drawn = [number for number, look in enumerate(looks) if look.mask is not None and look.mask.pixels]
     return [
-        _flag("same mask", group, "the same mask for different radiographs", of_masks=True)
-        for group in _groups(drawn, lambda look: look.mask.digest)
-        if any(frozenset((a.image_id, b.image_id)) not in near for a, b in itertools.combinations(group, 2))
+        _flag("same mask", [looks[i] for i in group], "the same mask for different radiographs", of_masks=True)
+        for group in _groups(drawn, lambda number: looks[number].mask.digest)
+        if any(two not in near for two in itertools.combinations(group, 2))
     ]
 
 

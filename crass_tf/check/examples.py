@@ -118,7 +118,7 @@ def look(source: Source, example: Example, splits: tuple[str, ...]) -> Look:
     pixels, spacing_mm, masks, values = whole
     grey = None if pixels is None else look_at_grey(pixels, spacing_mm)
     mask = look_at_masks(masks, values) if masks else None
-    registration = register(pixels, np.maximum.reduce(masks)) if masks else None
+    registration = register(pixels, np.maximum.reduce(masks)) if mask and pixels is not None else None
     return Look(**vars(example), splits=splits, grey=grey, mask=mask, errors=tuple(errors), registration=registration)
 
 
@@ -148,7 +148,8 @@ def look_at_masks(masks: Sequence[np.ndarray], values: Sequence[int]) -> Mask:
     components = sorted((c for mask in masks for c in _components(mask)), key=lambda c: (-c.pixels, c.row, c.column))
     labels = split_sides(whole)
     right, left = masks if len(masks) == 2 else (labels == RIGHT, labels == LEFT)
-    return Mask(tuple(values), components, (np.count_nonzero(right), np.count_nonzero(left)), _digest(whole))
+    sides = int(np.count_nonzero(right)), int(np.count_nonzero(left))
+    return Mask(tuple(values), components, sides, _digest(whole))
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:

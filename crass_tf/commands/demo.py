@@ -94,7 +94,7 @@ def demo(
 
 
 def smallest_that_passed(forms: dict[str, dict[str, Any]]) -> str:
-    """Returns the smallest `.tflite` among the forms of `parity.json` that agrees with Keras; InputError without any."""
+    """Returns the smallest `.tflite` of `parity.json`'s forms that agrees with Keras; InputError without any."""
     passed = [form for form in forms.values() if form["passed"] and form["file"].endswith(".tflite")]
     if not passed:
         raise InputError("export: found no LiteRT file that agrees with Keras, expected one to predict with")

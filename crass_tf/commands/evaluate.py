@@ -66,7 +66,10 @@ def evaluate_models(
     about: dict[str, Any] = {"dataset": dataset, "split": split}
     loads = [functools.partial(Segmenter.load, path, threads, output, extent) for path, _ in found]
     if len(found) > 1:
-        runs = [Run(str(path), settings.fold or "", *rest) for (path, settings), *rest in zip(found, loads, given)]
+        runs = [
+            Run(str(path), settings.fold or "", load, images)
+            for (path, settings), load, images in zip(found, loads, given)
+        ]
         return evaluate_runs(runs, out, **about)
     segmenter, about["model"] = loads[0](), str(found[0].path)
     metrics = evaluate(segmenter, given[0], out, **about)

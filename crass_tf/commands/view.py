@@ -101,6 +101,8 @@ def _radiographs(path):
 class _Handler(http.server.SimpleHTTPRequestHandler):
     """Answers with the page's own files, `/model.tflite`, the list `/files.json` and its files `/files/0`, ...."""
 
+    server: http.server.ThreadingHTTPServer
+
     def __init__(self, *arguments, files, model, directory):
         self.names = [file.name for file in files]
         self.places = {f"/files/{number}": file for number, file in enumerate(files)}
@@ -111,7 +113,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     def send_head(self):
         """Answers with the head; returns what follows it: a file, or the list of the radiographs that were named."""
         # Another site's page may reach the loopback by a name of its own.
-        port = self.server.server_address[1]
+        port = self.server.server_port
         if self.headers.get("Host") not in (f"{LOOPBACK}:{port}", f"localhost:{port}"):
             return self.send_error(403)
         if urllib.parse.urlsplit(self.path).path != "/files.json":

@@ -116,7 +116,7 @@ def summarise(records: Sequence[dict]) -> dict[str, Any]:
     # The bootstrap draws by position: sorted, the same images give the same interval in whatever order they came.
     for record in sorted(records, key=lambda record: record["image_id"]):
         groups[record["perturbation"]].append(record)
-    found = {name: _figures(group) for name, group in groups.items()}
+    found: dict[str, dict[str, Any]] = {name: _figures(group) for name, group in groups.items()}
     clean = found.pop(CLEAN.name)
     for name, figures in found.items():
         drop = clean["iou"]["mean"] - figures["iou"]["mean"]

@@ -12,20 +12,13 @@ import pytest
 
 from crass_tf.common.files import InputError
 from crass_tf.common.notice import NOTICE
+from crass_tf.data.loading import Example
 from crass_tf.evaluation import Run, evaluate, evaluate_runs
 from crass_tf.evaluation.records import make_record, statistics, summarise
 from crass_tf.evaluation.report import pick
 from crass_tf.geometry import split_sides
 from crass_tf.reporting.pictures import close_up, picture_name
 from crass_tf.reporting.plots import bin_edges
-
-
-@dataclasses.dataclass(eq=False)
-class Example:
-    image_id: str
-    image: np.ndarray
-    mask: np.ndarray
-    spacing_mm: tuple | None = (0.5, 0.5)
 
 
 @dataclasses.dataclass
@@ -196,7 +189,7 @@ def test_pictures_show_outlines_in_their_colours(tmp_path):
     truth = np.zeros((200, 300), np.uint8)
     truth[40:60, 40:120] = truth[40:60, 180:260] = 1
     prediction = np.roll(truth, 10, axis=0)
-    given = [Example("a", np.full(truth.shape, 80, np.uint8), truth)]
+    given = [Example("a", np.full(truth.shape, 80, np.uint8), truth, None)]
     run(tmp_path, Prepared({"a": prediction}), given)
     picture = cv2.imread(str(tmp_path / "overlays/whole/a.jpg")).astype(int)
     assert picture.shape == (200, 300, 3)
@@ -261,7 +254,7 @@ def test_examples_are_streamed(tmp_path):
 
     def stream():
         for index in range(10):
-            example = Example(str(index), np.zeros(TRUTH.shape, np.uint8), TRUTH)
+            example = Example(str(index), np.zeros(TRUTH.shape, np.uint8), TRUTH, None)
             alive.add(example)
             yield example
             del example

@@ -12,6 +12,7 @@ import pytest
 
 from crass_tf import cli
 from crass_tf.common.files import InputError
+from crass_tf.data.loading import Example
 from crass_tf.evaluation import perturbations
 from crass_tf.evaluation.perturbations import CLEAN, PERTURBATIONS
 from crass_tf.evaluation.robustness import measure_robustness, summarise, table_text
@@ -24,15 +25,7 @@ shift 10% down, bars at the sides, bars at top and bottom, collimation, markers,
 low contrast, CLAHE 4, hard window, landscape crop, tubes and text, detail enhancement"""
 REPORTED = """rotation +15, rotation -15, scale 0.5, scale 2, shift 20% left, shift 20% right, shift 20% up,
 shift 20% down, mirror image, upside down"""
-GROUND, BONE = 20, 200
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Example:
-    image_id: str
-    image: np.ndarray
-    mask: np.ndarray
-    spacing_mm: tuple | None = (0.35, 0.35)
+GROUND, BONE, SPACING_MM = 20, 200, (0.35, 0.35)
 
 
 def drawn(*boxes, size=(100, 100), image_id="a"):
@@ -40,11 +33,11 @@ def drawn(*boxes, size=(100, 100), image_id="a"):
     mask = np.zeros(size, np.uint8)
     for top, bottom, left, right in boxes:
         mask[top : bottom + 1, left : right + 1] = 1
-    return Example(image_id, np.where(mask > 0, BONE, GROUND).astype(np.uint8), mask)
+    return Example(image_id, np.where(mask > 0, BONE, GROUND).astype(np.uint8), mask, SPACING_MM)
 
 
 def grey(value, size=(100, 100)):
-    return Example("a", np.full(size, value, np.uint8), np.zeros(size, np.uint8))
+    return Example("a", np.full(size, value, np.uint8), np.zeros(size, np.uint8), SPACING_MM)
 
 
 def box(mask):
