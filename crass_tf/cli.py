@@ -74,24 +74,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def predict(
-    path: Sequence[str], runner: str | None = None, runner_options: Sequence[str] = (), **options: Any
+    path: Sequence[str],
+    runner: str | None = None,
+    runner_options: Sequence[str] = (),
+    *,
+    dicomweb: bool,
+    input: str,
+    summary: str,
+    shards: int,
+    patient_key: str,
+    **options: Any,
 ) -> int | None:
     """Masks for radiographs, on this machine or by a runner of Apache Beam; returns the exit code."""
-    engine = {name: options.pop(name) for name in ("input", "summary", "shards", "patient_key")}
-    if options.pop("dicomweb"):
-        from crass_tf.prediction.dicomweb import predict
-
-        if runner is not None:
-            raise InputError("--dicomweb: found --runner, too; fetch to this machine, or give the runner a folder")
-        return predict(path, **options)
     if runner is None:
-        from crass_tf.prediction import predict
-
-        return predict(path, **options)
+        place = "crass_tf.prediction.dicomweb" if dicomweb else "crass_tf.prediction"
+        return pkgutil.resolve_name(f"{place}:predict")(path, **options)
+    if dicomweb:
+        raise InputError("--dicomweb: found --runner, too; fetch to this machine, or give the runner a folder")
     from crass_tf.beam import running
 
-    kind = engine.pop("input")
-    return running.predict(path, runner=runner, runner_options=runner_options, kind=kind, **engine, **options)
+    engine = {"runner": runner, "runner_options": runner_options, "kind": input}
+    return running.predict(path, summary=summary, shards=shards, patient_key=patient_key, **engine, **options)
 
 
 def spacing(text: str) -> tuple[float, float]:
@@ -266,6 +269,7 @@ EXTENT = argument(
     default="scr",
 )
 THREADS = argument("--threads N", "of a .tflite model (default: the cores, at most 4)", type=positive)
+MODEL_OPTIONS = EXTENT, OUTPUT, THREADS
 
 COMMANDS = {
     "demo": Command(
@@ -384,9 +388,7 @@ COMMANDS = {
             "costs in IoU; DIR gets perturbations.json, perturbations.csv, perturbations.html",
             action="store_true",
         ),
-        EXTENT,
-        OUTPUT,
-        THREADS,
+        *MODEL_OPTIONS,
         report=_report_scores,
     ),
     "export": Command(
@@ -421,9 +423,7 @@ COMMANDS = {
         argument("--spacing-mm R[,C]", "pixel spacing; outranks the files", type=spacing),
         flag("--overwrite", "do again what an earlier run on a folder has done"),
         flag("--dicomweb", "PATH is a DICOMweb server's address; it gets DICOM segmentations back"),
-        EXTENT,
-        OUTPUT,
-        THREADS,
+        *MODEL_OPTIONS,
         "many machines: PATH: patterns such as gs://bucket/**.dcm; DIR: a URL, too. See docs/scale.md.",
         argument("--runner NAME", "spark, or a runner of Apache Beam; options for it follow after --"),
         argument(

@@ -84,15 +84,14 @@ def spoiling_flag(kind: str, look: Look, paths: Iterable[object], text: str) -> 
 
 
 def grey_flags(look: Look, scale: GreyScale) -> list[Flag]:
-    """Returns the flags of a radiograph's grey values; `scale` is the data set's `GreyScale`."""
-    assert look.grey is not None
-    return [spoiling_flag(kind, look, [look.image_path], text) for kind, text in _grey_flaws(look.grey, scale)]
+    """Returns the flags of a radiograph's grey values, if it could be read; `scale` is the data set's."""
+    flaws = _grey_flaws(look.grey, scale) if look.grey else ()
+    return [spoiling_flag(kind, look, [look.image_path], text) for kind, text in flaws]
 
 
 def mask_flags(look: Look) -> list[Flag]:
-    """Returns the flags of a mask: its values, what it covers, and where."""
-    assert look.mask is not None and look.grey is not None
-    flaws = _mask_flaws(look.mask, look.grey.size)
+    """Returns the flags of a mask, if it could be read: its values, what it covers, and where."""
+    flaws = _mask_flaws(look.mask, look.grey.size) if look.mask and look.grey else ()
     return [spoiling_flag(kind, look, look.mask_paths, text) for kind, text in flaws]
 
 

@@ -73,11 +73,10 @@ def grey_scale(source: Source, looks: Sequence[Look]) -> GreyScale:
 
 def find_flags(source: Source, looks: Sequence[Look], scale: GreyScale) -> list[Flag]:
     """Returns all flags: what stops a build first, remarks last, each kind together."""
-    flags = listed = finding_flags(source.findings)
+    listed = finding_flags(source.findings)
+    flags = [*listed]
     for seen in looks:
-        flags = flags + reading_flags(seen, listed)
-        flags += grey_flags(seen, scale) if seen.grey is not None else []
-        flags += mask_flags(seen) if seen.mask is not None else []
+        flags += [*reading_flags(seen, listed), *grey_flags(seen, scale), *mask_flags(seen)]
     flags += duplicate_flags(looks)
     flags += registration_flags(looks, {name for flag in flags if flag.kind in UNSUITED for name in flag.image_ids})
     order, kinds = list(SEVERITIES), list(dict.fromkeys(flag.kind for flag in flags))

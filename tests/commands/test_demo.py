@@ -59,12 +59,6 @@ def test_folder_with_other_files_is_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_file_in_its_place_is_refused(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be made or written to"):
-        demo(tmp_path / "file")
-
-
 def test_the_demo_predicts_with_a_form_that_agrees():
     forms = {
         "float32": {"file": "model_float32.tflite", "bytes": 400, "passed": True},

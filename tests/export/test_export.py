@@ -2,10 +2,7 @@
 
 import hashlib
 import json
-import pathlib
 import shutil
-import subprocess
-import sys
 
 import cv2
 import keras
@@ -219,20 +216,6 @@ def test_keras_and_tensorflow_load_the_files_without_this_package(exported, run_
     run_python(PLAIN, out / "saved_model", path, out / "model_float16.keras")
 
 
-def test_saved_model_cli_runs_a_file(exported, tmp_path):
-    saved_model = exported[0] / "saved_model"
-    data = cv2.imencode(".png", drawn(300).image)[1].tobytes()
-    np.save(tmp_path / "file.npy", np.array([data]))
-    command = [pathlib.Path(sys.executable).with_name("saved_model_cli"), "run", "--dir", saved_model]
-    command += ["--tag_set", "serve", "--signature_def", "from_bytes", "--outdir", tmp_path]
-    command += ["--inputs", f"image_bytes={tmp_path / 'file.npy'}"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    mask = np.load(tmp_path / "mask.npy")
-    assert mask.shape == (1, 64, 64, 1) and mask.dtype == np.uint8
-    assert iou(Segmenter.load(saved_model).segment(drawn(300).image).mask, mask[0, ..., 0]) >= 0.995
-
-
 def test_a_second_export_replaces_the_first_or_leaves_it_alone(exported, tmp_path, monkeypatch, capsys):
     first, path, _ = exported
     out = tmp_path / "out"
@@ -260,8 +243,6 @@ def test_export_replaces_nothing_but_an_export(exported, tmp_path):
     with pytest.raises(InputError, match="found something else than a SavedModel"):
         export(path, tmp_path, examples(0, 2), [drawn(200)])
     assert (tmp_path / "saved_model" / "thesis.txt").read_text() == "irreplaceable"
-    with pytest.raises(InputError, match="folder cannot be made"):
-        export(path, path, examples(0, 2), [drawn(200)])
 
 
 def test_only_a_keras_model_is_exported(exported, tmp_path):
