@@ -1,5 +1,6 @@
 """The export: every form from one Keras model, checked, compared, described, moved into place."""
 
+import functools
 import hashlib
 import pathlib
 import shutil
@@ -124,12 +125,12 @@ def _write_forms(model, folder, images, **about):
     """Writes every form; `images`, float32 `[h, w, 1]` each, calibrate the int8 one."""
     print("export: SavedModel")
     conversion.write_saved_model(model, folder / FORMS["saved_model"])
-    float32 = conversion.to_float32(model)
+    float32 = functools.cache(lambda: conversion.to_float32(model))
     conversions = {
-        "float32": lambda: float32,
+        "float32": float32,
         "float16": lambda: conversion.to_float32(model, half=True),
-        "dynamic_int8": lambda: conversion.to_dynamic_int8(float32),
-        "int8": lambda: conversion.to_int8(float32, images),
+        "dynamic_int8": lambda: conversion.to_dynamic_int8(float32()),
+        "int8": lambda: conversion.to_int8(float32(), images),
     }
     for form, convert in conversions.items():
         print(f"export: LiteRT {form}")
