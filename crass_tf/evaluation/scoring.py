@@ -1,9 +1,7 @@
 """Segmenters over data sets: scores, pictures and the report, image by image."""
 
-import collections.abc
-import dataclasses
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -17,21 +15,17 @@ from crass_tf.radiographs.radiograph import Radiograph
 from crass_tf.reporting.pictures import picture_name, write_pictures
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Run:
+class Run(NamedTuple):
     """One of several models that are pooled, and what it is scored on.
 
-    Attributes:
-        model: its name for the tables.
-        fold: which fold it held out, such as `2/5`.
-        load: function that returns its segmenter.
-        examples: the examples that it held out; as for `evaluate`, with a length.
+    Its name for the tables; which fold it held out, such as `2/5`; a function that returns its segmenter; and the
+    examples that it held out, as for `evaluate`, with a length.
     """
 
     model: str
     fold: str
-    load: collections.abc.Callable
-    examples: collections.abc.Iterable
+    load: Callable
+    examples: Iterable
 
 
 def evaluate(
