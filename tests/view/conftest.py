@@ -4,6 +4,7 @@ import contextlib
 import functools
 import http.server
 import io
+import json
 import shutil
 import threading
 import zipfile
@@ -122,6 +123,15 @@ class Page:
         """Shows a radiograph."""
         self.tab.locator("#list button", has_text=name).click()
         self.tab.locator('#list button[aria-current="true"]', has_text=name).wait_for()
+
+    def press(self, *keys):
+        """Presses one key after the other."""
+        for key in keys:
+            self.tab.keyboard.press(key)
+
+    def records(self):
+        """Returns what the page saves of each radiograph."""
+        return json.loads(self.saved().read("corrections.json"))["radiographs"]
 
     def saved(self, scope="outlined"):
         """Returns the ZIP that the page saves."""

@@ -140,7 +140,7 @@ def test_the_page_is_no_larger_than_12_megabytes(built):
 
 def test_spacing_and_notes_are_python_s(open_page, built, formats):
     page = open_page(*formats.values())
-    record = {entry["file"]: entry for entry in json.loads(page.saved().read("corrections.json"))["radiographs"]}
+    record = {entry["file"]: entry for entry in page.records()}
     segmenter = Segmenter.load(built / "model.tflite")
     for name, path in formats.items():
         radiograph = segmenter.segment(path).radiograph
@@ -190,7 +190,7 @@ def test_bad_files_get_one_line_each_and_the_others_go_on(open_page, phantoms, f
 def test_a_correction_by_mouse_is_kept_undone_and_saved(open_page, phantoms):
     page = open_page(phantoms[0])
     before = masks(page.saved())["phantom_00000"]
-    page.tab.keyboard.press("d")
+    page.press("d")
     box = page.tab.locator("#canvas").bounding_box()
     # A square of a tenth of the picture's side, around its centre.
     side = min(box["width"], box["height"])
@@ -204,27 +204,25 @@ def test_a_correction_by_mouse_is_kept_undone_and_saved(open_page, phantoms):
     square = np.zeros_like(drawn)
     square[461:563, 461:563] = 1
     assert iou(square, drawn & square) > 0.9
-    page.tab.keyboard.press("u")
+    page.press("u")
     assert np.array_equal(masks(page.saved())["phantom_00000"], before)
-    page.tab.keyboard.press("r")
+    page.press("r")
     assert np.array_equal(masks(page.saved())["phantom_00000"], drawn)
 
 
 def test_a_correction_by_keyboard(open_page, phantoms):
     page = open_page(phantoms[0])
-    page.tab.keyboard.press("1")
-    page.tab.keyboard.press("x")
+    page.press("1", "x")
     assert "right: absent" in page.line("phantom_00000")
-    record = json.loads(page.saved().read("corrections.json"))["radiographs"][0]
+    record = page.records()[0]
     assert record["sides"]["right"] == record["sides"]["right"] | {"verdict": "absent", "corrected": True}
-    page.tab.keyboard.press("u")
+    page.press("u")
     before = masks(page.saved())["phantom_00000"]
     # A point of the outline that moves by 30 pixels takes pixels with it.
-    for key in ("c", "]", *["Control+ArrowUp"] * 3):
-        page.tab.keyboard.press(key)
+    page.press("c", "]", *["Control+ArrowUp"] * 3)
     after = masks(page.saved())["phantom_00000"]
     assert np.count_nonzero(before != after) > 20
-    record = json.loads(page.saved().read("corrections.json"))["radiographs"][0]
+    record = page.records()[0]
     assert record["sides"]["right"]["corrected"] and not record["sides"]["left"]["corrected"]
     assert record["sides"]["right"]["iou_with_model"] < 1 == record["sides"]["left"]["iou_with_model"]
 
@@ -233,8 +231,7 @@ def test_nothing_is_lost_on_reload(open_page, phantoms):
     page = open_page(phantoms[0])
     page.add(phantoms[1])
     page.choose("phantom_00000")
-    page.tab.keyboard.press("z")
-    page.tab.keyboard.press("Enter")
+    page.press("z", "Enter")
     before = masks(page.saved())
     page.tab.reload()
     page.wait(2)
@@ -321,7 +318,7 @@ def test_nothing_is_cut_off(open_page, phantoms, width):
         page.tab.click(opener)
         box = page.tab.locator(dialog).bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= width
-        page.tab.keyboard.press("Escape")
+        page.press("Escape")
 
 
 def test_controls_have_names_contrast_and_a_keyboard_path(open_page, phantoms):
@@ -344,7 +341,7 @@ def test_controls_have_names_contrast_and_a_keyboard_path(open_page, phantoms):
     assert page.tab.eval_on_selector_all("p, button, label, th, td, legend, kbd, small, strong", contrast) == []
     reached = set()
     for _ in range(60):
-        page.tab.keyboard.press("Tab")
+        page.press("Tab")
         reached.add(page.tab.evaluate("document.activeElement.id || document.activeElement.name"))
     everything = "elements => elements.filter(e => e.offsetParent && !e.disabled).map(e => e.id || e.name)"
     assert set(page.tab.eval_on_selector_all("button, input, canvas", everything)) <= reached
@@ -361,7 +358,7 @@ def test_a_model_that_is_dropped_outlines_from_then_on(open_page, built, phantom
         page.tab.set_input_files("#files", tmp_path / name)
         page.tab.locator("#message", has_text=said).wait_for()
     page.add(phantoms[1])
-    record = json.loads(page.saved().read("corrections.json"))["radiographs"]
+    record = page.records()
     assert [entry["model"] for entry in record] == ["the page's own", "mine.tflite"]
 
 
