@@ -26,8 +26,7 @@ from crass_tf.prediction.planning import plan
 from crass_tf.radiographs.formats.png import write_png
 from crass_tf.radiographs.radiograph import read_mask, read_radiograph
 from crass_tf.reporting import overlay, pictures
-from crass_tf.sources.crass12 import FOLDER
-from crass_tf.sources.crass12_png import IMAGE_FOLDER, MASK_FOLDER
+from crass_tf.sources.crass12 import FOLDER, IMAGE_FOLDER, MASK_FOLDER
 from crass_tf.sources.listing import composed
 
 COLUMNS = ("image", "file", "right", "left", "right_views", "left_views", "kept", "reason")

@@ -5,12 +5,10 @@ import pathlib
 import re
 
 from crass_tf.radiographs.formats.metaimage import SUFFIXES
-from crass_tf.sources.listing import Listing, files_by_name, image_files
-from crass_tf.sources.splits import composed
+from crass_tf.sources.listing import Listing, composed, files_by_name, image_files
 
 IMAGE_FOLDERS = ("data_train", "data_test")
 MASK_FOLDER = "mask_mhd"
-FORM = "the original release"
 SEPARATORS = re.compile(r"[-_. ]+")
 SIDE_WORDS = {"left": "left", "l": "left", "right": "right", "r": "right"}
 # Words that a mask's name may hold beyond its radiograph's name and a side.

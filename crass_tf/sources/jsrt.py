@@ -9,10 +9,8 @@ from crass_tf.common.files import InputError, local_path
 from crass_tf.common.types import PathLike
 from crass_tf.radiographs.formats.content import read_bytes
 from crass_tf.radiographs.radiograph import GreyScale
-from crass_tf.sources.source import Example, Findings, Source, size_mismatch
-from crass_tf.sources.spacing_rule import SpacingRule
+from crass_tf.sources.source import Example, Findings, Source, SpacingRule, size_mismatch
 
-FORM = "the JSRT and SCR data bases"
 RADIOGRAPH_COUNT = 247
 # Radiographs are bare pixels: what a header would say is documented instead.
 SIZE = (2048, 2048)
@@ -44,7 +42,7 @@ def open_jsrt(manual_dir: PathLike) -> Source:
     listing.note_left_out(splits)
     return Source(
         listing.folder,
-        FORM,
+        "the JSRT and SCR data bases",
         splits,
         split_origin=f"the SCR data base's folders {' and '.join(FOLDS)}",
         spacing=SpacingRule(fallback_mm=SPACING_MM, fallback_source="the JSRT data base's documented value"),
@@ -89,11 +87,9 @@ class Listing:
     """What lies in a folder; findings are added as they turn up. Names are lower case here.
 
     Attributes:
-        folder: the folder that was searched.
         images: `{name: path}`.
         masks: `{fold: {name: {side: path}}}`.
         elsewhere: masks of clavicles outside the folds.
-        findings: what was noticed.
 
     Raises:
         InputError: where there is no radiograph, or no mask of a clavicle.

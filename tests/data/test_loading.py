@@ -75,11 +75,6 @@ def test_split_of_nothing(prepared):
         examples(split="train[:0]", data_dir=prepared)
 
 
-def test_sum_of_splits(two_folds):
-    found = examples("two_folds", "fold1+fold2", two_folds)
-    assert len(found) == 8 and sorted(example.image_id for example in found) == [*"abcdefgh"]
-
-
 def test_chosen_examples_are_those_of_the_whole_split(two_folds):
     whole = {example.image_id: example for example in examples("two_folds", "fold1+fold2", two_folds)}
     chosen = examples("two_folds", "fold1+fold2", two_folds, image_ids=["g", "b", "d"])

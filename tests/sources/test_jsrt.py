@@ -2,7 +2,6 @@
 
 import struct
 
-import cv2
 import numpy as np
 import pytest
 
@@ -93,13 +92,12 @@ class TestListed:
 
 class TestFindings:
     def test_mask_without_image(self, folder):
-        img(folder).unlink()
+        for name in ("JPCLN001", "JPCNN002"):
+            img(folder, name).unlink()
         path = gif(folder, side="right")
-        with pytest.raises(InputError, match=f"{path}: found a mask of no radiograph, expected an .IMG of that name"):
-            open_jsrt(folder).checked()
-        img(folder, "JPCNN002").unlink()
+        text = f"{path}: found a mask of no radiograph, expected an .IMG of that name in {folder} (and 1 more)"
         (finding,) = [found for found in open_jsrt(folder).findings if found.kind == "mask without image"]
-        assert finding.text.endswith(f"in {folder} (and 1 more)") and finding.image_ids == ("JPCLN001", "JPCNN002")
+        assert (finding.text, finding.stops, finding.image_ids) == (text, True, ("JPCLN001", "JPCNN002"))
 
     @pytest.mark.parametrize("side, other", [("left", "right"), ("right", "left")])
     def test_one_side(self, folder, side, other):
@@ -240,11 +238,3 @@ def grey_gif(pixels):
     data = np.packbits(codes[:, None] >> np.arange(9) & 1, bitorder="little").tobytes()
     blocks = b"".join(bytes([len(data[i : i + 255])]) + data[i : i + 255] for i in range(0, len(data), 255))
     return header + palette + b"," + struct.pack("<HHHHBB", 0, 0, width, height, 0, 8) + blocks + b"\0;"
-
-
-def test_gifs_written_here_are_what_they_say(tmp_path, write_jsrt):
-    """OpenCV picks a palette of its own when it writes a GIF: 0 and 255 must be in it."""
-    mask = (np.arange(1024 * 1024).reshape(1024, 1024) % 7 > 3).astype(np.uint8) * 255
-    write_jsrt(tmp_path, "JPCLN001", "fold1", masks=(mask, mask))
-    decoded = cv2.imread(str(gif(tmp_path)), cv2.IMREAD_UNCHANGED)
-    np.testing.assert_array_equal(decoded[:, :, :3], np.repeat(mask[:, :, None], 3, axis=2))

@@ -156,6 +156,7 @@ class TestPixels:
         scale = source.grey_scale()
         assert (scale.offset, scale.bits) == expected
         pixels, *_ = source.read(source.labelled[0])
+        np.testing.assert_array_equal(scale.to_uint16(pixels), pixels.astype(int) + expected[0])
         full_scale = 2 ** expected[1] - 1
         np.testing.assert_allclose(
             scale.to_grey8(pixels).astype(float), (pixels + float(expected[0])) * 255 / full_scale, atol=0.51
@@ -169,14 +170,10 @@ class TestPixels:
 
 
 HEADER_FLAWS = {
-    "too-many-bytes": (("DimSize = 80 64", "DimSize = 80 640"), r"a.raw: found 10240 bytes, expected the 102400 that"),
     "10^9-pixels": (("DimSize = 80 64", "DimSize = 40000 25000"), r"a.mhd: the header claims 40000 x 25000 pixels"),
     "volume": (("DimSize = 80 64", "DimSize = 80 8 8"), r"a.mhd: found DimSize = 80 8 8, expected one image"),
     "no-numbers": (("DimSize = 80 64", "DimSize = many"), r"a.mhd: found DimSize = many, expected numbers"),
-    "float": (("MET_USHORT", "MET_FLOAT"), r"a.mhd: found ElementType = MET_FLOAT, expected one of MET_UCHAR"),
-    "no-raw": (("a.raw", "b.raw"), r"b.raw: file not found, expected because a.mhd names it"),
     "elsewhere": (("a.raw", "../a.raw"), r"a.mhd: found ElementDataFile = '../a.raw', expected the name of one file"),
-    "no-header": (("ObjectType = Image", "hello"), r"a.mhd: found no MetaImage header \(it starts with 'hello"),
     "spacing": (("ElementSpacing = ", "ElementSpacing = -"), r"a.mhd: found ElementSpacing = -0.2"),
 }
 
