@@ -7,13 +7,10 @@ import numpy as np
 def expose(
     attenuation: np.ndarray, spacing_mm: float, rng: np.random.Generator, noise_rng: np.random.Generator
 ) -> np.ndarray:
-    """Returns the attenuation [size, size] as a detector sees it: with scatter, blur and noise.
+    """Returns line integrals of the attenuation [size, size], 0 for air, as a detector sees them.
 
-    Args:
-        attenuation: Line integrals of the attenuation coefficient, 0 for air.
-        spacing_mm: Side of a pixel.
-        rng: Random generator.
-        noise_rng: Another, whose draws depend on the size, so that the rest looks alike at any size.
+    That is with scatter, blur and noise. What `noise_rng` draws depends on the size, so that the rest looks alike at
+    any size.
     """
     primary = np.exp(-attenuation)
     # Dense parts scatter more than they let through
@@ -51,13 +48,8 @@ def tone(density: np.ndarray, lung: np.ndarray, centre: np.ndarray, rng: np.rand
     """Returns grey values 0..255 as floats, by a random rising curve through the densities of air, lungs and centre.
 
     Film and digital units show the same body with very different curves; what they share is that lungs are dark,
-    the mediastinum is bright, and the order never changes.
-
-    Args:
-        density: [size, size], logarithm of the exposure, bright for bone.
-        lung: bool [size, size], lung fields.
-        centre: bool [size, size], mediastinum.
-        rng: Random generator.
+    the mediastinum is bright, and the order never changes. `density` [size, size] is the logarithm of the exposure,
+    bright for bone; `lung` and `centre` are bool [size, size]: lung fields and mediastinum.
     """
     air = float(np.percentile(density[::4, ::4], 0.5))
     dark, mid = (float(value) for value in np.percentile(density[lung], (4, 60)))

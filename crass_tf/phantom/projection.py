@@ -92,17 +92,11 @@ class Tube:
 
 @dataclasses.dataclass(frozen=True)
 class Rods:
-    """Many straight, round, solid pieces of attenuation 1, such as the vessels of one size.
+    """Many straight, round, solid pieces of attenuation 1, such as the vessels of one size."""
 
-    Attributes:
-        starts: [n, 3], millimetres.
-        stops: [n, 3].
-        radii: [n].
-    """
-
-    starts: np.ndarray
-    stops: np.ndarray
-    radii: np.ndarray
+    starts: np.ndarray  # [n, 3], millimetres
+    stops: np.ndarray  # [n, 3]
+    radii: np.ndarray  # [n]
 
 
 def resample(points: np.ndarray, step: float, *columns: np.ndarray) -> tuple[np.ndarray, float, list[np.ndarray]]:
@@ -187,12 +181,8 @@ def lay(view: View, parts: Iterable[Tube | Rods], hard: bool = False) -> np.ndar
     """Returns the attenuation [size, size] of tubes and rods, the sum over their discs.
 
     A straight tube across the rays gets the exact chord of an ellipse at each pixel, because every disc covers the rays
-    within its half-width for the length of its piece.
-
-    Args:
-        view: The `View`.
-        parts: `Tube`s and `Rods`.
-        hard: Count discs that cover a pixel's centre instead, so that `> 0` is the tubes' silhouette.
+    within its half-width for the length of its piece. With `hard`, discs that cover a pixel's centre are counted
+    instead, so that `> 0` is the tubes' silhouette.
     """
     size = view.size
     image = np.zeros(size * size)
@@ -217,12 +207,8 @@ def ellipsoid(
 ) -> np.ndarray:
     """Returns chord lengths [size, size] through an ellipsoid, millimetres, in closed form.
 
-    Args:
-        view: The `View`; its turn moves the centre and is applied to the shape.
-        grid: x and y of `View.grid`.
-        centre: (x, y, z), millimetres.
-        half_axes: Along x, y and z before leaning, millimetres.
-        lean: Rotation in the frontal plane, radians; positive turns x towards y.
+    `grid` is `view.grid()`, `centre` is (x, y, z) and `half_axes` lie along x, y and z, millimetres, before the shape
+    leans in the frontal plane by `lean` radians, x towards y, and is turned as the patient is.
     """
     cos, sin = np.cos(lean), np.sin(lean)
     turn = view.turn @ np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])

@@ -33,21 +33,6 @@ class Phantom:
     spacing_mm: tuple[float, float]
 
 
-@dataclasses.dataclass(frozen=True)
-class Bedside:
-    """How a patient in bed differs from an upright one.
-
-    Attributes:
-        higher_mm: how much higher the clavicles lie.
-        steeper_deg: how much steeper they rise to the side.
-        chin: whether the chin hangs over the neck.
-    """
-
-    higher_mm: float = 0.0
-    steeper_deg: float = 0.0
-    chin: bool = False
-
-
 def render(seed: int, index: int, size: int, reach_mm: float = 0.0, bedside: bool = False) -> Phantom:
     """Returns the `Phantom` that belongs to these arguments, always the same one.
 
@@ -64,13 +49,13 @@ def render(seed: int, index: int, size: int, reach_mm: float = 0.0, bedside: boo
     patient_rng, pose_rng, bone_rng, body_rng, film_rng, noise_rng, bed_rng = (
         np.random.Generator(np.random.PCG64(stream)) for stream in np.random.SeedSequence([seed, index]).spawn(7)
     )
-    patient, differs = thorax.draw_patient(patient_rng), Bedside()
-    view = _pose(patient, size, pose_rng)
+    patient = thorax.draw_patient(patient_rng)
+    view, higher_mm, steeper_deg, chin = _pose(patient, size, pose_rng), 0.0, 0.0, False
     if bedside:
-        patient, view, differs = _put_to_bed(patient, view, bed_rng)
-    clavicles = skeleton.draw_clavicles(patient, bone_rng, differs.higher_mm, differs.steeper_deg)
+        patient, view, higher_mm, steeper_deg, chin = _put_to_bed(patient, view, bed_rng)
+    clavicles = skeleton.draw_clavicles(patient, bone_rng, higher_mm, steeper_deg)
     attenuation, lungs, heart = _attenuation(patient, view, clavicles, bone_rng, body_rng)
-    if differs.chin:
+    if chin:
         attenuation += _chin(patient, view, bed_rng)
     structures = _structures(patient, view, clavicles, lungs, heart, bedside)
     image = _develop(attenuation, structures, view, film_rng, noise_rng)
@@ -95,13 +80,18 @@ def _pose(patient, size, rng):
 
 
 def _put_to_bed(patient, view, rng):
-    """Returns the patient with shallow breath, the `View` from in front, and how else the patient differs."""
+    """Returns the patient with shallow breath, the `View` from in front, and how else the patient differs.
+
+    That is by how much the clavicles lie higher, in mm, and rise more steeply, in degrees, and whether the chin hangs
+    over the neck.
+    """
     height, scale = patient.height * rng.uniform(0.7, 1.0), patient.scale * rng.uniform(0.9, 1.2)
-    differs = Bedside(rng.uniform(-10, 45) * scale, float(np.clip(rng.normal(9, 8), -8, 22)), bool(rng.uniform() < 0.5))
+    higher_mm, steeper_deg = rng.uniform(-10, 45) * scale, float(np.clip(rng.normal(9, 8), -8, 22))
+    chin = bool(rng.uniform() < 0.5)
     lean, turn, roll = np.radians(rng.normal((-8, 0, 0), (7, 5, 4)))
     spacing_mm = view.spacing_mm * rng.uniform(0.75, 1.0)
     # The field goes up with the clavicles, and its upper edge stays where it was when it shrinks.
-    above = 0.8 * max(differs.higher_mm, 0) + rng.uniform(0, 30)
+    above = 0.8 * max(higher_mm, 0) + rng.uniform(0, 30)
     up = view.size * (view.spacing_mm - spacing_mm) / 2 + above
     view = dataclasses.replace(
         view,
@@ -111,7 +101,7 @@ def _put_to_bed(patient, view, rng):
         roll=view.roll + float(roll),
         focus_mm=-rng.uniform(900, 1400),
     )
-    return dataclasses.replace(patient, height=height, scale=scale), view, differs
+    return dataclasses.replace(patient, height=height, scale=scale), view, higher_mm, steeper_deg, chin
 
 
 def _chin(patient, view, rng):
@@ -202,8 +192,8 @@ def _largest(mask):
 
 def _develop(attenuation, structures, view, rng, noise_rng):
     density = detector.expose(attenuation, view.spacing_mm, rng, noise_rng)
-    lung = (structures & (RIGHT_LUNG | LEFT_LUNG)) > 0
     density = detector.enhance(density, view.spacing_mm, rng)
+    lung = (structures & (RIGHT_LUNG | LEFT_LUNG)) > 0
     grey = detector.tone(density, lung, (structures & HEART) > 0, rng)
     detector.frame(grey, (structures & (RIGHT_CLAVICLE | LEFT_CLAVICLE)) > 0, rng)
     return np.clip(np.rint(grey), 0, 255).astype(np.uint8)

@@ -1,4 +1,7 @@
-"""The random patient: size, shape of the rib cage and lungs, soft tissues, heart and vessels."""
+"""The random patient: size, shape of the rib cage and lungs, soft tissues, heart and vessels.
+
+`grid` is everywhere the x and y of `View.grid`; chords are millimetres along the rays, [size, size].
+"""
 
 import dataclasses
 import functools
@@ -148,11 +151,8 @@ def draw_lungs(patient: Patient, grid: tuple[np.ndarray, np.ndarray], rng: np.ra
 def cage_outline(patient: Patient, grid: tuple[np.ndarray, np.ndarray], above: bool = False) -> np.ndarray:
     """Returns whether each pixel lies within the rib cage's outline from the side: bool [size, size].
 
-    Args:
-        patient: whose.
-        grid: x and y of `View.grid`.
-        above: whether the outline goes on straight up from `SHOULDER` of the lungs' height, since clavicles that lie
-            above the lungs end to the side where others do.
+    With `above` the outline goes on straight up from `SHOULDER` of the lungs' height, since clavicles that lie above
+    the lungs end to the side where others do.
     """
     x, y = grid
     inside = np.zeros(x.shape, bool)
