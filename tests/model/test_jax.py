@@ -2,9 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -55,17 +52,13 @@ def arrays():
 
 
 @pytest.fixture(scope="module")
-def on_jax(arrays, tmp_path_factory):
+def on_jax(arrays, tmp_path_factory, run_python):
     """Folder of one training step on JAX, and what it printed."""
     pytest.importorskip("jax")
     folder = tmp_path_factory.mktemp("jax")
     np.savez(folder / "arrays.npz", **arrays)
-    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(
-        [sys.executable, "-c", CODE], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return folder, json.loads(done.stdout.splitlines()[-1])
+    printed = run_python(CODE, cwd=folder, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
+    return folder, json.loads(printed.splitlines()[-1])
 
 
 def test_trains_without_tensorflow(on_jax):
