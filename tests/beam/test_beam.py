@@ -198,12 +198,13 @@ def test_tar_shards(folder, litert_model, tmp_path):
 
 
 def test_dicom_folders_keep_patients_apart_and_names_away(folder, litert_model, tmp_path, capfd):
-    pydicom = pytest.importorskip("pydicom")
+    radiograph_files = pytest.importorskip("radiograph_files", reason="needs pydicom")
     studies = [("MUSTER^ERIKA", "4711", "1.2.1"), ("MUSTER^ERIKA", "4711", "1.2.2"), ("DOE^JOHN", "4712", "1.2.3")]
     for number, (name, patient, study) in enumerate(studies):
         path = tmp_path / "export" / name / f"IM{number}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_dicom(pydicom, path, bars(number), PatientName=name, PatientID=patient, StudyInstanceUID=study)
+        tags = {"PatientName": name, "PatientID": patient, "StudyInstanceUID": study, "SOPInstanceUID": f"1.3.{number}"}
+        path.write_bytes(radiograph_files.stored(radiograph_files.dicom(bars(number), **tags)))
     (tmp_path / "export/DOE^JOHN/DOE.dcm").write_bytes(b"damaged")
     out = tmp_path / "out"
     assert run(tmp_path / "export", out, litert_model, "--input dicom --patient-key secret") == 1
@@ -217,24 +218,6 @@ def test_dicom_folders_keep_patients_apart_and_names_away(folder, litert_model, 
     # Without the key the paths differ: nobody finds out a number by trying.
     other = {one.result.split("/")[0] for one in _references(tmp_path / "export", "dicom", patient_key="other")}
     assert not other & {patient for patient, _, _ in keys}
-
-
-def _write_dicom(pydicom, path, image, **elements):
-    from pydicom.dataset import FileDataset, FileMetaDataset
-
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.1.2.1"
-    meta.MediaStorageSOPInstanceUID = f"1.3.{path.name[2:]}"
-    dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.SOPClassUID, dataset.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-    dataset.Modality, dataset.PhotometricInterpretation = "CR", "MONOCHROME2"
-    dataset.Rows, dataset.Columns = image.shape
-    dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
-    dataset.BitsAllocated = dataset.BitsStored = 8
-    dataset.HighBit, dataset.PixelData = 7, image.tobytes()
-    for name, value in elements.items():
-        setattr(dataset, name, value)
-    dataset.save_as(path, enforce_file_format=True)
 
 
 def test_in_a_users_own_pipeline(folder, litert_model):

@@ -11,8 +11,8 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-import SimpleITK as sitk
 import tensorflow_datasets as tfds
+from metaimages import write_mhd
 from radiograph_files import png
 
 from crass_tf.common.files import InputError
@@ -39,12 +39,6 @@ def release(tmp_path):
         write_mhd(folder / "data_train" / f"000{number}.mhd", DEEP)
         write_mhd(folder / "mask_mhd" / f"000{number}.mhd", BOX)
     return folder
-
-
-def write_mhd(path, pixels, compressed=False):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = sitk.GetImageFromArray(pixels, isVector=pixels.ndim > 2)
-    sitk.WriteImage(image, str(path), useCompression=compressed)
 
 
 def change_to(name, change, *arguments):

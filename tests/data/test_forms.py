@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 import pytest
-import SimpleITK as sitk
 import tensorflow_datasets as tfds
+from metaimages import write_mhd
 
 from crass_tf.common.files import InputError
 from crass_tf.data.building import build
@@ -38,17 +38,10 @@ def write_published(folder, radiographs, deepen):
 
 def write_release(folder, radiographs, deepen, sides=False, compressed=False, suffix=".mhd"):
     for name, (image, right, left) in radiographs.items():
-        write_mhd(folder / f"CRASS12/data_train/{name}{suffix}", deepen(image), compressed)
+        write_mhd(folder / f"CRASS12/data_train/{name}{suffix}", deepen(image), SPACING_MM, compressed)
         masks = {f"{name}_right": right, f"{name}_left": left} if sides else {name: right | left}
         for stem, mask in masks.items():
-            write_mhd(folder / f"CRASS12/mask_mhd/{stem}{suffix}", mask, compressed)
-
-
-def write_mhd(path, pixels, compressed=False):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = sitk.GetImageFromArray(pixels)
-    image.SetSpacing(SPACING_MM[::-1])
-    sitk.WriteImage(image, str(path), useCompression=compressed)
+            write_mhd(folder / f"CRASS12/mask_mhd/{stem}{suffix}", mask, SPACING_MM, compressed)
 
 
 def stored(builder):
@@ -127,7 +120,7 @@ class TestUnlabelled:
         deepen = DEPTHS["12-bit"]
         write_release(tmp_path, radiographs, deepen)
         for name, (image, *_) in radiographs.items():
-            write_mhd(tmp_path / f"CRASS12/data_test/test_{name}.mhd", deepen(image))
+            write_mhd(tmp_path / f"CRASS12/data_test/test_{name}.mhd", deepen(image), SPACING_MM)
         return tmp_path
 
     def test_split_and_features(self, release, radiographs):

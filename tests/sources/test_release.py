@@ -3,19 +3,12 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from metaimages import write_mhd
 
 from crass_tf.common.files import InputError
 from crass_tf.radiographs.formats.png import write_png
 from crass_tf.radiographs.radiograph import read_grey
 from crass_tf.sources import open_crass12
-
-
-def write_mhd(path, pixels, spacing_mm=(0.25, 0.2), compressed=False):
-    image = sitk.GetImageFromArray(pixels)
-    image.SetSpacing(spacing_mm[::-1])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sitk.WriteImage(image, str(path), useCompression=compressed)
-    return path
 
 
 def grey(low, high, dtype):
@@ -33,7 +26,7 @@ def crass12(tmp_path):
     """Five radiographs with masks, in `data_train`, and two without, in `data_test`."""
     folder = tmp_path / "CRASS12"
     for number in range(5):
-        write_mhd(folder / "data_train" / f"000{number}.mhd", grey(0, 4000 + number, np.uint16))
+        write_mhd(folder / "data_train" / f"000{number}.mhd", grey(0, 4000 + number, np.uint16), (0.25, 0.2))
         write_mhd(folder / "mask_mhd" / f"000{number}.mhd", box(number))
     for number in (8, 9):
         write_mhd(folder / "data_test" / f"000{number}.mhd", grey(0, 900, np.uint16))
@@ -180,7 +173,7 @@ HEADER_FLAWS = {
 
 @pytest.mark.parametrize("change, expected", HEADER_FLAWS.values(), ids=HEADER_FLAWS)
 def test_header_flaws(tmp_path, change, expected):
-    path = write_mhd(tmp_path / "a.mhd", grey(0, 4095, np.uint16))
+    path = write_mhd(tmp_path / "a.mhd", grey(0, 4095, np.uint16), (0.25, 0.2))
     rewrite(path, *change)
     with pytest.raises(InputError, match=expected) as caught:
         read_grey(path)
