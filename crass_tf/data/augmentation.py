@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 
 from crass_tf.data.negatives import negative
 from crass_tf.geometry import Letterbox
@@ -122,7 +123,7 @@ def augment(
     image: np.ndarray,
     mask: np.ndarray,
     settings: Augmentation,
-    rng: np.random.Generator,
+    rng: Generator,
     size: tuple[int, int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns a randomly changed `(image, mask)`, uint8 `[H, W]` and `[H, W, C]`; the mask holds 0 and 1.
@@ -156,7 +157,7 @@ def _happens(probability, rng):
     return probability > 0 and rng.random() < probability
 
 
-def process(image: np.ndarray, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
+def process(image: np.ndarray, settings: Augmentation, rng: Generator) -> np.ndarray:
     """Enhances an image uint8 `[H, W]` as some makers' processing does: local contrast, detail, hard windows.
 
     Exact black stays black: it is padding.
@@ -177,7 +178,7 @@ def process(image: np.ndarray, settings: Augmentation, rng: np.random.Generator)
     return image
 
 
-def spoil(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def spoil(image: np.ndarray, mask: np.ndarray, rng: Generator) -> np.ndarray:
     """Returns a radiograph in which no clavicle should be found, uint8 of the same size as `image` `[H, W]`.
 
     It is turned by 90, 180 or 270 degrees; or what lies below the clavicles; or two or four in one picture.
@@ -195,7 +196,7 @@ def spoil(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.n
     return Letterbox.fit(spoilt.shape, image.shape).image_to_model(np.ascontiguousarray(spoilt))
 
 
-def draw_haze(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def draw_haze(image: np.ndarray, rng: Generator) -> np.ndarray:
     """Lays smooth bright clouds over an image uint8 `[H, W]`, through which it shows faintly."""
     height, width = image.shape
     knots = rng.uniform(-0.3, 1, rng.integers(2, 7, 2)).astype(np.float32)
@@ -206,7 +207,7 @@ def draw_haze(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.where(image > 0, np.rint(hazy), 0).astype(np.uint8)
 
 
-def draw_clutter(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def draw_clutter(image: np.ndarray, rng: Generator) -> np.ndarray:
     """Draws tubes, wires, electrodes, arrows and text over an image uint8 `[H, W]`."""
     height, width = image.shape
     drawn = image.copy()
@@ -261,7 +262,7 @@ def _draw_text(drawn, unit, rng):
     cv2.putText(drawn, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, grey, max(1, round(2 * scale)), cv2.LINE_AA)
 
 
-def cut_off(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def cut_off(image: np.ndarray, rng: Generator) -> np.ndarray:
     """Blackens what a crop to another aspect ratio and a letterbox would leave out."""
     height, width = image.shape
     cut = np.zeros_like(image)
@@ -278,7 +279,7 @@ def transform(
     image: np.ndarray,
     mask: np.ndarray,
     settings: Augmentation,
-    rng: np.random.Generator,
+    rng: Generator,
     size: tuple[int, int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mirrors, rotates, scales, stretches and shifts image and mask alike; what comes from outside is black."""
@@ -297,7 +298,7 @@ def transform(
     return image, (covered > 127).astype(np.uint8)
 
 
-def collimate(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def collimate(image: np.ndarray, rng: Generator) -> np.ndarray:
     """Blackens or whitens a border of up to 6 % on each side."""
     height, width = image.shape
     top, bottom, left, right = (rng.uniform(0, 0.06, 4) * (height, height, width, width)).astype(int)
@@ -306,7 +307,7 @@ def collimate(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return framed
 
 
-def change_exposure(image: np.ndarray, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
+def change_exposure(image: np.ndarray, settings: Augmentation, rng: Generator) -> np.ndarray:
     """Changes tone curve, contrast, brightness and polarity, then adds shading, blur and noise."""
     values = cv2.LUT(image, _tone_curve(settings, rng))
     if rng.random() < settings.blur:

@@ -106,20 +106,19 @@ def _put_to_bed(patient, view, rng):
 
 def _chin(patient, view, rng):
     """Returns the attenuation [size, size] of a chin."""
-    chords, centre = thorax.draw_chin(patient, view.grid(), view, rng)
+    chords, centre = thorax.draw_chin(patient, view, rng)
     return np.float32(SOFT) * chords + lay(view, [skeleton.draw_jaw(patient, centre, rng)])
 
 
 def _attenuation(patient, view, clavicles, bone_rng, body_rng):
     """Returns line integrals [size, size], the lungs, and the heart's chords."""
-    grid = view.grid()
-    lungs = thorax.draw_lungs(patient, grid, body_rng)
+    lungs = thorax.draw_lungs(patient, view, body_rng)
     tips = {side: clavicles[side].tip for side in clavicles}
-    body = thorax.draw_body(patient, grid, tips, view, body_rng)
+    body = thorax.draw_body(patient, view, tips, body_rng)
     body += lay(view, skeleton.draw_companions(clavicles, body_rng)) * np.clip(body / 80 - 0.25, 0, 1)
-    heart, great = thorax.draw_heart(patient, grid, view, body_rng)
+    heart, great = thorax.draw_heart(patient, view, body_rng)
     air = np.minimum(_lung_air(patient, view, lungs, heart, great, body_rng), body)
-    air += _gas(patient, view, grid, body_rng)
+    air += _gas(patient, view, body_rng)
     windpipe = lay(view, thorax.draw_airways(patient, body_rng)) * (body > 60) * np.float32(body_rng.uniform(0.5, 1))
     total = np.float32(SOFT) * (body - windpipe) - np.float32(SOFT - LUNG) * air
     bones = _bones(patient, view, clavicles, bone_rng)
@@ -131,7 +130,7 @@ def _lung_air(patient, view, lungs, heart, great, rng):
     vessels = lay(view, thorax.draw_vessels(patient, rng)) * np.float32(rng.uniform(0.5, 1.1))
     clouds = _clouds(view, rng)
     texture = 1 + clouds * np.float32(rng.uniform(0.006, 0.025))
-    opacities = thorax.draw_opacities(patient, view.grid(), view, rng) * (1 + np.float32(0.25) * clouds)
+    opacities = thorax.draw_opacities(patient, view, rng) * (1 + np.float32(0.25) * clouds)
     air = lungs.depth_mm * texture - heart - great - np.maximum(opacities, 0)
     return np.maximum(air - np.minimum(vessels, 45), 0)
 
@@ -146,14 +145,14 @@ def _clouds(view, rng):
     return total
 
 
-def _gas(patient, view, grid, rng):
+def _gas(patient, view, rng):
     """Returns the gastric bubble's depth as millimetres of lung."""
     size = rng.uniform(8, 34)
     top = patient.inspiration[LEFT] * patient.height
     centre = (rng.uniform(55, 95), top + size + rng.uniform(8, 25), -10)
-    bubble = ellipsoid(view, grid, centre, (1.3 * size, size, 1.2 * size), rng.normal(0, 0.3))
+    bubble = ellipsoid(view, centre, (1.3 * size, size, 1.2 * size), rng.normal(0, 0.3))
     level = centre[1] + rng.uniform(-0.2, 1) * size
-    return bubble * (grid[1] < level) if rng.uniform() < 0.7 else np.zeros_like(bubble)
+    return bubble * (view.grid[1] < level) if rng.uniform() < 0.7 else np.zeros_like(bubble)
 
 
 def _bones(patient, view, clavicles, rng):
@@ -173,7 +172,7 @@ def _bones(patient, view, clavicles, rng):
 
 def _structures(patient, view, clavicles, lungs, heart, bedside):
     """Returns the outlines as bits. Each clavicle ends where it leaves the rib cage's outline, as readers draw it."""
-    cage = thorax.cage_outline(patient, view.grid(), above=bedside)
+    cage = thorax.cage_outline(patient, view, above=bedside)
     bits = np.zeros((view.size, view.size), np.uint8)
     for side, clavicle, lung in ((RIGHT, RIGHT_CLAVICLE, RIGHT_LUNG), (LEFT, LEFT_CLAVICLE, LEFT_LUNG)):
         bone = lay(view, [clavicles[side].tube], hard=True) > 0
