@@ -2,24 +2,20 @@
 
 import collections
 import pathlib
-import re
 
 from crass_tf.radiographs.formats.metaimage import SUFFIXES
 from crass_tf.sources.listing import Listing, composed, files_by_name, image_files
 
 IMAGE_FOLDERS = ("data_train", "data_test")
 MASK_FOLDER = "mask_mhd"
-SEPARATORS = re.compile(r"[-_. ]+")
-SIDE_WORDS = {"left": "left", "l": "left", "right": "right", "r": "right"}
-# Words that a mask's name may hold beyond its radiograph's name and a side.
-MASK_WORDS = {"mask", "clavicle", "clavicles", "seg", "segmentation", "label"}
+SIDES = ("right", "left")
 
 
 def list_release(folder: pathlib.Path) -> Listing:
     """Returns the `Listing` of a folder with `data_train`, `mask_mhd` and, where it is there, `data_test`.
 
     A mask belongs to the radiograph of its name. Where each side has a file, the name goes on with the side
-    (`NAME_left.mhd`) or the file lies in a folder called after it (`mask_mhd/left/NAME.mhd`).
+    (`NAME_left.mhd`) or the file lies in a folder called after it (`mask_mhd/left/NAME.mhd`), in whatever case.
     """
     listing = Listing(folder, tuple(folder / name for name in IMAGE_FOLDERS), folder / MASK_FOLDER, SUFFIXES[0])
     note = listing.findings.note
@@ -43,21 +39,16 @@ def _masks(listing):
 
 def _name_and_side(path, listing):
     """Returns the radiograph's name and `left`, `right` or None; a mask of no radiograph keeps its own name."""
-    folders = path.relative_to(listing.mask_folder).parts[:-1]
-    folder_side = next((side for folder in folders if (side := _side(folder))), None)
-    stem = composed(path.stem)
-    if stem in listing.images:
-        return stem, folder_side
-    for gap in reversed(list(SEPARATORS.finditer(stem))):
-        name, rest = stem[: gap.start()], stem[gap.end() :]
-        if name in listing.images and set(_words(rest)) <= SIDE_WORDS.keys() | MASK_WORDS:
-            return name, _side(rest) or folder_side
-    return stem, folder_side
+    stem, folder = composed(path.stem), path.parent.name.lower()
+    name, _, side = stem.rpartition("_")
+    if stem not in listing.images and name in listing.images and side.lower() in SIDES:
+        return name, side.lower()
+    return stem, folder if folder in SIDES else None
 
 
 def _pair(listing, name, sides):
     """Returns the files of a radiograph's mask, right before left; none, and a finding, where they make no whole."""
-    for wanted in ((None,), ("right", "left")):
+    for wanted in ((None,), SIDES):
         if sides.keys() == set(wanted) and all(len(paths) == 1 for paths in sides.values()):
             return tuple(sides[side][0] for side in wanted)
     paths = sorted(path for found in sides.values() for path in found)
@@ -65,11 +56,3 @@ def _pair(listing, name, sides):
     text = f"found {shown} as masks of {name}, expected one file, or one of the left and one of the right clavicle"
     listing.findings.note("mask files", f"{paths[0]}: {text}")
     return ()
-
-
-def _side(text):
-    return next((SIDE_WORDS[word] for word in _words(text) if word in SIDE_WORDS), None)
-
-
-def _words(text):
-    return [word for word in SEPARATORS.split(text.lower()) if word]

@@ -89,9 +89,8 @@ class TestSides:
         "right, left",
         [
             ("0000_right", "0000_left"),
-            ("0000-R", "0000-L"),
+            ("0000_RIGHT", "0000_Left"),
             ("right/0000", "left/0000"),
-            ("0000_r_mask", "0000_l_mask"),
         ],
     )
     def test_two_files(self, crass12, right, left):
