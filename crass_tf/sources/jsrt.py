@@ -88,15 +88,14 @@ class Listing:
 
     Attributes:
         images: `{name: path}`.
-        masks: `{fold: {name: {side: path}}}`.
-        elsewhere: masks of clavicles outside the folds.
+        masks: `{fold: {name: {side: path}}}`; what lies in other folders is none.
 
     Raises:
         InputError: where there is no radiograph, or no mask of a clavicle.
     """
 
     def __init__(self, folder: pathlib.Path) -> None:
-        self.folder, self.findings, self.elsewhere = folder, Findings(), []
+        self.folder, self.findings = folder, Findings()
         self.images: dict[str, pathlib.Path] = {}
         self.masks: dict[str, dict[str, dict[str, pathlib.Path]]] = {fold: {} for fold in FOLDS}
         if not folder.is_dir():
@@ -106,11 +105,11 @@ class Listing:
                 self._add(self.images, path.stem.lower(), path)
                 if (size := path.stat().st_size) != BYTES:
                     self.findings.note("unreadable", _wrong_length(path, size), image_ids=[path.stem])
-            elif path.suffix.lower() == ".gif" and path.parent.name.lower() in SIDE_FOLDERS:
+            elif path.suffix.lower() == ".gif":
                 self._add_mask(path)
         if not self.images:
             raise InputError(f"{folder}: found no *.IMG, expected {EXPECTED}")
-        if not any(self.masks.values()) and not self.elsewhere:
+        if not any(self.masks.values()):
             raise InputError(f"{folder}: found no masks of clavicles, expected {EXPECTED}")
 
     def splits(self) -> dict[str, list[Example]]:
@@ -137,10 +136,6 @@ class Listing:
             [_a_mask(masks[name]) for name in sorted(masks.keys() - self.images.keys())],
             f"found a mask of no radiograph, expected an .IMG of that name in {self.folder}",
         )
-        lost = [path for path in self.elsewhere if path.stem.lower() not in masks]
-        text = f"found a mask outside {' and '.join(f'{fold}/{MASKS}' for fold in FOLDS)}"
-        self._note_paths("in no fold", lost, f"{text}, expected each in one of them")
-        self._note_paths("further masks", sorted({*self.elsewhere} - {*lost}), f"{text}; left out", False)
         bare = [self.images[name].stem for name in self.images.keys() - masks.keys()]
         self.findings.note_names("no mask", self.folder, bare, "without masks; left out")
         count = sum(len(examples) for examples in splits.values())
@@ -156,10 +151,8 @@ class Listing:
     def _add_mask(self, path):
         """Adds the mask of a clavicle to its fold, which its folders name."""
         fold, masks, side_folder = (part.lower() for part in ("", "", *path.absolute().parts)[-4:-1])
-        if fold in self.masks and masks == MASKS:
+        if fold in self.masks and masks == MASKS and side_folder in SIDE_FOLDERS:
             self._add(self.masks[fold].setdefault(path.stem.lower(), {}), SIDE_FOLDERS[side_folder], path)
-        else:
-            self.elsewhere.append(path)
 
     def _has_sides(self, masks):
         for side in SIDES:
@@ -174,11 +167,11 @@ class Listing:
         path = self.images[name]
         return Example(path.stem, path, tuple(masks[side] for side in SIDES))
 
-    def _note_paths(self, kind, paths, text, stops=True):
+    def _note_paths(self, kind, paths, text):
         if paths:
             more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
             image_ids = dict.fromkeys(path.stem for path in paths)
-            self.findings.note(kind, f"{paths[0]}: {text}{more}", stops, [*image_ids])
+            self.findings.note(kind, f"{paths[0]}: {text}{more}", image_ids=[*image_ids])
 
 
 def _files(folder):
