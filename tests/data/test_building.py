@@ -94,19 +94,6 @@ def test_letterboxed_is_letterbox_of_native(manual_dir, data_dir):
         np.testing.assert_array_equal(boxed[name]["spacing_mm"], [1.0, 0.5])
 
 
-def test_spacing_file_and_header(manual_dir, data_dir):
-    (manual_dir / "CRASS12/spacing.json").write_text('{"spacing_mm": [0.4, 0.3]}')
-    write_png(manual_dir / "CRASS12/image/0002.PNG", np.full((64, 80), 7, np.uint8), spacing_mm=(0.5, 0.2))
-    builder = build(manual_dir, data_dir)[0]
-    spacings = {name: example["spacing_mm"] for name, example in examples(data_dir).items()}
-    np.testing.assert_allclose(spacings["0001"], [0.4, 0.3])
-    np.testing.assert_allclose(spacings["0002"], [0.5, 0.2])
-    assert builder.info.metadata["native_spacing"] == {
-        "0.4 x 0.3 mm (CRASS12/spacing.json)": 3,
-        "0.5 x 0.2 mm (file header)": 1,
-    }
-
-
 def test_builder_survives_pickling(data_dir):
     builder = tfds.builder("crass12/64x96", data_dir=data_dir, spacing_mm=(0.5, 0.25))
     again = pickle.loads(pickle.dumps(builder))

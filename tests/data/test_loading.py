@@ -141,12 +141,6 @@ def test_arrays_hold_the_examples(prepared):
     np.testing.assert_array_equal(again[1], masks)
 
 
-def test_arrays_of_chosen_examples(two_folds):
-    images, masks = load_arrays("two_folds", "native", "fold2", two_folds, image_ids=["h", "e"])
-    # The grounds of e and h; a mask is half of an image.
-    assert sorted(images[:, 0, 0, 0]) == [25, 40] and masks.mean() == 0.5
-
-
 def test_arrays_of_several_sizes_need_one(monkeypatch):
     found = [Example("a", *np.zeros((2, 40, 40), np.uint8), None), Example("b", *np.zeros((2, 20, 80), np.uint8), None)]
     monkeypatch.setattr(loading, "examples", lambda *_: found)
