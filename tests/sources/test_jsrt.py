@@ -98,10 +98,11 @@ class TestFindings:
     def test_mask_without_image(self, folder):
         for name in ("JPCLN001", "JPCNN002"):
             img(folder, name).unlink()
-        path = gif(folder, side="right")
-        text = f"{path}: found a mask of no radiograph, expected an .IMG of that name in {folder} (and 1 more)"
-        (finding,) = [found for found in open_jsrt(folder).findings if found.kind == "mask without image"]
-        assert (finding.text, finding.stops, finding.image_ids) == (text, True, ("JPCLN001", "JPCNN002"))
+        text = f"found a mask of no radiograph, expected an .IMG of that name in {folder}"
+        findings = [found for found in open_jsrt(folder).findings if found.kind == "mask without image"]
+        for finding, name in zip(findings, ("JPCLN001", "JPCNN002"), strict=True):
+            assert (finding.stops, finding.image_ids) == (True, (name,))
+            assert finding.text == f"{gif(folder, name, side='right')}: {text}"
 
     @pytest.mark.parametrize("side, other", [("left", "right"), ("right", "left")])
     def test_one_side(self, folder, side, other):
