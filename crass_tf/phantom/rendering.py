@@ -111,13 +111,13 @@ def _chin(patient, view, rng):
 
 
 def _attenuation(patient, view, clavicles, bone_rng, body_rng):
-    """Returns line integrals [size, size], the lungs, and the heart's chords."""
-    lungs = thorax.draw_lungs(patient, view, body_rng)
+    """Returns line integrals [size, size], the lungs' silhouettes, and the heart's chords."""
+    depth, lungs = thorax.draw_lungs(patient, view, body_rng)
     tips = {side: clavicles[side].tip for side in clavicles}
     body = thorax.draw_body(patient, view, tips, body_rng)
     body += lay(view, skeleton.draw_companions(clavicles, body_rng)) * np.clip(body / 80 - 0.25, 0, 1)
     heart, great = thorax.draw_heart(patient, view, body_rng)
-    air = np.minimum(_lung_air(patient, view, lungs, heart, great, body_rng), body)
+    air = np.minimum(_lung_air(patient, view, depth, heart, great, body_rng), body)
     air += _gas(patient, view, body_rng)
     windpipe = lay(view, thorax.draw_airways(patient, body_rng)) * (body > 60) * np.float32(body_rng.uniform(0.5, 1))
     total = np.float32(SOFT) * (body - windpipe) - np.float32(SOFT - LUNG) * air
@@ -125,13 +125,13 @@ def _attenuation(patient, view, clavicles, bone_rng, body_rng):
     return np.maximum(total, 0) + bones, lungs, heart
 
 
-def _lung_air(patient, view, lungs, heart, great, rng):
+def _lung_air(patient, view, depth, heart, great, rng):
     """Returns the depth of lung tissue less heart, vessels and texture."""
     vessels = lay(view, thorax.draw_vessels(patient, rng)) * np.float32(rng.uniform(0.5, 1.1))
     clouds = _clouds(view, rng)
     texture = 1 + clouds * np.float32(rng.uniform(0.006, 0.025))
     opacities = thorax.draw_opacities(patient, view, rng) * (1 + np.float32(0.25) * clouds)
-    air = lungs.depth_mm * texture - heart - great - np.maximum(opacities, 0)
+    air = depth * texture - heart - great - np.maximum(opacities, 0)
     return np.maximum(air - np.minimum(vessels, 45), 0)
 
 
@@ -177,7 +177,7 @@ def _structures(patient, view, clavicles, lungs, heart, bedside):
     for side, clavicle, lung in ((RIGHT, RIGHT_CLAVICLE, RIGHT_LUNG), (LEFT, LEFT_CLAVICLE, LEFT_LUNG)):
         bone = lay(view, [clavicles[side].tube], hard=True) > 0
         bits |= _largest(bone & cage) * np.uint8(clavicle)
-        bits |= np.where(lungs.silhouette[side] & (heart <= 0), lung, 0).astype(np.uint8)
+        bits |= np.where(lungs[side] & (heart <= 0), lung, 0).astype(np.uint8)
     return bits | np.where(heart > 0, HEART, 0).astype(np.uint8)
 
 

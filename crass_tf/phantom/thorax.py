@@ -108,14 +108,6 @@ def draw_patient(rng: Generator) -> Patient:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class Lungs:
-    """Lung fields: `depth_mm` [size, size] of air-filled lung on each ray, and silhouettes by side."""
-
-    depth_mm: np.ndarray
-    silhouette: dict
-
-
 def _without_dome(patient, side, x, y, half, rng):
     """Returns the part of a lung's half-depths that the diaphragm's dome leaves, as depth in millimetres."""
     top = patient.inspiration[side] * patient.height
@@ -131,8 +123,8 @@ def _without_dome(patient, side, x, y, half, rng):
     return np.where(below > 0, 2 * half - blocked, 2 * half), below <= 0
 
 
-def draw_lungs(patient: Patient, view: View, rng: Generator) -> Lungs:
-    """Returns the random `Lungs` on the detector."""
+def draw_lungs(patient: Patient, view: View, rng: Generator) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    """Returns the depth [size, size] of air-filled lung on each ray, millimetres, and bool silhouettes by side."""
     x, y = view.grid
     depth, silhouette = np.zeros_like(x), {}
     ramp = rng.uniform(12, 50)
@@ -146,7 +138,7 @@ def draw_lungs(patient: Patient, view: View, rng: Generator) -> Lungs:
         depth += np.where(inside, np.maximum(air, 0), 0)
         silhouette[side] = inside & above
     # Partly filled pixels at the borders
-    return Lungs(cv2.GaussianBlur(depth, (0, 0), 0.7), silhouette)
+    return cv2.GaussianBlur(depth, (0, 0), 0.7), silhouette
 
 
 def cage_outline(patient: Patient, view: View, above: bool = False) -> np.ndarray:
