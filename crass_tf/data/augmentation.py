@@ -1,7 +1,8 @@
 """Random changes of a radiograph and its mask together: one pair in, one out, uint8 `[H, W]` and `[H, W, C]`.
 
-NumPy and OpenCV only, so that `tf.data` and the NumPy path (JAX) share one implementation. Every function takes the
-random generator last and draws from it in a fixed order: the same generator gives the same pair.
+NumPy and OpenCV only, so that `tf.data` and the NumPy path (JAX) share one implementation; `augmentation` wraps it for a
+`tf.data` pipeline of one's own. Every function draws from its random generator in a fixed order: the same generator
+gives the same pair.
 """
 
 from __future__ import annotations
