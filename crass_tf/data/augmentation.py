@@ -1,7 +1,7 @@
 """Random changes of a radiograph and its mask together: one pair in, one out, uint8 `[H, W]` and `[H, W, C]`.
 
-NumPy and OpenCV only, so that `tf.data` and the NumPy path (JAX) share one implementation; `augmentation` wraps it for a
-`tf.data` pipeline of one's own. Every function draws from its random generator in a fixed order: the same generator
+NumPy and OpenCV only, so that `tf.data` and the NumPy path (JAX) share one implementation; `augmentation` wraps it for
+a `tf.data` pipeline of one's own. Every function draws from its random generator in a fixed order: the same generator
 gives the same pair.
 """
 
