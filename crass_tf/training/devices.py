@@ -13,7 +13,7 @@ import keras
 from crass_tf.common.files import InputError
 
 TENSORFLOW, JAX = "tensorflow", "jax"
-# What `keras.distribution.initialize` reads: address and port of the first process, their number, and which one this is.
+# What `keras.distribution.initialize` reads: address of the first process, their number, and which one this is.
 ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
 VARIABLES = (ADDRESSES, "KERAS_DISTRIBUTION_NUM_PROCESSES", "KERAS_DISTRIBUTION_PROCESS_ID")
 
@@ -67,7 +67,7 @@ def own_folder(run: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def own_part(batches: Any) -> Any:
-    """Returns this process' part of each batch of a `tf.data.Dataset`; anything else only where there is one process."""
+    """Returns this process' part of each batch of a `tf.data.Dataset`; one process takes batches of any kind."""
     index, count = processes()
     if count == 1 or batches is None:
         return batches
