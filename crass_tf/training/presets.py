@@ -69,9 +69,9 @@ OUTLINE = Settings(
         compression=0.2,
     ),
 )
-# Phantoms are many and much alike: a few passes teach what they can teach. Wide ranges would stop a fresh finder from
-# learning in so few; tuning starts from trained weights.
-PHANTOM_EPOCHS = 20
+# Phantoms are many and much alike: a few passes teach the outliner what they can teach. A fresh finder needs more, and
+# learns nothing at first where ranges are wide; tuning starts from trained weights.
+PHANTOM_FIND_EPOCHS, PHANTOM_EPOCHS = 50, 12
 NARROW = Augmentation(
     rotation_deg=12,
     scale=1.5,
@@ -100,7 +100,7 @@ PRESETS = {
     DEFAULT_PRESET: (Settings(),),
     "clavicles": (FIND, OUTLINE),
     "phantoms": (
-        dataclasses.replace(FIND, epochs=PHANTOM_EPOCHS, augmentation=NARROW),
+        dataclasses.replace(FIND, epochs=PHANTOM_FIND_EPOCHS, augmentation=NARROW),
         dataclasses.replace(OUTLINE, epochs=PHANTOM_EPOCHS),
     ),
     "tuned": (dataclasses.replace(FIND, **TUNED_FIND), dataclasses.replace(OUTLINE, **TUNED)),
