@@ -345,7 +345,7 @@ COMMANDS = {
         argument("--batch-size", type=int),
         argument("--learning-rate", type=float),
         argument("--seed", type=int),
-        argument("--devices N", "of this machine, that share every batch equally (default: 1)", type=positive),
+        argument("--devices N", "of all machines, that share every batch equally (default: 1)", type=positive),
         argument("--precision", "default: float32 on a CPU, mixed_bfloat16 on a GPU", choices=PRECISIONS),
         XLA,
         report=lambda model, options: print(f"wrote {options['run']}/model.keras"),
