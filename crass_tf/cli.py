@@ -11,7 +11,6 @@ from typing import Any
 import crass_tf
 from crass_tf.common.files import DISK_FULL, InputError, one_line
 from crass_tf.common.notice import NOTICE
-from crass_tf.radiographs.spacing import RANGE, is_plausible
 
 
 class Command:
@@ -105,6 +104,8 @@ def predict(
 
 def spacing(text: str) -> tuple[float, float]:
     """Returns `(row, column)` in millimetres from `R` or `R,C`."""
+    from crass_tf.radiographs.radiograph import RANGE, is_plausible
+
     values = _numbers(text, float, ",")
     if len(values) not in (1, 2) or not is_plausible((values[0], values[-1])):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected millimetres as R or R,C, such as 0.25, {RANGE}")

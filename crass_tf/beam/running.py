@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from crass_tf.common.files import InputError, output_folder, remove_leftovers
 from crass_tf.measurement.extent import DEFAULT_EXTENT
 from crass_tf.prediction.outputs import DEFAULTS, check_outputs
-from crass_tf.radiographs.spacing import known_spacing
+from crass_tf.radiographs.radiograph import known_spacing
 
 SPARK = "spark"
 

@@ -12,7 +12,7 @@ from crass_tf.geometry import split_sides
 from crass_tf.measurement.distances import directed_distances_mm, larger_percentile, mean_of_directed
 from crass_tf.measurement.overlap import dice, iou, pixel_counts
 from crass_tf.measurement.quality import SIDES
-from crass_tf.radiographs.spacing import known_spacing
+from crass_tf.radiographs.radiograph import known_spacing
 
 METRICS = ("iou", "dice", "mcd_mm", "hd95_mm")
 COLUMNS = (

@@ -18,8 +18,7 @@ from crass_tf.geometry import split_sides
 from crass_tf.measurement.distances import mean_contour_distance_mm
 from crass_tf.measurement.overlap import iou, pixel_counts
 from crass_tf.measurement.quality import SIDES
-from crass_tf.radiographs.radiograph import Radiograph
-from crass_tf.radiographs.spacing import known_spacing
+from crass_tf.radiographs.radiograph import Radiograph, known_spacing
 from crass_tf.reporting import pages
 from crass_tf.reporting.overlay import sheet
 from crass_tf.reporting.pictures import tile, write_jpeg

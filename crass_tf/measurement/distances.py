@@ -5,7 +5,7 @@ import numpy as np
 
 from crass_tf.common.types import Spacing
 from crass_tf.measurement.overlap import check_shapes
-from crass_tf.radiographs.spacing import check_spacing
+from crass_tf.radiographs.radiograph import check_spacing
 
 CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 

@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from crass_tf.common.files import InputError, local_path, local_paths
 from crass_tf.common.types import PathLike
 from crass_tf.prediction.outputs import OUTPUTS
-from crass_tf.radiographs.formats import dicom, metaimage, raster
-from crass_tf.radiographs.formats.content import read_bytes
+from crass_tf.radiographs.formats import dicom, metaimage, raster, read_bytes
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", *dicom.SUFFIXES, *metaimage.SUFFIXES)
 # What CDs hold beside DICOM files: a list of them, itself in DICOM's form.
@@ -137,7 +136,7 @@ def _is_radiograph(folder, name):
         head = read_bytes(folder / name, dicom.HEAD)
     except InputError:
         return False
-    return dicom.is_dicom(head) or head.startswith(SIGNATURES)
+    return head.startswith(*dicom.MARK) or head.startswith(SIGNATURES)
 
 
 def result_path(name: PathLike) -> str:

@@ -25,9 +25,8 @@ from crass_tf.measurement.extent import DEFAULT_EXTENT
 from crass_tf.prediction import summary
 from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS, check_outputs, record
 from crass_tf.prediction.planning import Job, plan
-from crass_tf.radiographs.formats.content import MAX_PIXELS, TooLargeError
-from crass_tf.radiographs.radiograph import read_radiograph
-from crass_tf.radiographs.spacing import known_spacing
+from crass_tf.radiographs.formats import MAX_PIXELS, TooLargeError, data_status
+from crass_tf.radiographs.radiograph import known_spacing, read_radiograph
 
 # A radiograph takes as much of MAX_PIXELS as its file has bytes, at least this; one with more pixels takes these.
 ORDINARY_PIXELS = 4_000_000
@@ -198,7 +197,7 @@ def run_job(run: Run, job: Job, kept: Sequence[str] = ()) -> dict[str, Any]:
 
 def _segment(run, job, kept):
     """Reads, segments and writes once there is room for the radiograph, which its header may show to need more."""
-    pixels = max(ORDINARY_PIXELS, summary.input_size(job.source))
+    pixels = max(ORDINARY_PIXELS, sum(status.st_size for status in data_status(job.source)))
     while True:
         with run.room.take(pixels):
             try:

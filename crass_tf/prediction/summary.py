@@ -17,7 +17,7 @@ from crass_tf.inference.segmentation import Segmentation
 from crass_tf.measurement.quality import SIDES
 from crass_tf.measurement.trust import EXPECTED
 from crass_tf.prediction.planning import Job
-from crass_tf.radiographs.formats import metaimage
+from crass_tf.radiographs.formats import data_status
 
 NAME = "summary.csv"
 JOURNAL = ".summary.jsonl"
@@ -61,24 +61,12 @@ def settings_stamp(model: PathLike, spacing_mm: Spacing | None, *options: str | 
 
 def input_stamp(path: PathLike) -> str:
     """Returns size and time of change of the files that hold a radiograph; "" where one cannot be found."""
-    return " ".join(f"{status.st_size}@{status.st_mtime_ns}" for status in _data_files(path))
-
-
-def input_size(path: PathLike) -> int:
-    """Returns how many bytes the files have that hold a radiograph; 0 where one cannot be found."""
-    return sum(status.st_size for status in _data_files(path))
+    return " ".join(f"{status.st_size}@{status.st_mtime_ns}" for status in data_status(path))
 
 
 def is_same(row: Mapping[str, Any], stamps: Mapping[str, str]) -> bool:
     """Returns whether a row is of the same file and settings as these stamps, `{column: text}`."""
     return bool(stamps["input"]) and all(row.get(key) == stamps[key] for key in stamps)
-
-
-def _data_files(path):
-    try:
-        return [file.stat() for file in metaimage.data_files(path)]
-    except (OSError, ValueError, KeyError):  # A MetaImage header may name no file, or one that cannot be.
-        return []
 
 
 class Journal:

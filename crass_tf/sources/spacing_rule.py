@@ -7,7 +7,7 @@ import json
 
 from crass_tf.common.files import InputError, read_text
 from crass_tf.common.types import PathLike, Spacing
-from crass_tf.radiographs.spacing import check_spacing
+from crass_tf.radiographs.radiograph import check_spacing
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,7 +27,7 @@ from crass_tf.measurement.trust import UNKNOWN
 from crass_tf.prediction import plan, predict, run, summary
 from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS, Output, record
 from crass_tf.prediction.outputs.record import NOTE, SCHEMA
-from crass_tf.radiographs.formats.content import MAX_PIXELS
+from crass_tf.radiographs.formats import MAX_PIXELS
 from crass_tf.radiographs.formats.png import write_png
 
 # Rows 10 to 19; columns 4 to 23 and 40 to 55.

@@ -11,7 +11,7 @@ from crass_tf.inference.segmenter import Segmenter
 from crass_tf.measurement.overlap import iou
 from crass_tf.measurement.quality import LEAST_SCORE
 from crass_tf.phantom import write_folder
-from crass_tf.radiographs.formats.content import MAX_SURPLUS
+from crass_tf.radiographs.formats import MAX_SURPLUS
 from crass_tf.radiographs.formats.png import write_png
 
 # What a page's mask and Python's must have in common. Given the model's outputs the page's masks are Python's to the

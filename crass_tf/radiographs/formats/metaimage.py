@@ -9,7 +9,7 @@ import numpy as np
 
 from crass_tf.common.files import InputError
 from crass_tf.common.types import PathLike
-from crass_tf.radiographs.formats.content import (
+from crass_tf.radiographs.formats import (
     MAX_SURPLUS,
     Content,
     Decoded,
@@ -62,11 +62,10 @@ def read(content: Content) -> Decoded:
     return Decoded(stored.astype(header.dtype), _spacing(content, fields), notes=surplus_notes(surplus))
 
 
-def data_files(path: PathLike) -> list[pathlib.Path]:
-    """Returns the files that hold an image, of whatever format: `path`, and what a `.mhd` header points to."""
-    path = pathlib.Path(path)
-    name = _fields(path, read_bytes(path, MAX_HEADER))[0]["ElementDataFile"] if is_header(path) else LOCAL
-    return [path] if name == LOCAL else [path, path.with_name(name)]
+def pixel_files(path: PathLike) -> list[pathlib.Path]:
+    """Returns the file that a `.mhd` header points to; none where the pixels follow the header."""
+    name = _fields(path, read_bytes(path, MAX_HEADER))[0]["ElementDataFile"]
+    return [] if name == LOCAL else [pathlib.Path(path).with_name(name)]
 
 
 def _open(content):
