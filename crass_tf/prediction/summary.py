@@ -13,9 +13,8 @@ import crass_tf
 from crass_tf.common.files import InputError, atomic_file, lock
 from crass_tf.common.tables import table_writer
 from crass_tf.common.types import PathLike, Spacing
-from crass_tf.inference.segmentation import Segmentation
-from crass_tf.measurement.quality import SIDES
-from crass_tf.measurement.trust import EXPECTED
+from crass_tf.inference.segmenter import Segmentation
+from crass_tf.measurement.quality import EXPECTED, SIDES
 from crass_tf.prediction.planning import Job
 from crass_tf.radiographs.formats import data_status
 

@@ -7,8 +7,7 @@ import sys
 import pytest
 
 from crass_tf.common.files import InputError
-from crass_tf.inference import tflite_metadata
-from crass_tf.inference.model_files import open_model
+from crass_tf.inference.model_files import MEANING, attach_metadata, open_model, read_metadata
 from tfds_builder.clavicles import LABELS
 
 
@@ -39,14 +38,14 @@ def test_a_network_knows_what_its_file_says(litert_model):
     ids=str,
 )
 def test_a_foreign_file_is_refused_even_where_its_shapes_fit(bare, litert_model, tmp_path, change, message):
-    data = bare if change is None else tflite_metadata.attach(bare, tflite_metadata.read(litert_model) | change)
+    data = bare if change is None else attach_metadata(bare, read_metadata(litert_model) | change)
     (tmp_path / "model.tflite").write_bytes(data)
     with pytest.raises(InputError, match=f"model.tflite: {message}"):
         open_model(tmp_path / "model.tflite")
 
 
 def test_classes_are_those_of_the_data_set():
-    assert tflite_metadata.MEANING["classes"] == LABELS
+    assert MEANING["classes"] == LABELS
 
 
 def test_the_command_line_says_so_in_one_line(bare, tmp_path):

@@ -15,8 +15,8 @@ import crass_tf
 from crass_tf.common.files import InputError
 from crass_tf.export import conversion, describe
 from crass_tf.inference import segmenter as segmenting
+from crass_tf.inference.model_files import attach_metadata
 from crass_tf.inference.segmenter import Segmenter
-from crass_tf.inference.tflite_metadata import attach
 from crass_tf.radiographs.formats.png import write_png
 from crass_tf.radiographs.radiograph import Radiograph
 
@@ -35,7 +35,7 @@ def threshold_model(image_size=(64, 64), channels=1, last=lambda logits: logits)
 def lite(model):
     """The bytes of a `.tflite` as an export writes it."""
     model = conversion.as_served(model)
-    return attach(conversion.to_float32(model), describe(model, "float32"))
+    return attach_metadata(conversion.to_float32(model), describe(model, "float32"))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crass_tf.common.files import InputError
-from crass_tf.inference import tflite_metadata
+from crass_tf.inference.model_files import attach_metadata, read_metadata
 
 # What begins as a LiteRT file does.
 MODEL = b"\x1c\0\0\0TFL3" + bytes(range(256)) * 8
@@ -29,16 +29,16 @@ def zipped(model, **files):
 
 
 def test_what_is_attached_is_read_and_the_model_before_it_is_unchanged(tmp_path):
-    data = tflite_metadata.attach(MODEL, {"form": "int8"})
-    assert data.startswith(MODEL) and data == tflite_metadata.attach(MODEL, {"form": "int8"})
+    data = attach_metadata(MODEL, {"form": "int8"})
+    assert data.startswith(MODEL) and data == attach_metadata(MODEL, {"form": "int8"})
     about = {"format_version": 2, "form": "int8", "sha256": hashlib.sha256(MODEL).hexdigest()}
-    assert tflite_metadata.read(written(tmp_path, data)) == about
+    assert read_metadata(written(tmp_path, data)) == about
     # Any zip tool reads it, too.
     with zipfile.ZipFile(tmp_path / "model.tflite") as archive:
         assert archive.namelist() == ["crass_tf.json"] and json.loads(archive.read("crass_tf.json")) == about
 
 
-WHOLE = tflite_metadata.attach(MODEL, {"form": "int8"})
+WHOLE = attach_metadata(MODEL, {"form": "int8"})
 
 
 @pytest.mark.parametrize(
@@ -48,27 +48,27 @@ WHOLE = tflite_metadata.attach(MODEL, {"form": "int8"})
 def test_a_file_from_elsewhere_or_cut_short_is_refused(tmp_path, data):
     expected = "model.tflite: found no crass_tf.json in it, expected a model made by `crass-tf export`; .* export"
     with pytest.raises(InputError, match=f"{expected}.* cut short copied again"):
-        tflite_metadata.read(written(tmp_path, data))
+        read_metadata(written(tmp_path, data))
 
 
 def test_a_changed_byte_is_found(tmp_path):
-    data = tflite_metadata.attach(MODEL, {"form": "int8"})
+    data = attach_metadata(MODEL, {"form": "int8"})
     for place in (0, 8, len(MODEL) // 2, len(MODEL) - 1):
         changed = bytearray(data)
         changed[place] ^= 1
         with pytest.raises(InputError, match="found another checksum than its crass_tf.json says; the file is damaged"):
-            tflite_metadata.read(written(tmp_path, changed))
+            read_metadata(written(tmp_path, changed))
 
 
 def test_damage_anywhere_is_one_line_or_does_no_harm(tmp_path):
-    data, rng = tflite_metadata.attach(MODEL, {"form": "int8"}), np.random.default_rng(0)
-    about = tflite_metadata.read(written(tmp_path, data))
+    data, rng = attach_metadata(MODEL, {"form": "int8"}), np.random.default_rng(0)
+    about = read_metadata(written(tmp_path, data))
     for _ in range(200):
         changed = bytearray(data)
         changed[rng.integers(len(MODEL), len(data))] ^= rng.integers(1, 256)
         try:
             # A changed time stamp is no damage.
-            assert tflite_metadata.read(written(tmp_path, changed)) == about
+            assert read_metadata(written(tmp_path, changed)) == about
         except InputError as error:
             assert "\n" not in str(error)
 
@@ -82,7 +82,7 @@ def test_damage_anywhere_is_one_line_or_does_no_harm(tmp_path):
         (zipped(MODEL, crass_tf=" " * 10**7), "its crass_tf.json cannot be read .*it claims"),
         (zipped(b"", crass_tf="{}"), "cannot be opened as a LiteRT model .it starts with b'PK"),
         (
-            tflite_metadata.attach(MODEL, {"format_version": 3}),
+            attach_metadata(MODEL, {"format_version": 3}),
             "found format version 3 in its crass_tf.json, expected 2; install",
         ),
     ],
@@ -90,4 +90,4 @@ def test_damage_anywhere_is_one_line_or_does_no_harm(tmp_path):
 )
 def test_what_is_no_description_is_refused(tmp_path, data, reason):
     with pytest.raises(InputError, match=reason):
-        tflite_metadata.read(written(tmp_path, data))
+        read_metadata(written(tmp_path, data))

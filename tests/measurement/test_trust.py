@@ -8,8 +8,8 @@ import pytest
 
 from crass_tf.common.files import InputError
 from crass_tf.geometry import Letterbox
-from crass_tf.inference.segmentation import Outline, Segmentation
-from crass_tf.measurement.trust import EXPECTED, NAME, UNKNOWN, Trust
+from crass_tf.inference.segmenter import Outline, Segmentation
+from crass_tf.measurement.quality import EXPECTED, TRUST_NAME, UNKNOWN, Trust
 from crass_tf.radiographs.radiograph import Radiograph
 
 
@@ -45,13 +45,13 @@ def test_too_few_outlines_are_refused():
 
 def test_file(tmp_path):
     trust = Trust.fit(*outlines(200, 0))
-    assert Trust.load(tmp_path / NAME) is None
-    (tmp_path / NAME).write_text(json.dumps(dataclasses.asdict(trust)))
-    assert Trust.load(tmp_path / NAME) == trust
+    assert Trust.load(tmp_path / TRUST_NAME) is None
+    (tmp_path / TRUST_NAME).write_text(json.dumps(dataclasses.asdict(trust)))
+    assert Trust.load(tmp_path / TRUST_NAME) == trust
     for broken in ("{", "[]", json.dumps(dataclasses.asdict(trust) | {"iou": [[0, 1, 2]]})):
-        (tmp_path / NAME).write_text(broken)
+        (tmp_path / TRUST_NAME).write_text(broken)
         with pytest.raises(InputError, match="found no intervals by score"):
-            Trust.load(tmp_path / NAME)
+            Trust.load(tmp_path / TRUST_NAME)
 
 
 def test_a_segmentation_says_what_to_expect_of_what_was_found():

@@ -22,8 +22,8 @@ from crass_tf import cli
 from crass_tf.commands.benchmark import alone
 from crass_tf.common import parallel
 from crass_tf.common.files import InputError
-from crass_tf.measurement.midline import ERROR_MM
-from crass_tf.measurement.trust import UNKNOWN
+from crass_tf.measurement.measures import MIDLINE_ERROR_MM
+from crass_tf.measurement.quality import UNKNOWN
 from crass_tf.prediction import plan, predict, run, summary
 from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS, Output, record
 from crass_tf.prediction.outputs.record import NOTE, SCHEMA
@@ -107,7 +107,7 @@ def test_json_of_one_radiograph(model, tmp_path):
     assert set(quality) == {"checks", "border_confidence", "score"} and 0 < quality["score"] <= 1
     # The medial ends are 16 columns apart, 8 mm, wherever the midline lies, which is upright or nearly so.
     assert distances["right_mm"] + distances["left_mm"] == pytest.approx(8, abs=0.1)
-    assert midline["error_mm"] == ERROR_MM
+    assert midline["error_mm"] == MIDLINE_ERROR_MM
     assert content == {
         "schema": SCHEMA,
         "image": image.as_posix(),

@@ -9,7 +9,7 @@ import numpy as np
 import crass_tf
 from crass_tf.common.files import InputError, atomic_file
 from crass_tf.common.types import PathLike
-from crass_tf.inference.segmentation import Segmentation
+from crass_tf.inference.segmenter import Segmentation
 from crass_tf.measurement.quality import SIDES
 from crass_tf.prediction.outputs.record import NOTE
 from crass_tf.radiographs.formats import dicom, read_bytes

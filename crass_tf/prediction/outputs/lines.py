@@ -3,7 +3,7 @@
 from typing import Any
 
 from crass_tf.common.types import PathLike
-from crass_tf.inference.segmentation import Segmentation
+from crass_tf.inference.segmenter import Segmentation
 from crass_tf.prediction.outputs.record import header, rounded, write_compact
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from crass_tf.common.types import PathLike
-from crass_tf.inference.segmentation import Segmentation
+from crass_tf.inference.segmenter import Segmentation
 from crass_tf.radiographs.formats.png import write_png
 from crass_tf.reporting.overlay import draw_measures, overlay
 

@@ -10,8 +10,8 @@ import numpy as np
 from crass_tf.common.files import write_json, write_text
 from crass_tf.common.notice import NOTICE as NOTE
 from crass_tf.common.types import PathLike
-from crass_tf.inference.segmentation import Segmentation
-from crass_tf.measurement import midline
+from crass_tf.inference.segmenter import Segmentation
+from crass_tf.measurement.measures import MIDLINE_ERROR_MM
 from crass_tf.measurement.quality import SIDES
 
 # The `$id` of `schema.json`: its number goes up when a program that reads these files would have to change.
@@ -40,7 +40,7 @@ def result(segmentation: Segmentation, image: PathLike, model: PathLike) -> dict
         "extent": segmentation.extent,
         "notes": list(segmentation.radiograph.notes),
         "clavicles": clavicles,
-        "midline": {"ends": rounded(segmentation.midline.tolist()), "error_mm": midline.ERROR_MM},
+        "midline": {"ends": rounded(segmentation.midline.tolist()), "error_mm": MIDLINE_ERROR_MM},
         "medial_distances": rounded(segmentation.medial_distances),
         "quality": quality,
     }
