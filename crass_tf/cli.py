@@ -167,7 +167,7 @@ def _part_runner_options(arguments):
 
 
 def _import_tensorflow():
-    from crass_tf.common.quiet import quiet_native
+    from crass_tf.common.parallel import quiet_native
 
     try:
         # Its lines on processors and drivers come before any log level counts.

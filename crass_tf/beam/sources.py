@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from crass_tf.beam import storage
 from crass_tf.common.files import InputError
 from crass_tf.prediction import summary
-from crass_tf.prediction.planning import DICOM_INDEX, SUFFIXES, result_path
+from crass_tf.prediction.folders import DICOM_INDEX, SUFFIXES
+from crass_tf.prediction.run import result_path
 from crass_tf.radiographs.formats import data_files, dicom, metaimage
 
 KINDS = ("files", "table", "tar", "dicom")

@@ -22,7 +22,7 @@ from crass_tf.common.tables import write_table
 from crass_tf.common.types import PathLike
 from crass_tf.geometry import LEFT, RIGHT, Letterbox
 from crass_tf.inference.segmenter import Segmenter
-from crass_tf.prediction.planning import plan
+from crass_tf.prediction import plan
 from crass_tf.radiographs.formats.png import write_png
 from crass_tf.radiographs.radiograph import read_mask, read_radiograph
 from crass_tf.reporting import overlay, pictures

@@ -9,8 +9,14 @@ from crass_tf.common.files import InputError
 from crass_tf.common.tables import write_table
 from crass_tf.common.types import PathLike, Spacing
 from crass_tf.geometry import split_sides
-from crass_tf.measurement.distances import directed_distances_mm, larger_percentile, mean_of_directed
-from crass_tf.measurement.overlap import dice, iou, pixel_counts
+from crass_tf.measurement.metrics import (
+    dice,
+    directed_distances_mm,
+    iou,
+    larger_percentile,
+    mean_of_directed,
+    pixel_counts,
+)
 from crass_tf.measurement.quality import SIDES
 from crass_tf.radiographs.radiograph import known_spacing
 

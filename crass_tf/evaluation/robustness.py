@@ -15,8 +15,7 @@ from crass_tf.evaluation.perturbations import CLEAN, PERTURBATIONS
 from crass_tf.evaluation.report import IOU, MCD_MM
 from crass_tf.evaluation.summary import statistics
 from crass_tf.geometry import split_sides
-from crass_tf.measurement.distances import mean_contour_distance_mm
-from crass_tf.measurement.overlap import iou, pixel_counts
+from crass_tf.measurement.metrics import iou, mean_contour_distance_mm, pixel_counts
 from crass_tf.measurement.quality import SIDES
 from crass_tf.radiographs.radiograph import Radiograph, known_spacing
 from crass_tf.reporting import pages

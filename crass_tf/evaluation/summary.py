@@ -9,7 +9,7 @@ import numpy as np
 from crass_tf.common.files import InputError
 from crass_tf.data.folds import parse_fold
 from crass_tf.evaluation.records import METRICS, RUN_COLUMNS, SIDES
-from crass_tf.measurement.overlap import two_class
+from crass_tf.measurement.metrics import two_class
 
 RESAMPLES = 2000
 STATISTICS = ("mean", "std", "median", "min", "max")

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from crass_tf.common.files import InputError, local_path
-from crass_tf.common.parallel import cores
-from crass_tf.common.quiet import quiet_native
+from crass_tf.common.parallel import cores, quiet_native
 from crass_tf.common.types import PathLike
 from crass_tf.inference import output_kind
 

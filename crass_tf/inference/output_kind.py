@@ -8,32 +8,13 @@ from crass_tf.common.files import InputError
 KINDS = LOGITS, PROBABILITY = ("logits", "probability")
 NEVER_ABOVE_ZERO = "log-probabilities"
 # Keras layers that keep the range of what goes through them.
-NEUTRAL_LAYERS = (
-    "Identity",
-    "UpSampling2D",
-    "Resizing",
-    "Reshape",
-    "Cropping2D",
-    "ZeroPadding2D",
-    "Permute",
-    "Dropout",
-)
-NEUTRAL_LAYERS += ("Cast",)
+NEUTRAL_LAYERS = ("Identity", "UpSampling2D", "Resizing", "Reshape", "Cropping2D", "ZeroPadding2D", "Permute")
+NEUTRAL_LAYERS += ("Dropout", "Cast")
 SIGMOIDS = ("sigmoid", "hard_sigmoid")
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 # Operations that keep the range of what goes through them; the first input is what matters.
-NEUTRAL_OPERATIONS = (
-    "Identity",
-    "IdentityN",
-    "Reshape",
-    "Transpose",
-    "Squeeze",
-    "ExpandDims",
-    "StridedSlice",
-    "Slice",
-    "Cast",
-)
-NEUTRAL_OPERATIONS += ("ResizeBilinear", "ResizeNearestNeighbor", "Tile", "BroadcastTo")
+NEUTRAL_OPERATIONS = ("Identity", "IdentityN", "Reshape", "Transpose", "Squeeze", "ExpandDims", "StridedSlice")
+NEUTRAL_OPERATIONS += ("Slice", "Cast", "ResizeBilinear", "ResizeNearestNeighbor", "Tile", "BroadcastTo")
 # Two networks, one for each side.
 JOINS = ("ConcatV2", "Pack")
 # Their values have no bounds.

@@ -127,12 +127,17 @@ class Segmentation:
         Each is a closed line float32 `[N, 2]`: (x, y) in native pixels, to a part of a pixel; (0, 0) is the centre of
         the first pixel. A hole has an outline of its own, which runs the other way, see `contours.outlines`.
         """
-        return {name: self._outlines(side) for name, side in SIDES.items()}
+        fields = {name: self._field(side) for name, side in SIDES.items()}
+        return {name: [line + corner for line in contours.outlines(field)] for name, (field, corner) in fields.items()}
 
     @functools.cached_property
     def centre_lines(self) -> dict[str, CentreLine | None]:
         """`measures.CentreLine` by side, `{"right": ..., "left": ...}`; None where there is none."""
-        return {name: self._centre_line(side) for name, side in SIDES.items()}
+        towards = {"right": 1, "left": -1} if self.radiograph.mirrored else {"right": -1, "left": 1}
+        return {
+            name: measures.centre_line(*self._field(side), towards[name], self.spacing_mm)
+            for name, side in SIDES.items()
+        }
 
     @functools.cached_property
     def measures(self) -> dict[str, dict[str, Any]]:
@@ -162,10 +167,16 @@ class Segmentation:
         is no estimate of it. What to expect of a side stands behind its score, see `quality.EXPECTED`.
         """
         checks = quality.checks(self.labels)
+        if self.refusal:
+            score = 0.0
+        elif self._has_scores:
+            score = float(np.mean([outline.score for outline in self.outlines]))
+        else:
+            score = quality.score(quality.stability(_sigmoid(self.outlines[0].logits)), checks)
         return quality.sides(self.labels, self.spacing_mm, self._scores, self.trust) | {
             "checks": checks,
             "border_confidence": float(np.mean([quality.border_confidence(_sigmoid(o.logits)) for o in self.outlines])),
-            "score": 0.0 if self.refusal else self._score(checks),
+            "score": score,
         }
 
     def to_dict(self, model: PathLike = "") -> dict[str, Any]:
@@ -196,7 +207,8 @@ class Segmentation:
                 is not there, or one that this radiograph cannot have.
         """
         from crass_tf.common.files import output_folder, write_json
-        from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS, check_outputs
+        from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS
+        from crass_tf.prediction.run import check_outputs
 
         outputs = DEFAULTS if outputs is None else tuple(outputs)
         check_outputs(outputs)
@@ -227,20 +239,6 @@ class Segmentation:
         scores = [outline.score for outline in self.outlines]
         return dict(zip(SIDES, scores[::-1] if self.radiograph.mirrored else scores))
 
-    def _score(self, checks):
-        scores = [outline.score for outline in self.outlines if outline.score is not None]
-        if scores:
-            return float(np.mean(scores))
-        return quality.score(quality.stability(_sigmoid(self.outlines[0].logits)), checks)
-
-    def _outlines(self, side):
-        field, corner = self._field(side)
-        return [line + corner for line in contours.outlines(field)]
-
-    def _centre_line(self, side):
-        image_left = side == (LEFT if self.radiograph.mirrored else RIGHT)
-        return measures.centre_line(*self._field(side), -1 if image_left else 1, self.spacing_mm)
-
     def _field(self, side):
         """Returns the logits around one clavicle, negative in the other, and the (x, y) of their first pixel."""
         rows, columns = (np.flatnonzero((self.labels == side).any(axis=axis)) for axis in (1, 0))
@@ -261,18 +259,13 @@ class Segmentation:
         shape = self.radiograph.image.shape
         return [prolong(*each, share, towards, shape, self.spacing_mm) for each, towards in zip(native, (-1, 1))]
 
-    @property
-    def _logits_of(self):
-        """Logits of each outline on the whole native grid, float32 `[H, W]`; background outside its box."""
-        for box, logits in self._native:
-            whole = np.full(self.radiograph.image.shape, OUTSIDE_LOGIT, np.float32)
-            whole[box] = logits
-            yield whole
-
     @functools.cached_property
     def _logits(self):
-        """float32 `[H, W]`: the larger of both outlines' logits."""
-        return functools.reduce(np.maximum, self._logits_of)
+        """float32 `[H, W]`: the larger of both outlines' logits, each background outside its box."""
+        wholes = [np.full(self.radiograph.image.shape, OUTSIDE_LOGIT, np.float32) for _ in self._native]
+        for whole, (box, logits) in zip(wholes, self._native):
+            whole[box] = logits
+        return functools.reduce(np.maximum, wholes)
 
 
 class Segmenter:

@@ -13,9 +13,7 @@ import crass_tf
 from crass_tf.common.files import InputError, atomic_file, lock
 from crass_tf.common.tables import table_writer
 from crass_tf.common.types import PathLike, Spacing
-from crass_tf.inference.segmenter import Segmentation
 from crass_tf.measurement.quality import EXPECTED, SIDES
-from crass_tf.prediction.planning import Job
 from crass_tf.radiographs.formats import data_status
 
 NAME = "summary.csv"
@@ -37,16 +35,6 @@ COLUMNS = (
     "input",
     "settings",
 )
-
-
-def figures(segmentation: Segmentation) -> dict[str, Any]:
-    """Returns the cells that say what was found in a radiograph."""
-    quality = segmentation.quality
-    sides = {f"{side}_{name}": value for side in SIDES for name, value in quality[side].items()}
-    height, width = segmentation.radiograph.image.shape
-    row_mm, column_mm = segmentation.spacing_mm or (None, None)
-    about = {"height": height, "width": width, "spacing_row_mm": row_mm, "spacing_column_mm": column_mm}
-    return {name: quality[name] for name in ("score", "border_confidence")} | sides | about
 
 
 def settings_stamp(model: PathLike, spacing_mm: Spacing | None, *options: str | None) -> str:
@@ -105,9 +93,9 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def find(self, job: Job) -> dict[str, Any] | None:
-        """Returns the row that an earlier run wrote of a job, or None."""
-        return json.loads(self._known.get(job.result, "null"))
+    def find(self, result: str) -> dict[str, Any] | None:
+        """Returns the row that an earlier run wrote of the radiograph with this `Job.result`, or None."""
+        return json.loads(self._known.get(result, "null"))
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Writes the row of the next radiograph."""

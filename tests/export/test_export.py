@@ -20,7 +20,7 @@ from crass_tf.export.operators import check_contract, count_operators, outer_sco
 from crass_tf.export.parity import LEAST_IOU, judge
 from crass_tf.inference.model_files import read_metadata
 from crass_tf.inference.segmenter import Segmenter
-from crass_tf.measurement.overlap import iou
+from crass_tf.measurement.metrics import iou
 from crass_tf.model import clavicle_model, dice_cross_entropy, unet
 
 LITE = ("model_float32.tflite", "model_float16.tflite", "model_dynamic_int8.tflite", "model_int8.tflite")

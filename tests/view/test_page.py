@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from crass_tf.inference.segmenter import Segmenter
-from crass_tf.measurement.overlap import iou
+from crass_tf.measurement.metrics import iou
 from crass_tf.measurement.quality import LEAST_SCORE
 from crass_tf.phantom import write_folder
 from crass_tf.radiographs.formats import MAX_SURPLUS

@@ -21,8 +21,8 @@ from radiograph_files import dicom, stored
 from crass_tf import cli
 from crass_tf.common.files import InputError
 from crass_tf.measurement.quality import SIDES
-from crass_tf.prediction import outputs, predict
-from crass_tf.prediction.outputs import OUTPUTS, check_outputs, coco, dicom_seg, record
+from crass_tf.prediction import predict, run
+from crass_tf.prediction.outputs import OUTPUTS, coco, dicom_seg, record
 from crass_tf.radiographs.formats.png import write_png
 from crass_tf.radiographs.radiograph import read_radiograph
 
@@ -270,11 +270,11 @@ def test_dicom_seg_of_a_png(tmp_path):
 
 
 def test_what_an_output_needs_is_said_before_work_starts(monkeypatch):
-    check_outputs(list(OUTPUTS))
-    monkeypatch.setattr(outputs.importlib.util, "find_spec", lambda name: None)
-    check_outputs(["mask", "coco"])
+    run.check_outputs(list(OUTPUTS))
+    monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
+    run.check_outputs(["mask", "coco"])
     with pytest.raises(InputError, match=r"dicom-seg needs highdicom; install it with: pip install crass-tf\[dicom\]"):
-        check_outputs(["mask", "dicom-seg"])
+        run.check_outputs(["mask", "dicom-seg"])
 
 
 def test_help_names_every_output(capsys):
