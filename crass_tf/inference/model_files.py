@@ -289,7 +289,7 @@ def _dense(name, run, kind):
                 f"{name}: found an output from {values.min():.3g} to {values.max():.3g}, expected logits; "
                 "say what it is: --output probability or --output logits"
             )
-        logits = probability_to_logits(name, values) if kind == "probability" else values
+        logits = _to_logits(name, values) if kind == "probability" else values
         share = np.mean(logits[..., 0] > 0)
         if logits.shape[-1] == 2 and share > MOST_CLAVICLE:
             raise InputError(
@@ -301,8 +301,8 @@ def _dense(name, run, kind):
     return run_dense
 
 
-def probability_to_logits(name: object, values: np.ndarray) -> np.ndarray:
-    """Returns the logits of probabilities, float32 of the same shape; InputError for values beyond 0 and 1."""
+def _to_logits(name, values):
+    """Returns the logits of probabilities."""
     if values.size and not (values.min() >= 0 and values.max() <= 1):
         found = f"values from {values.min():.3g} to {values.max():.3g}"
         raise InputError(f"{name}: found {found}, expected probabilities between 0 and 1: its output is logits")

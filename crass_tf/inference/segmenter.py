@@ -96,24 +96,15 @@ class Segmentation:
 
         A clavicle whose score is below `quality.LEAST_SCORE` is left out.
         """
-        image_left, image_right = (LEFT, RIGHT) if self.radiograph.mirrored else (RIGHT, LEFT)
+        sides = (LEFT, RIGHT) if self.radiograph.mirrored else (RIGHT, LEFT)
         labels = np.zeros(self.radiograph.image.shape, np.uint8)
-        if len(self.outlines) == 1:
-            box, logits = self._native[0]
-            labels[box] = logits > 0
-            return split_sides(labels, self.radiograph.mirrored)
-        for side, outline, (box, logits) in zip((image_left, image_right), self.outlines, self._native):
+        largest = np.zeros(labels.shape, np.float32)
+        for side, outline, (box, logits) in zip(sides, self.outlines, self._native):
             if outline in self._trusted:
-                labels[box][logits > 0] = side
-        if len(self._trusted) == 2:
-            (first_box, first), (second_box, second) = self._native
-            # Where both claim a pixel the larger logit has it; the second clavicle was painted over the first one.
-            starts = [max(a.start, b.start) for a, b in zip(first_box, second_box)]
-            stops = [min(a.stop, b.stop) for a, b in zip(first_box, second_box)]
-            overlap = tuple(slice(start, max(start, stop)) for start, stop in zip(starts, stops))
-            first, second = _within(first, first_box, overlap), _within(second, second_box, overlap)
-            labels[overlap][(first > 0) & (first >= second)] = image_left
-        return labels
+                # Where both claim a pixel the larger logit has it.
+                larger = logits > largest[box]
+                labels[box][larger], largest[box][larger] = side, logits[larger]
+        return labels if len(self.outlines) > 1 else split_sides(labels, self.radiograph.mirrored)
 
     @functools.cached_property
     def probability(self) -> np.ndarray:
@@ -444,11 +435,6 @@ def _as_radiograph(radiograph, spacing_mm):
     if isinstance(radiograph, Radiograph):
         return radiograph if spacing_mm is None else dataclasses.replace(radiograph, spacing_mm=spacing_mm)
     return from_array(radiograph, spacing_mm)
-
-
-def _within(logits, box, part):
-    """Returns the logits of a box `(rows, columns)` in a part of it, also a pair of slices of the native grid."""
-    return logits[tuple(slice(p.start - b.start, p.stop - b.start) for p, b in zip(part, box))]
 
 
 def _sigmoid(logits):

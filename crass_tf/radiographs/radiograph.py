@@ -92,29 +92,30 @@ class GreyScale:
         return np.clip(pixels.astype(np.int32) + self.offset, 0, 2**16 - 1).astype(np.uint16)
 
 
-def to_grey(pixels: np.ndarray) -> np.ndarray:
+def to_grey(pixels: np.ndarray, source: object) -> np.ndarray:
     """Returns stored grey values `[H, W]`: colours become luminance; an alpha channel is ignored.
 
     Args:
         pixels: uint8, uint16, int8 or int16 in any byte order, `[H, W]` or `[H, W, 1]`; uint8 or uint16 `[H, W, 3]` or
             `[H, W, 4]` (blue, green, red).
+        source: a name for messages.
 
     Raises:
         InputError: for another dtype or shape.
     """
     if not pixels.size:
-        raise InputError(f"found no pixels, shape {pixels.shape}")
+        raise InputError(f"{source}: found no pixels, shape {pixels.shape}")
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     if pixels.dtype not in GREY_TYPES:
-        raise InputError(f"found {pixels.dtype} pixels, expected integers of 8 or 16 bits")
+        raise InputError(f"{source}: found {pixels.dtype} pixels, expected integers of 8 or 16 bits")
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     if pixels.ndim == 3 and pixels.shape[2] in (3, 4):
         if np.issubdtype(pixels.dtype, np.signedinteger):
-            raise InputError(f"found colours as signed values, {pixels.dtype}, expected uint8 or uint16")
+            raise InputError(f"{source}: found colours as signed values, {pixels.dtype}, expected uint8 or uint16")
         pixels = cv2.cvtColor(pixels[:, :, :3], cv2.COLOR_BGR2GRAY)
     if pixels.ndim != 2:
-        raise InputError(f"found pixels of shape {pixels.shape}, expected [H, W] or [H, W, channels]")
+        raise InputError(f"{source}: found pixels of shape {pixels.shape}, expected [H, W] or [H, W, channels]")
     return pixels
 
 
@@ -139,10 +140,7 @@ def from_array(
         if 0 < pixels.max() <= 1:
             raise InputError(f"{source}: found float grey values from 0 to 1, expected 0 to 255; multiply them by 255")
         pixels = np.round(pixels).astype(np.uint8)
-    try:
-        grey = to_grey(pixels)
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from None
+    grey = to_grey(pixels, source)
     scale = scale or GreyScale.holding(int(grey.min()), int(grey.max()))
     return Radiograph(scale.to_grey8(grey), spacing_mm, source)
 
@@ -186,10 +184,7 @@ def read_grey(path: PathLike) -> tuple[np.ndarray, Spacing | None]:
         InputError: as `read_radiograph`.
     """
     found = _decode(Content.of(local_path(path)))
-    try:
-        return to_grey(found.pixels), found.spacing_mm
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    return to_grey(found.pixels, path), found.spacing_mm
 
 
 def read_mask(path: PathLike) -> tuple[np.ndarray, list[int]]:

