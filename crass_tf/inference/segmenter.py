@@ -158,10 +158,11 @@ class Segmentation:
         is no estimate of it. What to expect of a side stands behind its score, see `quality.EXPECTED`.
         """
         checks = quality.checks(self.labels)
+        scores = [outline.score for outline in self.outlines if outline.score is not None]
         if self.refusal:
             score = 0.0
-        elif self._has_scores:
-            score = float(np.mean([outline.score for outline in self.outlines]))
+        elif scores:
+            score = float(np.mean(scores))
         else:
             score = quality.score(quality.stability(_sigmoid(self.outlines[0].logits)), checks)
         return quality.sides(self.labels, self.spacing_mm, self._scores, self.trust) | {
