@@ -3,9 +3,6 @@
 import hashlib
 import io
 import json
-import pathlib
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
@@ -51,15 +48,6 @@ def test_a_foreign_file_is_refused_even_where_its_shapes_fit(bare, litert_model,
 
 def test_classes_are_those_of_the_data_set():
     assert MEANING["classes"] == LABELS
-
-
-def test_the_command_line_says_so_in_one_line(bare, tmp_path):
-    model, image = tmp_path / "foreign.tflite", pathlib.Path(__file__).parents[2] / "docs/phantoms.jpg"
-    model.write_bytes(bare)
-    command = [sys.executable, "-m", "crass_tf", "predict", image, "--model", model, "--out", tmp_path / "out"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"crass-tf: error: {model}: found no crass_tf.json") and done.stderr.count("\n") == 1
 
 
 # What begins as a LiteRT file does.

@@ -6,14 +6,10 @@ import struct
 import numpy as np
 import pytest
 import tifffile
+from radiograph_files import ramp
 
 from crass_tf.common.files import InputError
 from crass_tf.radiographs.radiograph import read_radiograph
-
-
-def ramp(dtype=np.uint8, step=1):
-    """Values 0, 1 ... 95 times `step`, `[12, 8]`."""
-    return (np.arange(96) * step).astype(dtype).reshape(12, 8)
 
 
 def read(tmp_path, pixels, cut=None, **options):
