@@ -1,5 +1,6 @@
 """Which files of a folder are radiographs, and which folders below it are searched."""
 
+import collections
 import os
 import pathlib
 
@@ -15,9 +16,13 @@ SIGNATURES = tuple(start for start in raster.SIGNATURES if not start.startswith(
 RAW_SUFFIXES = (".raw", ".zraw")
 
 
-def radiographs_in(folder, out, unreadable, passed_over):
-    """Returns the radiographs below a folder, sorted, as paths in it; hidden files and `out` are passed over."""
-    radiographs = []
+def radiographs_in(folder: pathlib.Path, out: pathlib.Path) -> tuple[list[str], list[str], collections.Counter[str]]:
+    """Returns `(radiographs, unreadable, passed_over)` of a folder and of those below it.
+
+    They are the radiographs' paths in it, sorted; a line on each folder that is unreadable; and how many other files
+    there are, by suffix. Hidden files, and what lies in `out`, count nowhere.
+    """
+    radiographs, unreadable, passed_over = [], [], collections.Counter()
     for here, names in _folders(folder, out, unreadable):
         names = [name for name in names if not name.startswith(".")]
         kept = [name for name in names if _is_radiograph(here, name)]
@@ -30,7 +35,7 @@ def radiographs_in(folder, out, unreadable, passed_over):
         below = here.relative_to(folder)
         radiographs += [str(below / name) for name in kept]
     # As paths are sorted: a folder's files before those of a folder whose name goes on.
-    return sorted(radiographs, key=lambda name: pathlib.PurePath(name).parts)
+    return sorted(radiographs, key=lambda name: pathlib.PurePath(name).parts), unreadable, passed_over
 
 
 def _folders(top, out, unreadable):

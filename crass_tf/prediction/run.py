@@ -155,12 +155,12 @@ def plan(paths: PathLike | Iterable[PathLike], out: PathLike) -> tuple[list[Job]
             raise InputError(f"{path}: no such file or folder")
         if os.path.realpath(path) == os.path.realpath(out):
             raise InputError(f"{out}: the results would lie among the radiographs; give another folder as --out")
-        lines = []
-        names = folders.radiographs_in(path, out, lines, passed_over)
+        names, lines, others = folders.radiographs_in(path, out)
         if not names:
             expected = f"found no radiographs in this folder, expected files that end in {' '.join(folders.SUFFIXES)}"
             raise InputError(lines[0] if lines else f"{path}: {expected}")
         unreadable += lines
+        passed_over.update(others)
         # `~` below the working folder is a name of its own, not the home folder.
         images = [str(path / name) for name in names]
         images = [os.path.abspath(image) if image.startswith("~") else image for image in images]  # noqa: PTH100

@@ -1,10 +1,10 @@
-"""What is recorded of a radiograph: `STEM.json`, after `schema.json`, its row of the summary, points, pictures."""
+"""What is recorded of a radiograph in forms of our own: `STEM.json`, cells of the summary, points, and pictures."""
 
-import importlib.resources
 import json
 import pathlib
 from typing import Any
 
+import cv2
 import numpy as np
 
 from crass_tf.common import files
@@ -16,7 +16,7 @@ from crass_tf.measurement.quality import SIDES
 from crass_tf.radiographs.formats.png import write_png
 from crass_tf.reporting.overlay import draw_measures, overlay
 
-# The `$id` of `schema.json`: its number goes up when a program that reads these files would have to change.
+# The `$id` of `schema.json` beside this file: its number goes up when programs that read results would have to change.
 SCHEMA = "urn:crass-tf:result:2"
 
 
@@ -76,20 +76,17 @@ def status(path: PathLike) -> str | None:
 
 def schema() -> dict[str, Any]:
     """Returns the JSON Schema (Draft 2020-12) of what `result` and `refusal` return."""
-    return json.loads(
-        importlib.resources.files("crass_tf.prediction.outputs").joinpath("schema.json").read_text(encoding="utf-8")
-    )
+    return json.loads(pathlib.Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
 
 
 def place(mask: np.ndarray) -> dict[str, Any]:
     """Returns the `bounding_box` (x, y, width, height) and the `centroid` (x, y) of a mask `[H, W]`; None without."""
-    by_row, by_column = mask.sum(axis=1, dtype=np.int64), mask.sum(axis=0, dtype=np.int64)
-    rows, columns = np.flatnonzero(by_row), np.flatnonzero(by_column)
-    if not len(rows):
+    mask = (mask > 0).astype(np.uint8)
+    moments = cv2.moments(mask)
+    area = moments["m00"]
+    if not area:
         return {"bounding_box": None, "centroid": None}
-    box = [columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1]
-    x, y = (float(counts @ np.arange(len(counts)) / counts.sum()) for counts in (by_column, by_row))
-    return {"bounding_box": [int(value) for value in box], "centroid": [x, y]}
+    return {"bounding_box": list(cv2.boundingRect(mask)), "centroid": [moments["m10"] / area, moments["m01"] / area]}
 
 
 def rounded(value: Any) -> Any:

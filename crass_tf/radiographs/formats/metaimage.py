@@ -71,7 +71,10 @@ def pixel_files(path: PathLike) -> list[pathlib.Path]:
 def _open(content):
     """Returns the `Header`, the header's `{key: value}`, and the number of its bytes."""
     fields, end = _fields(content, content.data[:MAX_HEADER])
-    header = Header(_size(content, fields), _dtype(content, fields))
+    size, kind = _size(content, fields), fields.get("ElementType")
+    if kind not in TYPES:
+        raise InputError(f"{content}: found ElementType = {kind}, expected one of {', '.join(TYPES)}")
+    header = Header(size, TYPES[kind])
     _check_data_file(content, fields, _byte_count(header))
     return header, fields, end
 
@@ -106,13 +109,6 @@ def _size(content, fields):
     width, height = numbers[:2]
     content.check_size(width, height)
     return height, width
-
-
-def _dtype(content, fields):
-    kind = fields.get("ElementType")
-    if kind not in TYPES:
-        raise InputError(f"{content}: found ElementType = {kind}, expected one of {', '.join(TYPES)}")
-    return TYPES[kind]
 
 
 def _check_data_file(content, fields, expected):

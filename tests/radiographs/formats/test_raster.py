@@ -1,4 +1,4 @@
-"""PNG, JPEG, TIFF and GIF files give the stored grey values, upright, and the spacing that was measured, or one line."""
+"""PNG, JPEG, TIFF and GIF files give the stored grey values, upright, and the spacing that was measured; or a line."""
 
 import io
 import struct
