@@ -82,7 +82,7 @@ class Segmentation:
 
         A network without scores of its own finds something in everything, and refuses nothing.
         """
-        if not self._has_scores:
+        if self.outlines[0].score is None:
             return None
         if not any((outline.logits > 0).any() for outline in self.outlines):
             return "found no clavicles, expected a frontal chest radiograph"
@@ -158,14 +158,15 @@ class Segmentation:
         is no estimate of it. What to expect of a side stands behind its score, see `quality.EXPECTED`.
         """
         checks = quality.checks(self.labels)
-        scores = [outline.score for outline in self.outlines if outline.score is not None]
+        names = reversed(SIDES) if self.radiograph.mirrored else SIDES
+        scores = {name: one.score for name, one in zip(names, self.outlines) if one.score is not None}
         if self.refusal:
             score = 0.0
         elif scores:
-            score = float(np.mean(scores))
+            score = float(np.mean(list(scores.values())))
         else:
             score = quality.score(quality.stability(_sigmoid(self.outlines[0].logits)), checks)
-        return quality.sides(self.labels, self.spacing_mm, self._scores, self.trust) | {
+        return quality.sides(self.labels, self.spacing_mm, scores, self.trust) | {
             "checks": checks,
             "border_confidence": float(np.mean([quality.border_confidence(_sigmoid(o.logits)) for o in self.outlines])),
             "score": score,
@@ -214,22 +215,10 @@ class Segmentation:
             OUTPUTS[name].write(path, self, source, model)
         return paths
 
-    @property
-    def _has_scores(self):
-        return self.outlines[0].score is not None
-
     @functools.cached_property
     def _trusted(self):
         """The outlines that count."""
         return [o for o in self.outlines if o.score is None or o.score >= quality.LEAST_SCORE]
-
-    @functools.cached_property
-    def _scores(self):
-        """Scores by side, `{"right": ..., "left": ...}`; None where the model gives none."""
-        if not self._has_scores:
-            return dict.fromkeys(SIDES)
-        scores = [outline.score for outline in self.outlines]
-        return dict(zip(SIDES, scores[::-1] if self.radiograph.mirrored else scores))
 
     def _field(self, side):
         """Returns the logits around one clavicle, negative in the other, and the (x, y) of their first pixel."""

@@ -42,14 +42,15 @@ UNKNOWN: dict[str, float | None] = dict.fromkeys(EXPECTED)
 
 
 def sides(
-    labels: np.ndarray, spacing_mm: Spacing | None, scores: dict[str, float | None], trust: Trust | None = None
+    labels: np.ndarray, spacing_mm: Spacing | None, scores: dict[str, float], trust: Trust | None = None
 ) -> dict[str, dict[str, Any]]:
     """Returns what was found by side: `{"right": {"found", "area_pixels", "area_mm2", "score", ...}, "left": {...}}`.
 
-    Behind the score stand `EXPECTED`, None each for a clavicle that is not found and without a `trust`.
+    `scores` are of the sides that have one. Behind the score stand `EXPECTED`, None each for a clavicle that was not
+    found and without a `trust`.
     """
     areas = _areas(labels[bounding_box(labels)])
-    return {name: _side(area, spacing_mm, scores[name], trust) for name, area in zip(SIDES, areas)}
+    return {name: _side(area, spacing_mm, scores.get(name), trust) for name, area in zip(SIDES, areas)}
 
 
 def checks(labels: np.ndarray) -> dict[str, bool]:
