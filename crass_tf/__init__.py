@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crass_tf.data.augmentation import Augmentation as Augmentation
+    from crass_tf.data.augmentation import augmentation as augmentation
     from crass_tf.data.loading import load_arrays as load_arrays
-    from crass_tf.data.mapping import augmentation as augmentation
     from crass_tf.data.pipeline import training_dataset as training_dataset
     from crass_tf.evaluation.scoring import evaluate as evaluate
     from crass_tf.export.exporting import export as export
@@ -36,7 +36,7 @@ HOMES = {
     "Radiograph": "crass_tf.radiographs.radiograph",
     "Segmentation": "crass_tf.inference.segmenter",
     "Segmenter": "crass_tf.inference.segmenter",
-    "augmentation": "crass_tf.data.mapping",
+    "augmentation": "crass_tf.data.augmentation",
     "clavicle_model": "crass_tf.model.clavicles",
     "dice_cross_entropy": "crass_tf.model.losses",
     "evaluate": "crass_tf.evaluation.scoring",

@@ -344,7 +344,7 @@ COMMANDS = {
         argument("--seed", type=int),
         argument(
             "--devices N",
-            "train on N devices of this machine; each gets an equal part of every batch (default: 1)",
+            "train on N devices, of all machines together; each gets an equal part of every batch (default: 1)",
             type=positive,
         ),
         argument(

@@ -148,7 +148,7 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         )
         self.info.metadata["native_spacing"] = (
             seen
-            | beam.Map(lambda one: _spacing_text(*one[2:]))
+            | beam.Map(lambda one: one[2])
             | beam.combiners.Count.PerElement()
             | "Spacings" >> beam.combiners.ToDict()
         )
@@ -182,17 +182,23 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return source, splits, rule, scale
 
     def _generate_examples(self, source, examples, rule, scale):
-        for features, *seen in ordered_map(lambda example: self._make(example, source, rule, scale), examples):
-            self._take_note(*seen)
+        noted = self.info.metadata
+        make = functools.partial(self._make, source=source, rule=rule, scale=scale)
+        for features, mask_values, spacing in ordered_map(make, examples):
+            noted["mask_values"] = sorted({*noted["mask_values"], *mask_values})
+            noted["native_spacing"][spacing] = noted["native_spacing"].get(spacing, 0) + 1
             yield features["image_id"], features
 
     def _make(self, example, source, rule, scale):
-        """Returns an example, the mask values seen, and the spacing with its origin."""
+        """Returns an example, the mask values seen, and the spacing with its origin as text."""
         pixels, header_mm, masks, mask_values = source.read(example)
         spacing_mm, spacing_source = rule.resolve(header_mm)
         image = scale.to_uint16(pixels) if self.builder_config.dtype == np.uint16 else scale.to_grey8(pixels)
         features = self._features(example.image_id, image, masks, spacing_mm)
-        return features, mask_values, spacing_mm, spacing_source
+        spacing = "unknown"
+        if spacing_mm is not None:
+            spacing = f"{spacing_mm[0]:.4g} x {spacing_mm[1]:.4g} mm ({spacing_source})"
+        return features, mask_values, spacing
 
     def _features(self, image_id, image, masks, spacing_mm):
         """Returns an example: images as PNG files, on the config's grid."""
@@ -209,12 +215,6 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         spacing = np.array(spacing_mm or (np.nan, np.nan), np.float32)
         return features | {"image_id": image_id, "spacing_mm": spacing}
 
-    def _take_note(self, mask_values, spacing_mm, source):
-        noted = self.info.metadata
-        noted["mask_values"] = sorted({*noted["mask_values"], *mask_values})
-        text = _spacing_text(spacing_mm, source)
-        noted["native_spacing"][text] = noted["native_spacing"].get(text, 0) + 1
-
     def _post_download_and_prepare_hook(self):
         if self._verbose:
             print(self.summary())
@@ -226,10 +226,6 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         spacing = ", ".join(spacings[:3]) + (f" and {len(spacings) - 3} more" if len(spacings) > 3 else "")
         values = ", ".join(str(value) for value in self.info.metadata["mask_values"]) or "none"
         return f"{self.data_path}: {counts}; native spacing {spacing}; mask values seen: {values}"
-
-
-def _spacing_text(spacing_mm, source):
-    return "unknown" if spacing_mm is None else f"{spacing_mm[0]:.4g} x {spacing_mm[1]:.4g} mm ({source})"
 
 
 def encode_png(image):

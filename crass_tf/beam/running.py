@@ -35,21 +35,7 @@ def predict(
 ) -> int:
     """Segments radiographs on an engine, as `prediction.predict` does on one machine; docs/scale.md has the whole.
 
-    Args:
-        patterns: paths or URLs, see `sources.find`.
-        out: a folder, path or URL, that all workers reach.
-        runner: a runner of Beam's, such as DirectRunner, or `spark`.
-        runner_options: what the runner is told, as on the command line.
-        kind: one of `sources.KINDS`.
-        model: a path that all workers have; None: the shipped model.
-        outputs: names out of `outputs.OUTPUTS`.
-        spacing_mm: `(row, column)` of all radiographs.
-        threads: of each worker process; None: one a core.
-        overwrite: does all again.
-        summary: `csv` or `parquet`.
-        shards: into how many files the summary is parted.
-        patient_key: see `sources.references`.
-        output, extent: see `work.Settings`.
+    The arguments are those of `crass-tf predict` with a `--runner`; `kind` is its `--input`.
 
     Returns:
         The exit code: 0, 1 where some radiographs were refused, 2 where all were.
@@ -70,58 +56,61 @@ def predict(
     patterns = [_absolute(pattern) if storage.is_local(pattern) else pattern for pattern in patterns]
     model = None if model is None else str(pathlib.Path(model).resolve())
     spacing_mm = known_spacing(spacing_mm, "spacing_mm")
-    out = out.rstrip("/")
-    settings = work.Settings(out, model, tuple(outputs), spacing_mm, threads, output, extent)
+    settings = work.Settings(out.rstrip("/"), model, tuple(outputs), spacing_mm, threads, output, extent)
     # A model that is missing, or something else, is named before any work.
     work.Worker(settings)
-    if runner.lower() == SPARK:
-        counts = _on_spark(patterns, settings, runner_options, kind, patient_key, overwrite, summary, shards)
-    else:
-        _on_beam(patterns, settings, runner, runner_options, kind, patient_key, overwrite, summary, shards)
-        current = storage.below(out, f"summary-*-of-{shards:05d}.{summary}")
-        counts = collections.Counter(row["status"] for file in current for row in work.rows_in(file))
-    _tidy(out, f"-of-{shards:05d}.{summary}")
-    total = counts.total()
-    print(f"{total} radiographs: {counts['segmented']} segmented, {counts['refused']} refused; wrote {out}/summary-*")
-    if not total:
-        raise InputError(f"{' '.join(patterns)}: found no radiographs there")
-    return 0 if not counts["refused"] else 2 if counts["refused"] == total else 1
+    radiographs = {"patterns": patterns, "kind": kind, "out": settings.out, "patient_key": patient_key}
+    run = _on_spark if runner.lower() == SPARK else _on_beam
+    with _one_line():
+        run(radiographs, settings, runner, list(runner_options), overwrite, summary, shards)
+    return _exit_code(settings.out, patterns, summary, shards)
 
 
 def _absolute(pattern):
     return os.path.abspath(os.path.expanduser(pattern)) + "/" * pattern.endswith("/")  # noqa: PTH100, PTH111
 
 
-def _on_spark(patterns, settings, options, kind, patient_key, overwrite, summary, shards):
-    """Returns how many radiographs have each status."""
+def _on_spark(radiographs, settings, runner, options, overwrite, summary, shards):
     try:
         import pyspark  # noqa: F401
     except ImportError:
-        raise InputError("--runner spark needs Java, and pyspark: pip install crass-tf[spark]") from None
+        raise InputError(f"--runner {runner} needs Java, and pyspark: pip install crass-tf[spark]") from None
     from crass_tf.beam import spark, tables
 
-    with _one_line():
-        session = spark.session(options)
-        try:
-            files = spark.segment(session, patterns, settings, kind, patient_key, overwrite)
-        finally:
-            session.stop()
-        return tables.write(settings.out, files, summary, shards)
+    session = spark.session(options)
+    try:
+        files = spark.segment(session, settings, overwrite, **radiographs)
+    finally:
+        session.stop()
+    tables.write(settings.out, files, summary, shards)
 
 
-def _on_beam(patterns, settings, runner, options, kind, patient_key, overwrite, summary, shards):
+def _on_beam(radiographs, settings, runner, options, overwrite, summary, shards):
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from crass_tf.beam.transforms import Radiographs, Segment, WriteSummary
 
-    with _one_line():
-        pipeline = beam.Pipeline(runner=runner, options=PipelineOptions(list(options)))
-        radiographs = pipeline | Radiographs(patterns, kind, settings.out, patient_key)
-        _ = radiographs | Segment(settings, overwrite) | WriteSummary(settings.out, summary, shards)
-        result = pipeline.run()
-        result.wait_until_finish()
+    pipeline = beam.Pipeline(runner=runner, options=PipelineOptions(options))
+    rows = pipeline | Radiographs(**radiographs) | Segment(settings, overwrite)
+    _ = rows | WriteSummary(settings.out, summary, shards)
+    result = pipeline.run()
+    result.wait_until_finish()
     _print_metrics(result)
+
+
+def _exit_code(out, patterns, summary, shards):
+    """Removes what only served the run, prints how it ended and returns its exit code."""
+    from crass_tf.beam import storage, work
+
+    files = storage.below(out, f"summary-*-of-{shards:05d}.{summary}")
+    counts = collections.Counter(row["status"] for file in files for row in work.rows_in(file))
+    _tidy(out, f"-of-{shards:05d}.{summary}")
+    total, refused = counts.total(), counts["refused"]
+    print(f"{total} radiographs: {counts['segmented']} segmented, {refused} refused; wrote {out}/summary-*")
+    if not total:
+        raise InputError(f"{' '.join(patterns)}: found no radiographs there")
+    return 0 if not refused else 2 if refused == total else 1
 
 
 @contextlib.contextmanager

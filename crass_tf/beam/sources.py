@@ -133,12 +133,9 @@ def _rows(table):
 
 
 def references(found: Reference, kind: str = "files", patient_key: str = "") -> Iterator[Reference]:
-    """Yields the radiographs that a file is or holds; none where it is something else.
+    """Yields the radiographs that a file of one of `KINDS` is or holds; none where it is something else.
 
-    Args:
-        found: the file.
-        kind: one of `KINDS`.
-        patient_key: a secret: who does not know it cannot find out a patient's number from results' paths by trying.
+    Who does not know the secret `patient_key` cannot find out a patient's number from results' paths by trying.
     """
     if kind == "tar":
         yield from _members(found)

@@ -6,6 +6,7 @@ whole; rows count only where the task that wrote them ended. So each radiograph 
 
 import argparse
 import functools
+import operator
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,49 +29,30 @@ def session(options: Sequence[str]) -> Any:
     parser.add_argument("--conf", action="append", default=[], metavar="NAME=VALUE")
     given = parser.parse_args(options)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = (
-        SparkSession.builder.appName("crass-tf").master(given.master).config("spark.ui.showConsoleProgress", "false")
-    )
+    builder = SparkSession.builder.appName("crass-tf").master(given.master)
+    builder = builder.config("spark.ui.showConsoleProgress", "false")
     for setting in given.conf:
         builder = builder.config(*setting.split("=", 1))
     return builder.getOrCreate()
 
 
 def segment(
-    spark: Any,
-    patterns: Sequence[str],
-    settings: Settings,
-    kind: str = "files",
-    patient_key: str = "",
-    overwrite: bool = False,
+    spark: Any, settings: Settings, overwrite: bool, patterns: Sequence[str], kind: str, out: str, patient_key: str
 ) -> list[str]:
     """Segments radiographs on a cluster and returns the files that hold a row for each, JSON lines.
 
-    Args:
-        spark: a `SparkSession`.
-        patterns: paths or URLs, see `sources.find`.
-        settings: the run's; `out` has to be where all workers reach it.
-        kind: one of `sources.KINDS`.
-        patient_key: see `sources.references`.
-        overwrite: does again what an earlier run has done.
+    `spark` is a `SparkSession`; the others are as in `transforms.Segment` and `transforms.Radiographs`.
     """
-    context, out = spark.sparkContext, str(settings.out)
+    context = spark.sparkContext
     found = [file for pattern in patterns for file in sources.find(pattern, kind, out)]
     parts = max(1, len(found) // TASK)
     references = context.parallelize(found, parts).flatMap(
         functools.partial(sources.references, kind=kind, patient_key=patient_key)
     )
     earlier = context.parallelize(work.earlier_files(out), context.defaultParallelism).flatMap(work.rows_in)
-    groups = references.keyBy(_reference_key).cogroup(earlier.keyBy(_row_key), parts)
+    keyed = references.keyBy(operator.attrgetter("result")), earlier.keyBy(operator.itemgetter("result"))
+    groups = keyed[0].cogroup(keyed[1], parts)
     return groups.mapPartitions(functools.partial(_segment_group, settings, overwrite)).collect()
-
-
-def _reference_key(reference):
-    return reference.result
-
-
-def _row_key(row):
-    return row["result"]
 
 
 def _segment_group(settings: Settings, overwrite: bool, groups: Iterable[Any]) -> Iterator[str]:

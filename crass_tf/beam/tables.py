@@ -1,6 +1,5 @@
 """The tables of a run, `summary-*` and `refused-*`, as CSV and as Parquet."""
 
-import collections
 import csv
 import io
 from collections.abc import Iterable, Sequence
@@ -52,25 +51,19 @@ def header(columns: Iterable[str]) -> str:
     return line({name: name for name in columns}, columns)
 
 
-def write(out: str, files: Sequence[str], form: str, shards: int) -> collections.Counter[str]:
-    """Writes the tables from the files that hold the rows; returns how many there are of each status.
+def write(out: str, files: Sequence[str], form: str, shards: int) -> None:
+    """Writes the tables from the files of `work.RowFiles`, as `transforms.WriteSummary` does.
 
-    Args:
-        out: a folder, path or URL.
-        files: of `work.RowFiles`.
-        form: `csv` or `parquet`.
-        shards: into how many files `summary` is parted; one at a time is in memory.
+    One of the `shards` is in memory at a time.
     """
-    counts, refused = collections.Counter(), []
+    refused = []
     for shard in range(shards):
         rows = [row for file in files[shard::shards] for row in work.rows_in(file)]
         rows.sort(key=lambda row: row["result"])
         data = _parquet(rows) if form == "parquet" else _csv(rows, COLUMNS)
         storage.write(f"{out}/summary-{shard:05d}-of-{shards:05d}.{form}", data)
         refused += [row for row in rows if row["status"] == "refused"]
-        counts.update(row["status"] for row in rows)
     storage.write(f"{out}/refused-00000-of-00001.csv", _csv(refused, REFUSED))
-    return counts
 
 
 def _csv(rows, columns):

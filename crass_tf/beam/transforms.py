@@ -47,11 +47,7 @@ class Radiographs(beam.PTransform):
 
 
 class ClavicleModelHandler(ModelHandler[Reference, Result, Worker]):
-    """A model for `RunInference`, from `Reference` to `Result`; one model a process.
-
-    Args:
-        settings: the run's.
-    """
+    """A model for `RunInference`, from `Reference` to `Result`, by the run's `Settings`; one model a process."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()

@@ -82,11 +82,7 @@ class Result:
 
 
 class Worker:
-    """A model, and what a process does with it; threads share it.
-
-    Args:
-        settings: the run's.
-    """
+    """A model, and what a process does with it; threads share it."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -183,11 +179,7 @@ def reason_class(row: dict[str, Any]) -> str:
 
 
 class RowFiles:
-    """Rows of radiographs that are done, on the disk before the run's end: a run that is killed goes on after them.
-
-    Attributes:
-        written: the files.
-    """
+    """Rows of radiographs that are done, in files, `written`, before the run's end: a killed run goes on after them."""
 
     def __init__(self, out: str) -> None:
         self._out, self._lines = out, []
@@ -234,12 +226,7 @@ def rows_in(path: str) -> Iterator[dict[str, Any]]:
 def choose(found: list[Reference], earlier: list[dict[str, Any]], settings: Settings, stamp: str, overwrite: bool):
     """Returns what is to be done about the radiographs of one key: a `Reference`, or a row that an earlier run wrote.
 
-    Args:
-        found: those of this run, at least one.
-        earlier: the rows that earlier runs have for the key.
-        settings: the run's.
-        stamp: `settings.stamp()`.
-        overwrite: does again what an earlier run has done.
+    `found` are those of this run, at least one, `earlier` the rows of earlier runs, `stamp` is `settings.stamp()`.
     """
     # An order of its own, since engines have none.
     found = sorted(found, key=lambda one: (one.url, one.start))

@@ -18,7 +18,7 @@ STOPS, SPOILS, REMARK = "stops", "spoils", "remark"
 IMAGE, MASK = "image", "mask"
 SEVERITIES = {STOPS: "flags that stop a build", SPOILS: "flags that spoil a build", REMARK: "remarks"}
 # What listing noticed and a build goes on with, though something is not as it was meant to be.
-SPOILING = ("in no split", "in no fold", "larger validation", "no mask", "mask without image")
+SPOILING = ("in no split", "larger validation", "no mask", "mask without image")
 
 # Grey values of 256 between the 1st and the 99th percentile: fewer than 16 are four bits for a whole chest.
 LEAST_CONTRAST = 16

@@ -2,7 +2,7 @@
 
 import collections
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -26,10 +26,11 @@ from crass_tf.prediction import plan
 from crass_tf.radiographs.formats.png import write_png
 from crass_tf.radiographs.radiograph import read_mask, read_radiograph
 from crass_tf.reporting import overlay, pictures
-from crass_tf.sources.crass12 import FOLDER
-from crass_tf.sources.crass12_png import IMAGE_FOLDER, MASK_FOLDER
+from crass_tf.sources.crass12 import FOLDER, IMAGE_FOLDER, MASK_FOLDER
 from crass_tf.sources.listing import composed
 
+# In the output folder: a row for each radiograph.
+PROPOSALS = "proposals.csv"
 COLUMNS = ("image", "file", "right", "left", "right_views", "left_views", "kept", "reason")
 # Longest side of the radiographs that are written: the model's own grid.
 SIDE = 1024
@@ -73,10 +74,12 @@ def propose(
     paths, out, drop = local_paths(paths, "path"), output_folder(out), local_path(drop, "drop")
     if (out / FOLDER).exists():
         raise InputError(f"{out / FOLDER}: exists already, expected a new folder for proposals")
-    dropped = {composed(line.strip()) for line in read_text(drop).splitlines()} - {""} if drop else set()
+    dropped = read_names(drop)
     jobs, unreadable, _ = plan(paths, out)
     names = [composed(job.result.replace("/", "_")) for job in jobs]
-    _check_names(names, dropped, drop)
+    if twice := [name for name, count in collections.Counter(names).items() if count > 1]:
+        raise InputError(f"{min(twice)}: found two radiographs of this name (a / becomes _), expected one; rename one")
+    check_names(drop, dropped, names)
     segmenter = Segmenter.load(model)
     rows, kept = [{"image": str(reason), "kept": False, "reason": "unreadable folder"} for reason in unreadable], []
     with atomic_folder(out / FOLDER) as folder:
@@ -98,18 +101,20 @@ def propose(
             raise InputError("found no radiograph whose clavicles many views outline alike")
         write_text(folder / "train.txt", "".join(f"{name}\n" for name in kept))
         write_text(folder / "val.txt", "")
-    write_table(out / "proposals.csv", COLUMNS, rows)
+    write_table(out / PROPOSALS, COLUMNS, rows)
     _write_sheets(out, kept)
     return rows
 
 
-def _check_names(names, dropped, drop):
-    """Raises InputError where two radiographs have one name, or one that is dropped is not there."""
-    twice = [name for name, count in collections.Counter(names).items() if count > 1]
-    if twice:
-        raise InputError(f"{min(twice)}: found two radiographs of this name (a / becomes _), expected one; rename one")
-    if unknown := dropped - set(names):
-        raise InputError(f"{drop}: found {min(unknown)}, expected names of these radiographs as in proposals.csv")
+def read_names(path: PathLike | None) -> set[str]:
+    """Returns the names in a text file, one a line; none where there is no file."""
+    return {composed(line.strip()) for line in read_text(path).splitlines()} - {""} if path else set()
+
+
+def check_names(path: PathLike | None, names: Iterable[str], known: Iterable[str]) -> None:
+    """Raises InputError where a file names a radiograph that is not among the known ones."""
+    if unknown := set(names) - set(known):
+        raise InputError(f"{path}: found {min(unknown)}, expected names of these radiographs as in proposals.csv")
 
 
 def _propose(segmenter, path, row, least, dropped):

@@ -1,11 +1,13 @@
 """The recipe of the shipped model in one call: phantoms, training on them, tuning on a data set, export."""
 
+import csv
+import dataclasses
 import shutil
 from collections.abc import Sequence
 from typing import Any
 
 from crass_tf.commands.export import export_from
-from crass_tf.commands.propose import propose
+from crass_tf.commands.propose import PROPOSALS, check_names, propose, read_names
 from crass_tf.commands.train import has_begun, train
 from crass_tf.common.files import (
     InputError,
@@ -24,10 +26,11 @@ from crass_tf.export.description import NOT_STATED
 from crass_tf.inference.segmenter import Segmenter
 from crass_tf.phantom import write_folder
 from crass_tf.prediction import plan
-from crass_tf.sources.crass12 import FOLDER
-from crass_tf.sources.crass12_png import IMAGE_FOLDER, MASK_FOLDER
+from crass_tf.sources.crass12 import FOLDER, IMAGE_FOLDER, MASK_FOLDER
 
 PHANTOMS, PHANTOM_SEED, PHANTOM_SIZE, PHANTOM_BEDSIDE = 600, 7, 1024, 0.4
+# Phantoms that are learned from once more, beside proposals: what is rare among radiographs stays learned.
+PHANTOMS_AGAIN = 240
 # In the output folder, in the order in which they are made.
 STEPS = ("phantoms", "phantom_data", "phantom_run", "data", "run", "evaluation", "export")
 # With `unlabelled`, between `run` and `evaluation`.
@@ -59,9 +62,10 @@ def recipe(
         seed: of tuning. Phantoms and the training on them have their own.
         jit_compile: whether XLA compiles the training steps; None is the presets' choice.
         unlabelled: files and folders of radiographs without masks. Outlines are proposed by the model that `manual_dir`
-            gave, as `crass-tf propose` does, and it is tuned once more on both. Only where `dataset` is crass12 and
-            `manual_dir` holds PNG files.
-        drop: a text file with names of proposals that looked wrong, one a line.
+            gave, as `crass-tf propose` does, and it is tuned once more on these, on the data set's own radiographs,
+            which count twice, and on some of the phantoms. Only where `dataset` is crass12 and `manual_dir` holds PNG
+            files.
+        drop: a text file with names of proposals that looked wrong, one a line; they are not learned from.
         training_data: what the model was trained on, for the model card and the `.tflite` files.
         terms: on what terms its weights may be used, for both, too.
 
@@ -108,28 +112,56 @@ def _learn_unlabelled(manual_dir, out, model, unlabelled, drop, seed, changes):
     """Tunes a model once more, on its data set and on outlines that it proposes; returns the new one's path."""
     if not (out / "proposals" / FOLDER).is_dir():
         print("recipe: proposing outlines")
-        propose(unlabelled, out / "proposals", model=model, drop=drop)
-    print("recipe: building both")
-    _join(manual_dir / FOLDER, out / "proposals" / FOLDER, out / "both" / FOLDER)
+        propose(unlabelled, out / "proposals", model=model)
+    print("recipe: building all of them")
+    _join(manual_dir, out, drop)
     build(out / "both", out / "both_data")
-    print("recipe: tuning on both")
-    _train(out / "both_run", out / "both_data", "tuned", init=model, seed=seed, **changes)
+    print("recipe: tuning on all of them")
+    _train(out / "both_run", out / "both_data", "joined", init=model, seed=seed, **changes)
     return out / "both_run" / "model.keras"
 
 
-def _join(labelled, proposals, target):
-    """Writes a CRASS12 folder of both: the splits of the first, and the second's radiographs to train on."""
+def _join(manual_dir, out, drop):
+    """Writes a CRASS12 folder of the data set, its training radiographs twice, with proposals and phantoms."""
+    open_source, target = opener(DEFAULT_DATASET), out / "both" / FOLDER
+    labelled, proposals = open_source(manual_dir).splits, open_source(out / "proposals").splits["train"]
+    names = read_names(drop)
+    with (out / "proposals" / PROPOSALS).open(encoding="utf-8", newline="") as rows:
+        check_names(drop, names, [row["image"] for row in csv.DictReader(rows)])
+    # Observers' outlines are worth more than proposed ones.
+    training = labelled["train"] + _renamed(labelled["train"], "again")
+    training += [example for example in proposals if example.image_id not in names]
+    if (out / "phantoms").is_dir():
+        training += _renamed(open_source(out / "phantoms").splits["train"][:PHANTOMS_AGAIN], "drawn")
+    lists = {
+        f"{split}.txt": "".join(f"{example.image_id}\n" for example in examples)
+        for split, examples in (("train", training), ("val", labelled["validation"]))
+    }
+    if target.is_dir():
+        if any(read_text(target / name) != text for name, text in lists.items()):
+            made = ", ".join(UNLABELLED_STEPS[1:])
+            raise InputError(f"{target}: found other radiographs than these; remove {made} from {out}, or name another")
+        return
     with atomic_folder(target) as folder:
-        for source in (labelled, proposals):
-            for part in (IMAGE_FOLDER, MASK_FOLDER):
-                (folder / part).mkdir(exist_ok=True)
-                for path in (source / part).iterdir():
-                    if (folder / part / path.name).exists():
-                        raise InputError(f"{path}: a radiograph of {labelled} has the same name; rename one of them")
-                    shutil.copyfile(path, folder / part / path.name)
-        lines = [line for source in (labelled, proposals) for line in read_text(source / "train.txt").split("\n")]
-        write_text(folder / "train.txt", "".join(f"{line}\n" for line in lines if line.strip()))
-        shutil.copyfile(labelled / "val.txt", folder / "val.txt")
+        for part in (IMAGE_FOLDER, MASK_FOLDER):
+            (folder / part).mkdir()
+        for example in [*training, *labelled["validation"]]:
+            _copy(example, folder)
+        for name, text in lists.items():
+            write_text(folder / name, text)
+
+
+def _renamed(examples, suffix):
+    return [dataclasses.replace(example, image_id=f"{example.image_id}_{suffix}") for example in examples]
+
+
+def _copy(example, folder):
+    (mask,) = example.mask_paths
+    for part, path in ((IMAGE_FOLDER, example.image_path), (MASK_FOLDER, mask)):
+        target = folder / part / f"{example.image_id}.png"
+        if target.exists():
+            raise InputError(f"{path}: another radiograph has the name {example.image_id}; rename one of them")
+        shutil.copyfile(path, target)
 
 
 def _train_on_phantoms(out, count, changes):

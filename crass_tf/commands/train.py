@@ -16,6 +16,7 @@ from crass_tf.data.pipeline import config_size, prepared, supervised, training_b
 from crass_tf.model import clavicle_model
 from crass_tf.model.clavicles import FINDER, OUTLINER
 from crass_tf.training.checkpoints import completed_epochs, read_rows, write_rows
+from crass_tf.training.devices import join_processes, own_folder
 from crass_tf.training.fitting import LOGS, default_precision, fit
 from crass_tf.training.presets import DEFAULT_PRESET, PRESETS
 from crass_tf.training.settings import FILE_NAME, MODEL_NAME, Settings
@@ -51,7 +52,7 @@ def train(
         split: what to train on, a split's name or a TFDS expression such as `train+validation`; None is `train`, or
             what `default_splits` gives for a data set without it.
         validation_split: what to watch; None is `validation`, or what `default_splits` gives.
-        devices: how many devices of this machine share each batch.
+        devices: how many devices share each batch, of all processes together where `devices.VARIABLES` are set.
         fold: `2/5` holds the second of the split's five folds out of training and watches it.
         **changes: other fields of `Settings` that differ from the preset's; of a clavicle model they hold for both
             networks. `image_size`, None or left out, is the preset's; for `unet` it is that of the data set's config,
@@ -61,18 +62,20 @@ def train(
         InputError: where the data set or a split is missing, or the run's folder is in use.
     """
     run, init, data_dir = output_folder(run), local_path(init, "init"), data_path(data_dir)
+    join_processes()
     if changes.get("image_size", ...) is None:
         del changes["image_size"]
     changes["precision"] = precision or default_precision()
     networks = [dataclasses.replace(settings, **changes) for settings in presets(preset, changes)]
     networks = [with_splits(settings, data_dir, split, validation_split, fold) for settings in networks]
-    if len(networks) > 1:
-        return _train_clavicle_model(run, data_dir, networks, init, resume, devices)
-    (settings,) = networks
-    size = config_size(settings.dataset, settings.config, data_dir)
-    if size is not None and "image_size" not in changes:
-        settings = dataclasses.replace(settings, image_size=size)
-    return train_network(run, data_dir, settings, init=init, resume=resume, devices=devices)
+    with own_folder(run) as folder:
+        if len(networks) > 1:
+            return _train_clavicle_model(folder, data_dir, networks, init, resume, devices)
+        (settings,) = networks
+        size = config_size(settings.dataset, settings.config, data_dir)
+        if size is not None and "image_size" not in changes:
+            settings = dataclasses.replace(settings, image_size=size)
+        return train_network(folder, data_dir, settings, init=init, resume=resume, devices=devices)
 
 
 def presets(name: str, changes: Container[str] = ()) -> tuple[Settings, ...]:

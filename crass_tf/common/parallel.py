@@ -123,18 +123,14 @@ def _turn_off():
     return kept
 
 
-@contextlib.contextmanager
 def _voice():
-    """Yields a text file that writes to where standard error went before."""
+    """Returns a text file, to be opened by `with`, that writes to where standard error went before."""
     if sys.stderr is None:
-        with open(os.devnull, "w") as nothing:  # noqa: PTH123
-            yield nothing
-        return
-    number = None
-    with contextlib.suppress(AttributeError, OSError):
-        number = sys.stderr.fileno()
-    if _kept is None or number != 2:
-        yield sys.stderr
-        return
-    with os.fdopen(os.dup(_kept), "w", encoding=sys.stderr.encoding, errors=sys.stderr.errors, buffering=1) as file:
-        yield file
+        return open(os.devnull, "w")  # noqa: PTH123, SIM115
+    try:
+        is_standard = sys.stderr.fileno() == 2
+    except (AttributeError, OSError):
+        is_standard = False
+    if _kept is None or not is_standard:
+        return contextlib.nullcontext(sys.stderr)
+    return os.fdopen(os.dup(_kept), "w", encoding=sys.stderr.encoding, errors=sys.stderr.errors, buffering=1)

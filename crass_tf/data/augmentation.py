@@ -1,15 +1,25 @@
 """Random changes of a radiograph and its mask together: one pair in, one out, uint8 `[H, W]` and `[H, W, C]`.
 
-NumPy and OpenCV only, so that `tf.data` and the NumPy path (JAX) share one implementation. Every function takes the
-random generator last and draws from it in a fixed order: the same generator gives the same pair.
+NumPy and OpenCV only, so that `tf.data` and the NumPy path (JAX) share one implementation; `augmentation` wraps it for
+a `tf.data` pipeline of one's own. Every function draws from its random generator in a fixed order: the same generator
+gives the same pair.
 """
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 
 from crass_tf.data.negatives import negative
+from crass_tf.geometry import Letterbox
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,11 +82,49 @@ class Augmentation:
     crop: float = 0.0
 
 
+def augmentation(settings: Augmentation | None = None, seed: int = 0) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    """Returns a function for `tf.data.Dataset.map` that changes a radiograph and its mask together, at random.
+
+    Args:
+        settings: how far each change may go; None is the default `Augmentation`.
+        seed: of the sequence of changes. With `num_parallel_calls` the changes are the same, but another example may
+            get each of them.
+
+    Returns:
+        A function of `(image, mask)`, tensors `[H, W, 1]`: grey values from 0 to 255 and 0 or 1. What it returns has
+        the same shapes and dtypes.
+
+    Example: ten pairs become ten changed pairs of the same size.
+
+    >>> import tensorflow as tf
+    >>> pairs = tf.data.Dataset.from_tensors((np.zeros((64, 64, 1), np.uint8), np.ones((64, 64, 1), np.uint8)))
+    >>> pairs.repeat(10).map(crass_tf.augmentation()).element_spec[0].shape
+    TensorShape([64, 64, 1])
+    """
+    import tensorflow as tf
+
+    settings = settings or Augmentation()
+
+    def change(image, mask, number):
+        rng = np.random.default_rng(int(number))
+        changed, changed_mask = augment(image[:, :, 0].astype(np.uint8), mask.astype(np.uint8), settings, rng)
+        return changed[:, :, None].astype(image.dtype), changed_mask.reshape(mask.shape).astype(mask.dtype)
+
+    def change_pair(image, mask):
+        number = tf.random.uniform((), maxval=2**31 - 1, dtype=tf.int32, seed=seed)
+        changed = tf.numpy_function(change, (image, mask, number), (image.dtype, mask.dtype))
+        for tensor, original in zip(changed, (image, mask)):
+            tensor.set_shape(original.shape)
+        return tuple(changed)
+
+    return change_pair
+
+
 def augment(
     image: np.ndarray,
     mask: np.ndarray,
     settings: Augmentation,
-    rng: np.random.Generator,
+    rng: Generator,
     size: tuple[int, int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns a randomly changed `(image, mask)`, uint8 `[H, W]` and `[H, W, C]`; the mask holds 0 and 1.
@@ -88,31 +136,42 @@ def augment(
         rng: the `numpy.random.Generator`.
         size: `(height, width)` of the result, about the same centre; None is the image's.
     """
-    if settings.negatives and rng.random() < settings.negatives:
+    if _happens(settings.negatives, rng):
         image = negative(size or image.shape, rng)
         return change_exposure(image, settings, rng), np.zeros((*image.shape, *mask.shape[2:]), np.uint8)
-    if settings.spoil and rng.random() < settings.spoil:
+    if _happens(settings.spoil, rng):
         image, mask = spoil(image, mask, rng), np.zeros_like(mask)
-    image = process(draw_clutter(image, settings, rng), settings, rng)
-    image, mask = transform(image, mask, settings, rng, size)
-    image = cut_off(collimate(draw_haze(image, settings, rng), settings, rng), settings, rng)
+    if _happens(settings.clutter, rng):
+        image = draw_clutter(image, rng)
+    image, mask = transform(process(image, settings, rng), mask, settings, rng, size)
+    if _happens(settings.haze, rng):
+        image = draw_haze(image, rng)
+    if rng.random() < settings.bars:
+        image = collimate(image, rng)
+    if _happens(settings.crop, rng):
+        image = cut_off(image, rng)
     return change_exposure(image, settings, rng), mask
 
 
-def process(image: np.ndarray, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
+def _happens(probability, rng):
+    """Returns whether a change is made; what has no probability leaves the generator as it is."""
+    return probability > 0 and rng.random() < probability
+
+
+def process(image: np.ndarray, settings: Augmentation, rng: Generator) -> np.ndarray:
     """Enhances an image uint8 `[H, W]` as some makers' processing does: local contrast, detail, hard windows.
 
     Exact black stays black: it is padding.
     """
     padding = image == 0
-    if settings.local_contrast and rng.random() < settings.local_contrast:
+    if _happens(settings.local_contrast, rng):
         tiles = int(rng.integers(2, 13))
         image = cv2.createCLAHE(_log_uniform(1.5, 20, rng), (tiles, tiles)).apply(image)
-    if settings.detail and rng.random() < settings.detail:
+    if _happens(settings.detail, rng):
         values = image.astype(np.float32)
         smooth = cv2.GaussianBlur(values, (0, 0), _log_uniform(1.5, max(image.shape) / 20, rng))
         image = np.clip(values + rng.uniform(0.5, 3) * (values - smooth), 0, 255).astype(np.uint8)
-    if settings.window and rng.random() < settings.window:
+    if _happens(settings.window, rng):
         low, high = np.quantile(image[::4, ::4], (rng.uniform(0, 0.33), 1 - rng.uniform(0, 0.33) ** 2 / 0.33))
         image = np.clip((image.astype(np.float32) - low) * (255 / max(high - low, 1)), 0, 255).astype(np.uint8)
     image = image.copy()
@@ -120,7 +179,7 @@ def process(image: np.ndarray, settings: Augmentation, rng: np.random.Generator)
     return image
 
 
-def spoil(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def spoil(image: np.ndarray, mask: np.ndarray, rng: Generator) -> np.ndarray:
     """Returns a radiograph in which no clavicle should be found, uint8 of the same size as `image` `[H, W]`.
 
     It is turned by 90, 180 or 270 degrees; or what lies below the clavicles; or two or four in one picture.
@@ -135,19 +194,11 @@ def spoil(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.n
     else:
         row = np.hstack([image, image[:, ::-1] if rng.random() < 0.3 else image])
         spoilt = np.vstack([row, row]) if rng.random() < 0.4 else row
-    scale = min(height / spoilt.shape[0], width / spoilt.shape[1])
-    rows, columns = (max(1, round(side * scale)) for side in spoilt.shape)
-    top, left = (height - rows) // 2, (width - columns) // 2
-    framed = np.zeros_like(image)
-    inner = framed[top : top + rows, left : left + columns]
-    inner[:] = cv2.resize(np.ascontiguousarray(spoilt), (columns, rows), interpolation=cv2.INTER_AREA)
-    return framed
+    return Letterbox.fit(spoilt.shape, image.shape).image_to_model(np.ascontiguousarray(spoilt))
 
 
-def draw_haze(image: np.ndarray, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
-    """Lays, at some probability, smooth bright clouds over an image uint8 `[H, W]`, through which it shows faintly."""
-    if not settings.haze or rng.random() >= settings.haze:
-        return image
+def draw_haze(image: np.ndarray, rng: Generator) -> np.ndarray:
+    """Lays smooth bright clouds over an image uint8 `[H, W]`, through which it shows faintly."""
     height, width = image.shape
     knots = rng.uniform(-0.3, 1, rng.integers(2, 7, 2)).astype(np.float32)
     cloud = np.clip(cv2.resize(knots, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
@@ -157,10 +208,8 @@ def draw_haze(image: np.ndarray, settings: Augmentation, rng: np.random.Generato
     return np.where(image > 0, np.rint(hazy), 0).astype(np.uint8)
 
 
-def draw_clutter(image: np.ndarray, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
-    """Draws tubes, wires, electrodes, arrows and text over an image uint8 `[H, W]`, at some probability."""
-    if not settings.clutter or rng.random() >= settings.clutter:
-        return image
+def draw_clutter(image: np.ndarray, rng: Generator) -> np.ndarray:
+    """Draws tubes, wires, electrodes, arrows and text over an image uint8 `[H, W]`."""
     height, width = image.shape
     drawn = image.copy()
     unit = max(height, width) / 1024
@@ -214,10 +263,8 @@ def _draw_text(drawn, unit, rng):
     cv2.putText(drawn, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, grey, max(1, round(2 * scale)), cv2.LINE_AA)
 
 
-def cut_off(image: np.ndarray, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
-    """Blackens, at some probability, what a crop to another aspect ratio and a letterbox would leave out."""
-    if not settings.crop or rng.random() >= settings.crop:
-        return image
+def cut_off(image: np.ndarray, rng: Generator) -> np.ndarray:
+    """Blackens what a crop to another aspect ratio and a letterbox would leave out."""
     height, width = image.shape
     cut = np.zeros_like(image)
     if rng.random() < 0.7:
@@ -233,7 +280,7 @@ def transform(
     image: np.ndarray,
     mask: np.ndarray,
     settings: Augmentation,
-    rng: np.random.Generator,
+    rng: Generator,
     size: tuple[int, int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mirrors, rotates, scales, stretches and shifts image and mask alike; what comes from outside is black."""
@@ -252,10 +299,8 @@ def transform(
     return image, (covered > 127).astype(np.uint8)
 
 
-def collimate(image: np.ndarray, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
-    """Blackens or whitens, at some probability, a border of up to 6 % on each side."""
-    if rng.random() >= settings.bars:
-        return image
+def collimate(image: np.ndarray, rng: Generator) -> np.ndarray:
+    """Blackens or whitens a border of up to 6 % on each side."""
     height, width = image.shape
     top, bottom, left, right = (rng.uniform(0, 0.06, 4) * (height, height, width, width)).astype(int)
     framed = np.full_like(image, 255 if rng.random() < 0.3 else 0)
@@ -263,7 +308,7 @@ def collimate(image: np.ndarray, settings: Augmentation, rng: np.random.Generato
     return framed
 
 
-def change_exposure(image: np.ndarray, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
+def change_exposure(image: np.ndarray, settings: Augmentation, rng: Generator) -> np.ndarray:
     """Changes tone curve, contrast, brightness and polarity, then adds shading, blur and noise."""
     values = cv2.LUT(image, _tone_curve(settings, rng))
     if rng.random() < settings.blur:
@@ -274,11 +319,11 @@ def change_exposure(image: np.ndarray, settings: Augmentation, rng: np.random.Ge
     values = values + (slope_y * rows[:, None] + slope_x * columns)
     sigma = rng.uniform(0, settings.noise)
     values += sigma * _grain(image.shape, rng)
-    if settings.faint and rng.random() < settings.faint:
+    if _happens(settings.faint, rng):
         part = np.float32(_log_uniform(0.02, 0.1, rng))
         values = np.clip(values, 0, 255) * part + np.float32(rng.uniform(0, 255) * (1 - part))
     changed = np.rint(np.clip(values, 0, 255)).astype(np.uint8)
-    if settings.compression and rng.random() < settings.compression:
+    if _happens(settings.compression, rng):
         _, file = cv2.imencode(".jpg", changed, (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 76))))
         return cv2.imdecode(file, cv2.IMREAD_GRAYSCALE)
     return changed

@@ -19,6 +19,8 @@ SOURCES = {"crass12": sources.open_crass12, "jsrt_clavicles": sources.open_jsrt}
 FILE_FORMATS = ("tfrecord", "array_record")
 # How TFDS begins the names of what it has not finished.
 UNFINISHED = "incomplete."
+# Where a data set waits while another takes its place.
+BEFORE = UNFINISHED + "before_{}"
 # What a full or write-protected disk says.
 CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
@@ -91,7 +93,7 @@ def _beam_options(runner, options):
 
 
 def opener(dataset: str) -> Callable[[pathlib.Path], Source]:
-    """Returns the function from a folder to the `Source` of a data set; InputError for names that are none."""
+    """Returns the function from a folder to the `Source` of a data set; InputError for an unknown one."""
     if dataset not in SOURCES:
         raise InputError(f"dataset {dataset}: not known, expected one of {', '.join(SOURCES)}")
     return SOURCES[dataset]
@@ -150,10 +152,9 @@ def _download_and_prepare(builder, manual_dir, path, beam):
             config = tfds.download.DownloadConfig(manual_dir=manual_dir, **beam)
             builder.download_and_prepare(download_config=config)
     except Exception as error:
-        mistake = _mistake(error, path)
-        if mistake is None:
-            raise
-        raise mistake from None
+        if mistake := _mistake(error, path):
+            raise mistake from None
+        raise
 
 
 @contextlib.contextmanager
@@ -224,7 +225,7 @@ def _alone_in(path):
 
 def _remove_unfinished(path):
     """Removes what killed builds left beside the prepared data set `path`, and `path` itself if it is half a one."""
-    aside = _aside(path)
+    aside = path.parent / BEFORE.format(path.name)
     if aside.exists() and not path.exists():
         aside.rename(path)
     for left_over in path.parent.glob(f"{UNFINISHED}*"):
@@ -239,13 +240,9 @@ def _move_into_place(new, path):
     default = pathlib.Path(".config", "metadata.json")
     (path.parents[1] / default).parent.mkdir(exist_ok=True)
     (new.parents[1] / default).replace(path.parents[1] / default)
-    aside = _aside(path)
+    aside = path.parent / BEFORE.format(path.name)
     if path.exists():
         path.rename(aside)
     new.rename(path)
     if aside.exists():
         aside.rmtree()
-
-
-def _aside(path):
-    return path.parent / f"{UNFINISHED}before_{path.name}"

@@ -1,4 +1,9 @@
-"""Prepared TFDS data sets as examples, arrays or a `tf.data.Dataset` on the model's grid."""
+"""Prepared TFDS data sets as examples, arrays or a `tf.data.Dataset` on the model's grid.
+
+In all functions `dataset` is a data set's name, `config` is `native` or `HxW`, `split` is `train`, `validation` or what
+TFDS allows beyond (`train[:10]`, `train+validation`), `data_dir` is where it was prepared, None for TFDS' default, and
+`image_ids` names the only radiographs that are wanted, None for all.
+"""
 
 import contextlib
 import dataclasses
@@ -69,23 +74,14 @@ def examples(
 ) -> Examples:
     """Returns the `Examples` of a prepared data set's split.
 
-    Args:
-        dataset: the data set's name.
-        split: `train` or `validation`, or what TFDS allows beyond (`train[:10]`, `train+validation`).
-        data_dir: where it was prepared; None is TFDS' default.
-        config: `native` or `HxW`.
-        image_ids: names of the only radiographs that are wanted; None for all.
-
     Raises:
         InputError: where it has not been prepared there, has no such split, lacks one of the names, or where the config
             holds no masks or 16-bit grey values.
     """
     builder = labelled_builder(dataset, config, split, data_dir)
     if image_ids is not None and (lacking := sorted(set(image_ids) - set(_read_ids(builder, split)))):
-        raise InputError(
-            f"{dataset}/{config}, split {split}: lacks {len(lacking)} of the {len(image_ids)} radiographs wanted, "
-            f"{lacking[0]!r} first"
-        )
+        wanted = f"lacks {len(lacking)} of the {len(image_ids)} radiographs wanted, {lacking[0]!r} first"
+        raise InputError(f"{dataset}/{config}, split {split}: {wanted}")
     return Examples(builder, split, image_ids)
 
 
@@ -111,8 +107,7 @@ def labelled_builder(dataset: str, config: str, split: str, data_dir: PathLike |
     """Returns the TFDS builder of a prepared data set that can be trained on.
 
     Raises:
-        InputError: where it holds no masks or other than 8-bit images, or where `split`, a name or a TFDS expression,
-            names no radiograph.
+        InputError: where it holds no masks or other than 8-bit images, or where `split` names no radiograph.
     """
     builder, place = prepared_builder(dataset, config, data_dir), f"{dataset}/{config}"
     features, splits = builder.info.features, builder.info.splits
@@ -133,10 +128,7 @@ def labelled_builder(dataset: str, config: str, split: str, data_dir: PathLike |
 def read(builder: Any, split: str, image_ids: Sequence[str] | None = None) -> Any:
     """Returns a `tf.data.Dataset` of a split's features in the order of the files, its length known.
 
-    Args:
-        builder: a TFDS builder, prepared.
-        split: a split that it has.
-        image_ids: the only radiographs that are wanted, all of them there; others are not decoded. None for all.
+    `builder` is a prepared TFDS builder. All `image_ids` have to be there; other radiographs are not decoded.
     """
     import tensorflow as tf
 
@@ -158,15 +150,16 @@ def prepared_builder(dataset: str, config: str, data_dir: PathLike | None = None
 
     data_dir = data_path(data_dir)
     check_reachable(data_dir)
-    missing = tfds.core.registered.DatasetNotFoundError, FileNotFoundError, tf.errors.NotFoundError
+    not_found = tfds.core.registered.DatasetNotFoundError, tfds.core.dataset_info.DatasetInfoFileError
+    missing = *not_found, FileNotFoundError, tf.errors.NotFoundError
     try:
-        with damage_named(f"{dataset}/{config}", (*missing, tfds.core.dataset_info.DatasetInfoFileError)):
+        with damage_named(f"{dataset}/{config}", missing):
             # From the prepared files alone: works for configs that are not among the builder's own, too.
             builder = tfds.core.read_only_builder.builder_from_files(f"{dataset}/{config}", data_dir=data_dir)
             if not builder.info.splits:
                 raise InputError(f"{builder.data_path}: found no splits in {INFO}; remove this folder, build it again")
             return builder
-    except (*missing, tfds.core.dataset_info.DatasetInfoFileError):
+    except missing:
         built = _built_configs(dataset, data_dir)
         place = f"in {data_dir}" if data_dir else "in TFDS' default folder"
         raise InputError(
@@ -232,8 +225,12 @@ def load_arrays(
     """Returns a split as NumPy arrays on the model's grid, for training without `tf.data` (the JAX backend).
 
     Args:
-        dataset: as in `examples`, as are the others.
+        dataset: the data set's name.
+        config: `native` or `HxW`.
+        split: `train` or `validation`, or what TFDS allows beyond (`train[:10]`, `train+validation`).
+        data_dir: where it was prepared; None is TFDS' default.
         image_size: `(height, width)` of the grid; None takes the config's.
+        image_ids: names of the only radiographs that are wanted; None for all.
 
     Returns:
         `(images, masks)`: uint8 `[N, H, W, 1]`, grey values and 0/1.
@@ -257,21 +254,17 @@ def to_grid(image: np.ndarray, mask: np.ndarray, image_size: tuple[int, int]) ->
 def iterate(dataset: Any, builder: Any = None) -> Iterator[Any]:
     """Yields the elements of a `tf.data.Dataset` as NumPy arrays.
 
-    Args:
-        dataset: the `tf.data.Dataset`.
-        builder: the TFDS builder that it comes from, for the error's text; None where it is not known.
-
     Raises:
-        InputError: where a file is damaged or missing.
+        InputError: where a file is damaged or missing; it names the TFDS `builder`, where that is known.
     """
-
     import tensorflow as tf
 
     # Unknown is what an exception of a Python function, as reads array_record, becomes.
-    damage = "DataLossError", "NotFoundError", "InvalidArgumentError", "UnknownError", "FailedPreconditionError"
+    damage = tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.InvalidArgumentError
+    damage += tf.errors.UnknownError, tf.errors.FailedPreconditionError
     try:
         yield from dataset.as_numpy_iterator()
-    except tuple(getattr(tf.errors, name) for name in damage) as error:
+    except damage as error:
         # The last line of a stack trace, without the operation's name before and after.
         line = error.message.partition(" [")[0].strip().splitlines()[-1]
         reason = one_line(line.rpartition("}} ")[2])[:200]

@@ -5,9 +5,10 @@ Drawn, not collected: noise, clouds, overlapping shapes as of photographs, hands
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 
 
-def negative(size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+def negative(size: tuple[int, ...], rng: Generator) -> np.ndarray:
     """Returns a picture of `size`, `(height, width)`, of a kind that the generator chooses."""
     kinds = (_blank, _noise, _clouds, _leaves, _hand, _bones, _page)
     picture = kinds[rng.integers(len(kinds))](size, rng)

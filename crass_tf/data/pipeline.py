@@ -26,7 +26,7 @@ def training_dataset(dataset: Any, view: View, **options: Any) -> Any:
         view: the `views.View` of the network.
         **options: those of `training_batches`.
     """
-    # Decoded and brought to the view once: 0.5 MB for each 512 x 512 example.
+    # Decoded once: 0.5 MB for each 512 x 512 example.
     return training_batches(prepared(dataset, view.prepare), view, **options)
 
 
@@ -96,7 +96,7 @@ def prepared(dataset: Any, function: Callable[[np.ndarray, np.ndarray], list[Pai
 
     Args:
         dataset: `tf.data.Dataset` of `(image, mask)`, uint8 `[H, W, 1]` each, any sizes.
-        function: of an image and a mask, uint8 `[H, W]` each, to a list of pairs.
+        function: `View.fit` or `View.prepare`.
     """
     with concurrent.futures.ThreadPoolExecutor() as threads:
         radiographs = ((image[:, :, 0], mask[:, :, 0]) for image, mask in iterate(dataset))
@@ -108,19 +108,10 @@ def supervised(
 ) -> Any:
     """Returns the `(image, mask)` of a prepared data set's split as a `tf.data.Dataset`.
 
-    Args:
-        dataset: the data set's name.
-        config: its config.
-        split: a split's name, or a TFDS expression such as `train+validation`.
-        data_dir: where it was prepared; None is TFDS' default.
-        image_ids: names of the only radiographs that are wanted, all of them in the split; None for all.
-
-    Raises:
-        InputError: as in `loading.examples`.
+    Arguments and errors are those of `loading.examples`, but that all `image_ids` have to be in the split.
     """
-    return read(labelled_builder(dataset, config, split, data_dir), split, image_ids).map(
-        lambda features: (features[IMAGE], features[MASK])
-    )
+    features = read(labelled_builder(dataset, config, split, data_dir), split, image_ids)
+    return features.map(lambda features: (features[IMAGE], features[MASK]))
 
 
 def config_size(dataset: str, config: str, data_dir: PathLike | None = None) -> tuple[int, int] | None:
@@ -155,12 +146,8 @@ def array_batches(
     steps = len(images) // batch_size
 
     class ArrayBatches(keras.utils.PyDataset):
-        """The batches of all epochs, one after the other and without end.
-
-        Were it one epoch long, Keras would shuffle its batches by a generator that nobody seeds, and would announce an
-        epoch's end before the first.
-        """
-
+        # Were it one epoch long, Keras would shuffle its batches by a generator that nobody seeds, and would announce
+        # an epoch's end before the first.
         num_batches = None
 
         def __getitem__(self, index):

@@ -96,9 +96,7 @@ def unify_polarity(strip, found):
     Decided once for a radiograph, over both clavicles. In all of the 124 odd-numbered JSRT radiographs clavicles are
     brighter by a quarter of a standard deviation or more, by 0.6 in the median.
 
-    Args:
-        strip: grey values from 0 to 255.
-        found: the finder's probabilities on every `COARSE`th row and column, `[B, 2, h / 8, w / 8]`.
+    `found` are the finder's probabilities on every `COARSE`th row and column, `[B, 2, h / 8, w / 8]`.
     """
     grey = _pooled(strip)
     down = round(BELOW * grey.shape[2])
@@ -116,10 +114,7 @@ def score(strip_logits, found):
 
     The outline's stability (pixels above 3/4 in those above 1/4), times its agreement with the finder's pixels, which
     are coarse and agree from an IoU of one half on; halved for an area that no clavicle of that length has.
-
-    Args:
-        strip_logits: `[B, 2, h, w]`.
-        found: as in `unify_polarity`.
+    `strip_logits` are `[B, 2, h, w]`, `found` as in `unify_polarity`.
 
     Source: the stability score of Kirillov et al., Segment Anything, ICCV 2023.
     """
@@ -137,10 +132,8 @@ def score(strip_logits, found):
 def can_be(centre, length, width):
     """Returns 1 where two clavicles can lie so, else 0, `[B, 1]`: side by side, neither in one place nor far apart.
 
-    Args:
-        centre: `[B, 2, 2]`, as `strips.locate` returns it.
-        length: `[B, 2]`.
-        width: columns of the image. Where nothing was found, the length is the least one: a clavicle alone can be.
+    `centre` and `length` are what `strips.locate` returns, `width` is the image's. Where nothing was found, the length
+    is the least one: a clavicle alone can be.
     """
     both = _above(ops.min(length, axis=1, keepdims=True), 1.01 * strips.LEAST_LENGTH * width)
     mean_length = ops.mean(length, axis=1, keepdims=True)

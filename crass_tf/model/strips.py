@@ -26,7 +26,7 @@ def locate(probability, image_size):
 
     Args:
         probability: `[B, h, w, 2]`, on a grid with the field of view of the image.
-        image_size: `(height, width)` of the image.
+        image_size: `(height, width)` of the image, as in all functions here.
 
     Returns:
         `(centre, axis, length)` in the image's pixels: the mean `[B, 2, 2]`; the unit vector along the principal axis
@@ -87,16 +87,10 @@ def _over_grid(values):
 
 
 def matrices(centre, axis, length, strip_size):
-    """Returns the matrices `[B, 2, 2, 3]` of the strips around both clavicles.
+    """Returns the matrices `[B, 2, 2, 3]` of the strips, of `(height, width)`, around what `locate` returns.
 
     The clavicle lies level, its mean at `STRIP_MEAN`, and takes `STRIP_FILL` of the strip's width. The second one, at
     the image's right, is mirrored: the medial end lies at the right of both strips.
-
-    Args:
-        centre: `[B, 2, 2]`, as `locate` returns it.
-        axis: `[B, 2, 2]`.
-        length: `[B, 2]`.
-        strip_size: `(height, width)`.
     """
     height, width = strip_size
     scale = STRIP_FILL * width / length
@@ -109,13 +103,7 @@ def matrices(centre, axis, length, strip_size):
 
 
 def cut(image, matrix, strip_size):
-    """Returns the strips `[B, 2, h, w]` of an image, bilinearly to half a pixel; 0 outside of it.
-
-    Args:
-        image: `[B, H, W, 1]`.
-        matrix: `[B, 2, 2, 3]`.
-        strip_size: `(height, width)`.
-    """
+    """Returns the strips `[B, 2, h, w]` of an image `[B, H, W, 1]`, bilinearly to half a pixel; 0 outside of it."""
     height, width = image.shape[1:3]
     # One number is read for each pixel of a strip, as reading is what takes time: the image's pixels and the values
     # half a pixel to the right, below, and both lie one after the other. Not as a convolution, for which XNNPACK would
@@ -144,12 +132,7 @@ def _inside(place, side):
 def sample(maps, matrix, strip_size, step, image_size):
     """Returns maps as each side's strip sees them, `[B, 2, h / step, w / step]`: nearest pixels, 0 outside.
 
-    Args:
-        maps: `[B, 2, rows, columns]`, on a grid with the field of view of the image.
-        matrix: `[B, 2, 2, 3]`.
-        strip_size: `(height, width)` of the whole strip.
-        step: the centres of blocks of so many rows and columns are sampled.
-        image_size: `(height, width)` of the image.
+    Sampled are `[B, 2, rows, columns]` with the image's field of view, at the centres of blocks of `step` x `step`.
     """
     x, y = _mapped(_inverse(matrix), strip_size, step)
     rows, columns = maps.shape[2:]
@@ -171,12 +154,9 @@ def place(strip_logits, matrix, image_size, step):
 
 
 def _second_is_nearer(matrix, strip_size, image_size, step):
-    """Returns 1 where the second clavicle's mean is nearer than the first one's, in lengths of each, else 0.
+    """Returns 1 where the second clavicle's mean is nearer, in lengths of each, else 0: `[B, 1, H / step, W / step]`.
 
     The line between both is straight, at right angles to the line through the means.
-
-    Returns:
-        `[B, 1, H / step, W / step]`.
     """
     a, b, c, d, e, f = _parts(_inverse(matrix))
     # How many of the image's pixels one of a strip takes.
@@ -199,12 +179,8 @@ def _second_is_nearer(matrix, strip_size, image_size, step):
 def _nearest(maps, x, y, outside, number=None):
     """Returns the values of `[B, 2, H, W]` at the pixels nearest to `(x, y)`, `[B, 2, rows, columns]`.
 
-    Args:
-        maps: `[B, 2, H, W]`.
-        x: columns, `[B, 2, rows, columns]`; `[B, 1, rows, columns]` with a `number`.
-        y: rows.
-        outside: the value outside of the maps.
-        number: 0 or 1, which map is read, for each place; None reads each map at its own places.
+    `number`, 0 or 1 for each place, tells which map is read at `(x, y)` of `[B, 1, rows, columns]`; where it is None,
+    each map is read at places of its own.
     """
     height, width = maps.shape[2:]
     padded = ops.pad(maps, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=outside)

@@ -2,18 +2,14 @@
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 
 
-def expose(
-    attenuation: np.ndarray, spacing_mm: float, rng: np.random.Generator, noise_rng: np.random.Generator
-) -> np.ndarray:
-    """Returns the attenuation [size, size] as a detector sees it: with scatter, blur and noise.
+def expose(attenuation: np.ndarray, spacing_mm: float, rng: Generator, noise_rng: Generator) -> np.ndarray:
+    """Returns line integrals of the attenuation [size, size], 0 for air, as a detector sees them.
 
-    Args:
-        attenuation: Line integrals of the attenuation coefficient, 0 for air.
-        spacing_mm: Side of a pixel.
-        rng: Random generator.
-        noise_rng: Another, whose draws depend on the size, so that the rest looks alike at any size.
+    That is with scatter, blur and noise. What `noise_rng` draws depends on the size, so that the rest looks alike at
+    any size.
     """
     primary = np.exp(-attenuation)
     # Dense parts scatter more than they let through
@@ -35,7 +31,7 @@ def _scatter(source, spacing_mm):
     return cv2.resize(spread, (size, size), interpolation=cv2.INTER_CUBIC)
 
 
-def enhance(density: np.ndarray, spacing_mm: float, rng: np.random.Generator) -> np.ndarray:
+def enhance(density: np.ndarray, spacing_mm: float, rng: Generator) -> np.ndarray:
     """Returns `density` with the local contrast that digital units add, for about half of the radiographs."""
     gain, reach_mm = max(0, rng.uniform(-0.6, 0.8)), rng.uniform(6, 40)
     fine = max(0, rng.uniform(-0.8, 0.6))
@@ -47,17 +43,12 @@ def enhance(density: np.ndarray, spacing_mm: float, rng: np.random.Generator) ->
     return density + np.float32(gain) * flat + np.float32(fine) * sharp
 
 
-def tone(density: np.ndarray, lung: np.ndarray, centre: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def tone(density: np.ndarray, lung: np.ndarray, centre: np.ndarray, rng: Generator) -> np.ndarray:
     """Returns grey values 0..255 as floats, by a random rising curve through the densities of air, lungs and centre.
 
     Film and digital units show the same body with very different curves; what they share is that lungs are dark,
-    the mediastinum is bright, and the order never changes.
-
-    Args:
-        density: [size, size], logarithm of the exposure, bright for bone.
-        lung: bool [size, size], lung fields.
-        centre: bool [size, size], mediastinum.
-        rng: Random generator.
+    the mediastinum is bright, and the order never changes. `density` [size, size] is the logarithm of the exposure,
+    bright for bone; `lung` and `centre` are bool [size, size]: lung fields and mediastinum.
     """
     air = float(np.percentile(density[::4, ::4], 0.5))
     dark, mid = (float(value) for value in np.percentile(density[lung], (4, 60)))
@@ -97,7 +88,7 @@ def _curve(density, anchors, greys):
     return table.astype(np.float32)[np.clip(np.rint(place), 0, 2047).astype(np.int32)]
 
 
-def frame(grey: np.ndarray, clavicles: np.ndarray, rng: np.random.Generator) -> None:
+def frame(grey: np.ndarray, clavicles: np.ndarray, rng: Generator) -> None:
     """Draws collimation, film borders, label patches and side letters on `grey` [size, size] in place.
 
     None of them covers a pixel of the bool mask `clavicles` [size, size].

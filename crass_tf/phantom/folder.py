@@ -15,8 +15,7 @@ from crass_tf.common.files import InputError, local_path, made_folder
 from crass_tf.common.types import PathLike
 from crass_tf.phantom.rendering import render
 from crass_tf.radiographs.formats.png import write_png
-from crass_tf.sources.crass12 import FOLDER
-from crass_tf.sources.crass12_png import IMAGE_FOLDER, MASK_FOLDER, SUFFIX
+from crass_tf.sources.crass12 import FOLDER, IMAGE_FOLDER, MASK_FOLDER, SUFFIX
 
 DEFAULT_COUNT = 240
 DEFAULT_SIZE = 512

@@ -5,6 +5,7 @@ tube of a posterior-anterior radiograph). The origin is the midline at the heigh
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -36,8 +37,9 @@ class View:
     roll: float
     focus_mm: float = FOCUS_MM
 
+    @functools.cached_property
     def grid(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns float32 x and y [size, size] of the patient's frontal plane at each pixel's centre, millimetres."""
+        """Float32 x and y [size, size] of the patient's frontal plane at each pixel's centre, millimetres."""
         axis = ((np.arange(self.size) + 0.5 - self.size / 2) * self.spacing_mm).astype(np.float32)
         cos, sin = np.float32(np.cos(self.roll)), np.float32(np.sin(self.roll))
         x = cos * axis[None, :] + sin * axis[:, None] + np.float32(self.centre_mm[0])
@@ -92,17 +94,11 @@ class Tube:
 
 @dataclasses.dataclass(frozen=True)
 class Rods:
-    """Many straight, round, solid pieces of attenuation 1, such as the vessels of one size.
+    """Many straight, round, solid pieces of attenuation 1, such as the vessels of one size."""
 
-    Attributes:
-        starts: [n, 3], millimetres.
-        stops: [n, 3].
-        radii: [n].
-    """
-
-    starts: np.ndarray
-    stops: np.ndarray
-    radii: np.ndarray
+    starts: np.ndarray  # [n, 3], millimetres
+    stops: np.ndarray  # [n, 3]
+    radii: np.ndarray  # [n]
 
 
 def resample(points: np.ndarray, step: float, *columns: np.ndarray) -> tuple[np.ndarray, float, list[np.ndarray]]:
@@ -187,12 +183,8 @@ def lay(view: View, parts: Iterable[Tube | Rods], hard: bool = False) -> np.ndar
     """Returns the attenuation [size, size] of tubes and rods, the sum over their discs.
 
     A straight tube across the rays gets the exact chord of an ellipse at each pixel, because every disc covers the rays
-    within its half-width for the length of its piece.
-
-    Args:
-        view: The `View`.
-        parts: `Tube`s and `Rods`.
-        hard: Count discs that cover a pixel's centre instead, so that `> 0` is the tubes' silhouette.
+    within its half-width for the length of its piece. With `hard`, discs that cover a pixel's centre are counted
+    instead, so that `> 0` is the tubes' silhouette.
     """
     size = view.size
     image = np.zeros(size * size)
@@ -210,25 +202,20 @@ def lay(view: View, parts: Iterable[Tube | Rods], hard: bool = False) -> np.ndar
 
 def ellipsoid(
     view: View,
-    grid: tuple[np.ndarray, np.ndarray],
     centre: Sequence[float],
     half_axes: Sequence[float] | np.ndarray,
     lean: float = 0.0,
 ) -> np.ndarray:
     """Returns chord lengths [size, size] through an ellipsoid, millimetres, in closed form.
 
-    Args:
-        view: The `View`; its turn moves the centre and is applied to the shape.
-        grid: x and y of `View.grid`.
-        centre: (x, y, z), millimetres.
-        half_axes: Along x, y and z before leaning, millimetres.
-        lean: Rotation in the frontal plane, radians; positive turns x towards y.
+    `centre` is (x, y, z) and `half_axes` lie along x, y and z, millimetres, before the shape leans in the frontal plane
+    by `lean` radians, x towards y, and is turned as the patient is.
     """
     cos, sin = np.cos(lean), np.sin(lean)
     turn = view.turn @ np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
     form = turn @ np.diag(1 / np.square(half_axes)) @ turn.T
     seen = view.frontal(np.array([centre], float))[0]
-    x, y = grid[0] - np.float32(seen[0]), grid[1] - np.float32(seen[1])
+    x, y = view.grid[0] - np.float32(seen[0]), view.grid[1] - np.float32(seen[1])
     # a t^2 + 2 b t + c = 0 for the ray's entry and exit, with b linear and c quadratic in x and y
     a = form[2, 2]
     xx, yy, xy = (np.float32(form[i, j] - form[i, 2] * form[j, 2] / a) for i, j in ((0, 0), (1, 1), (0, 1)))

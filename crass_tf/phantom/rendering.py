@@ -33,21 +33,6 @@ class Phantom:
     spacing_mm: tuple[float, float]
 
 
-@dataclasses.dataclass(frozen=True)
-class Bedside:
-    """How a patient in bed differs from an upright one.
-
-    Attributes:
-        higher_mm: how much higher the clavicles lie.
-        steeper_deg: how much steeper they rise to the side.
-        chin: whether the chin hangs over the neck.
-    """
-
-    higher_mm: float = 0.0
-    steeper_deg: float = 0.0
-    chin: bool = False
-
-
 def render(seed: int, index: int, size: int, reach_mm: float = 0.0, bedside: bool = False) -> Phantom:
     """Returns the `Phantom` that belongs to these arguments, always the same one.
 
@@ -64,13 +49,13 @@ def render(seed: int, index: int, size: int, reach_mm: float = 0.0, bedside: boo
     patient_rng, pose_rng, bone_rng, body_rng, film_rng, noise_rng, bed_rng = (
         np.random.Generator(np.random.PCG64(stream)) for stream in np.random.SeedSequence([seed, index]).spawn(7)
     )
-    patient, differs = thorax.draw_patient(patient_rng), Bedside()
-    view = _pose(patient, size, pose_rng)
+    patient = thorax.draw_patient(patient_rng)
+    view, higher_mm, steeper_deg, chin = _pose(patient, size, pose_rng), 0.0, 0.0, False
     if bedside:
-        patient, view, differs = _put_to_bed(patient, view, bed_rng)
-    clavicles = skeleton.draw_clavicles(patient, bone_rng, differs.higher_mm, differs.steeper_deg)
+        patient, view, higher_mm, steeper_deg, chin = _put_to_bed(patient, view, bed_rng)
+    clavicles = skeleton.draw_clavicles(patient, bone_rng, higher_mm, steeper_deg)
     attenuation, lungs, heart = _attenuation(patient, view, clavicles, bone_rng, body_rng)
-    if differs.chin:
+    if chin:
         attenuation += _chin(patient, view, bed_rng)
     structures = _structures(patient, view, clavicles, lungs, heart, bedside)
     image = _develop(attenuation, structures, view, film_rng, noise_rng)
@@ -95,13 +80,18 @@ def _pose(patient, size, rng):
 
 
 def _put_to_bed(patient, view, rng):
-    """Returns the patient with shallow breath, the `View` from in front, and how else the patient differs."""
+    """Returns the patient with shallow breath, the `View` from in front, and how else the patient differs.
+
+    That is by how much the clavicles lie higher, in mm, and rise more steeply, in degrees, and whether the chin hangs
+    over the neck.
+    """
     height, scale = patient.height * rng.uniform(0.7, 1.0), patient.scale * rng.uniform(0.9, 1.2)
-    differs = Bedside(rng.uniform(-10, 45) * scale, float(np.clip(rng.normal(9, 8), -8, 22)), bool(rng.uniform() < 0.5))
+    higher_mm, steeper_deg = rng.uniform(-10, 45) * scale, float(np.clip(rng.normal(9, 8), -8, 22))
+    chin = bool(rng.uniform() < 0.5)
     lean, turn, roll = np.radians(rng.normal((-8, 0, 0), (7, 5, 4)))
     spacing_mm = view.spacing_mm * rng.uniform(0.75, 1.0)
     # The field goes up with the clavicles, and its upper edge stays where it was when it shrinks.
-    above = 0.8 * max(differs.higher_mm, 0) + rng.uniform(0, 30)
+    above = 0.8 * max(higher_mm, 0) + rng.uniform(0, 30)
     up = view.size * (view.spacing_mm - spacing_mm) / 2 + above
     view = dataclasses.replace(
         view,
@@ -111,38 +101,37 @@ def _put_to_bed(patient, view, rng):
         roll=view.roll + float(roll),
         focus_mm=-rng.uniform(900, 1400),
     )
-    return dataclasses.replace(patient, height=height, scale=scale), view, differs
+    return dataclasses.replace(patient, height=height, scale=scale), view, higher_mm, steeper_deg, chin
 
 
 def _chin(patient, view, rng):
     """Returns the attenuation [size, size] of a chin."""
-    chords, centre = thorax.draw_chin(patient, view.grid(), view, rng)
+    chords, centre = thorax.draw_chin(patient, view, rng)
     return np.float32(SOFT) * chords + lay(view, [skeleton.draw_jaw(patient, centre, rng)])
 
 
 def _attenuation(patient, view, clavicles, bone_rng, body_rng):
-    """Returns line integrals [size, size], the lungs, and the heart's chords."""
-    grid = view.grid()
-    lungs = thorax.draw_lungs(patient, grid, body_rng)
+    """Returns line integrals [size, size], the lungs' silhouettes, and the heart's chords."""
+    depth, lungs = thorax.draw_lungs(patient, view, body_rng)
     tips = {side: clavicles[side].tip for side in clavicles}
-    body = thorax.draw_body(patient, grid, tips, view, body_rng)
+    body = thorax.draw_body(patient, view, tips, body_rng)
     body += lay(view, skeleton.draw_companions(clavicles, body_rng)) * np.clip(body / 80 - 0.25, 0, 1)
-    heart, great = thorax.draw_heart(patient, grid, view, body_rng)
-    air = np.minimum(_lung_air(patient, view, lungs, heart, great, body_rng), body)
-    air += _gas(patient, view, grid, body_rng)
+    heart, great = thorax.draw_heart(patient, view, body_rng)
+    air = np.minimum(_lung_air(patient, view, depth, heart, great, body_rng), body)
+    air += _gas(patient, view, body_rng)
     windpipe = lay(view, thorax.draw_airways(patient, body_rng)) * (body > 60) * np.float32(body_rng.uniform(0.5, 1))
     total = np.float32(SOFT) * (body - windpipe) - np.float32(SOFT - LUNG) * air
     bones = _bones(patient, view, clavicles, bone_rng)
     return np.maximum(total, 0) + bones, lungs, heart
 
 
-def _lung_air(patient, view, lungs, heart, great, rng):
+def _lung_air(patient, view, depth, heart, great, rng):
     """Returns the depth of lung tissue less heart, vessels and texture."""
     vessels = lay(view, thorax.draw_vessels(patient, rng)) * np.float32(rng.uniform(0.5, 1.1))
     clouds = _clouds(view, rng)
     texture = 1 + clouds * np.float32(rng.uniform(0.006, 0.025))
-    opacities = thorax.draw_opacities(patient, view.grid(), view, rng) * (1 + np.float32(0.25) * clouds)
-    air = lungs.depth_mm * texture - heart - great - np.maximum(opacities, 0)
+    opacities = thorax.draw_opacities(patient, view, rng) * (1 + np.float32(0.25) * clouds)
+    air = depth * texture - heart - great - np.maximum(opacities, 0)
     return np.maximum(air - np.minimum(vessels, 45), 0)
 
 
@@ -156,14 +145,14 @@ def _clouds(view, rng):
     return total
 
 
-def _gas(patient, view, grid, rng):
+def _gas(patient, view, rng):
     """Returns the gastric bubble's depth as millimetres of lung."""
     size = rng.uniform(8, 34)
     top = patient.inspiration[LEFT] * patient.height
     centre = (rng.uniform(55, 95), top + size + rng.uniform(8, 25), -10)
-    bubble = ellipsoid(view, grid, centre, (1.3 * size, size, 1.2 * size), rng.normal(0, 0.3))
+    bubble = ellipsoid(view, centre, (1.3 * size, size, 1.2 * size), rng.normal(0, 0.3))
     level = centre[1] + rng.uniform(-0.2, 1) * size
-    return bubble * (grid[1] < level) if rng.uniform() < 0.7 else np.zeros_like(bubble)
+    return bubble * (view.grid[1] < level) if rng.uniform() < 0.7 else np.zeros_like(bubble)
 
 
 def _bones(patient, view, clavicles, rng):
@@ -183,12 +172,12 @@ def _bones(patient, view, clavicles, rng):
 
 def _structures(patient, view, clavicles, lungs, heart, bedside):
     """Returns the outlines as bits. Each clavicle ends where it leaves the rib cage's outline, as readers draw it."""
-    cage = thorax.cage_outline(patient, view.grid(), above=bedside)
+    cage = thorax.cage_outline(patient, view, above=bedside)
     bits = np.zeros((view.size, view.size), np.uint8)
     for side, clavicle, lung in ((RIGHT, RIGHT_CLAVICLE, RIGHT_LUNG), (LEFT, LEFT_CLAVICLE, LEFT_LUNG)):
         bone = lay(view, [clavicles[side].tube], hard=True) > 0
         bits |= _largest(bone & cage) * np.uint8(clavicle)
-        bits |= np.where(lungs.silhouette[side] & (heart <= 0), lung, 0).astype(np.uint8)
+        bits |= np.where(lungs[side] & (heart <= 0), lung, 0).astype(np.uint8)
     return bits | np.where(heart > 0, HEART, 0).astype(np.uint8)
 
 
@@ -202,8 +191,8 @@ def _largest(mask):
 
 def _develop(attenuation, structures, view, rng, noise_rng):
     density = detector.expose(attenuation, view.spacing_mm, rng, noise_rng)
-    lung = (structures & (RIGHT_LUNG | LEFT_LUNG)) > 0
     density = detector.enhance(density, view.spacing_mm, rng)
+    lung = (structures & (RIGHT_LUNG | LEFT_LUNG)) > 0
     grey = detector.tone(density, lung, (structures & HEART) > 0, rng)
     detector.frame(grey, (structures & (RIGHT_CLAVICLE | LEFT_CLAVICLE)) > 0, rng)
     return np.clip(np.rint(grey), 0, 255).astype(np.uint8)

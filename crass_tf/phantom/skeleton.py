@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+from numpy.random import Generator
 
 from crass_tf.phantom.projection import Tube
 from crass_tf.phantom.thorax import LEFT, RIGHT, Patient
@@ -29,7 +30,7 @@ def _bone_density(patient, rng):
 
 
 def draw_clavicles(
-    patient: Patient, rng: np.random.Generator, higher_mm: float = 0.0, steeper_deg: float = 0.0
+    patient: Patient, rng: Generator, higher_mm: float = 0.0, steeper_deg: float = 0.0
 ) -> dict[int, Clavicle]:
     """Returns a `Clavicle` by side: S-shaped, widened at the medial end, similar on both sides but never the same.
 
@@ -81,7 +82,7 @@ def _clavicle_line(t, side, scale, common, rng):
     return x, y
 
 
-def draw_companions(clavicles: dict[int, Clavicle], rng: np.random.Generator) -> list[Tube]:
+def draw_companions(clavicles: dict[int, Clavicle], rng: Generator) -> list[Tube]:
     """Returns the folds of skin that run above the clavicles as `Tube`s of attenuation 1."""
     tubes = []
     thick = np.maximum(rng.normal(0.5, 1.5, 2), 0.01)
@@ -93,7 +94,7 @@ def draw_companions(clavicles: dict[int, Clavicle], rng: np.random.Generator) ->
     return tubes
 
 
-def draw_ribs(patient: Patient, rng: np.random.Generator) -> list[Tube]:
+def draw_ribs(patient: Patient, rng: Generator) -> list[Tube]:
     """Returns ten pairs of ribs as flattened `Tube`s on the rib cage's surface."""
     s = patient.scale
     common = {
@@ -164,7 +165,7 @@ def _unit(vectors):
 
 
 def draw_shoulders(
-    patient: Patient, clavicles: dict[int, Clavicle], rng: np.random.Generator
+    patient: Patient, clavicles: dict[int, Clavicle], rng: Generator
 ) -> tuple[list[Tube], list[np.ndarray]]:
     """Returns shoulder blades and upper arms: `Tube`s, and thin plates as corner points [n, 3]."""
     tubes, plates = [], []
@@ -231,7 +232,7 @@ def _upper_arm(place, s, density, rng):
     return [head, shaft]
 
 
-def draw_spine(patient: Patient, rng: np.random.Generator) -> list[Tube]:
+def draw_spine(patient: Patient, rng: Generator) -> list[Tube]:
     """Returns the vertebrae's pedicles, spinous and transverse processes and bodies as `Tube`s."""
     s, density = patient.scale, 0.75 * _bone_density(patient, rng)
     pitch = rng.uniform(19.5, 22) * s
@@ -265,7 +266,7 @@ def _vertebra(x, y, pitch, number, s, density, rng):
     return tubes
 
 
-def draw_jaw(patient: Patient, centre: tuple[float, float, float], rng: np.random.Generator) -> Tube:
+def draw_jaw(patient: Patient, centre: tuple[float, float, float], rng: Generator) -> Tube:
     """Returns the lower jaw of a chin at `centre`, an arch that is open above."""
     s, around = patient.scale, np.radians(np.linspace(-105, 105, 40))
     arch = np.stack([46 * s * np.sin(around), 36 * s * np.cos(around), np.zeros(40)], 1)
@@ -273,7 +274,7 @@ def draw_jaw(patient: Patient, centre: tuple[float, float, float], rng: np.rando
     return Tube(arch + centre, high, 0.8 * high, 2.5 * s, SHELL * density, CORE * density)
 
 
-def draw_breastbone(patient: Patient, clavicles: dict[int, Clavicle], rng: np.random.Generator) -> list[Tube]:
+def draw_breastbone(patient: Patient, clavicles: dict[int, Clavicle], rng: Generator) -> list[Tube]:
     """Returns the manubrium and calcified first rib cartilages of the old as `Tube`s."""
     s, density = patient.scale, 0.6 * _bone_density(patient, rng)
     top, front = rng.normal(40, 5) * s, -0.95 * patient.half_depth

@@ -1,10 +1,14 @@
-"""The random patient: size, shape of the rib cage and lungs, soft tissues, heart and vessels."""
+"""The random patient: size, shape of the rib cage and lungs, soft tissues, heart and vessels.
+
+Chords are millimetres along the rays, [size, size].
+"""
 
 import dataclasses
 import functools
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 
 from crass_tf.phantom.projection import Rods, Tube, View, ellipsoid
 
@@ -77,7 +81,7 @@ def _profile(values, half_width, wobble):
     return (half_width * (border + wobble(rows))).astype(np.float32)
 
 
-def draw_patient(rng: np.random.Generator) -> Patient:
+def draw_patient(rng: Generator) -> Patient:
     """Returns a random `Patient`."""
     scale = np.clip(rng.normal(1, 0.07), 0.82, 1.18)
     half_width = 143 * scale * np.clip(rng.normal(1, 0.06), 0.85, 1.15)
@@ -104,14 +108,6 @@ def draw_patient(rng: np.random.Generator) -> Patient:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class Lungs:
-    """Lung fields: `depth_mm` [size, size] of air-filled lung on each ray, and silhouettes by side."""
-
-    depth_mm: np.ndarray
-    silhouette: dict
-
-
 def _without_dome(patient, side, x, y, half, rng):
     """Returns the part of a lung's half-depths that the diaphragm's dome leaves, as depth in millimetres."""
     top = patient.inspiration[side] * patient.height
@@ -127,9 +123,9 @@ def _without_dome(patient, side, x, y, half, rng):
     return np.where(below > 0, 2 * half - blocked, 2 * half), below <= 0
 
 
-def draw_lungs(patient: Patient, grid: tuple[np.ndarray, np.ndarray], rng: np.random.Generator) -> Lungs:
-    """Returns the random `Lungs` on the detector."""
-    x, y = grid
+def draw_lungs(patient: Patient, view: View, rng: Generator) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    """Returns the depth [size, size] of air-filled lung on each ray, millimetres, and bool silhouettes by side."""
+    x, y = view.grid
     depth, silhouette = np.zeros_like(x), {}
     ramp = rng.uniform(12, 50)
     for side in (RIGHT, LEFT):
@@ -142,19 +138,16 @@ def draw_lungs(patient: Patient, grid: tuple[np.ndarray, np.ndarray], rng: np.ra
         depth += np.where(inside, np.maximum(air, 0), 0)
         silhouette[side] = inside & above
     # Partly filled pixels at the borders
-    return Lungs(cv2.GaussianBlur(depth, (0, 0), 0.7), silhouette)
+    return cv2.GaussianBlur(depth, (0, 0), 0.7), silhouette
 
 
-def cage_outline(patient: Patient, grid: tuple[np.ndarray, np.ndarray], above: bool = False) -> np.ndarray:
+def cage_outline(patient: Patient, view: View, above: bool = False) -> np.ndarray:
     """Returns whether each pixel lies within the rib cage's outline from the side: bool [size, size].
 
-    Args:
-        patient: whose.
-        grid: x and y of `View.grid`.
-        above: whether the outline goes on straight up from `SHOULDER` of the lungs' height, since clavicles that lie
-            above the lungs end to the side where others do.
+    With `above` the outline goes on straight up from `SHOULDER` of the lungs' height, since clavicles that lie above
+    the lungs end to the side where others do.
     """
-    x, y = grid
+    x, y = view.grid
     inside = np.zeros(x.shape, bool)
     heights = np.maximum(y, SHOULDER * patient.height) if above else y
     for side in (RIGHT, LEFT):
@@ -234,18 +227,12 @@ def _arms(patient, x, y, tips, rng):
     return chord
 
 
-def draw_body(
-    patient: Patient,
-    grid: tuple[np.ndarray, np.ndarray],
-    tips: dict[int, tuple[float, float]],
-    view: View,
-    rng: np.random.Generator,
-) -> np.ndarray:
+def draw_body(patient: Patient, view: View, tips: dict[int, tuple[float, float]], rng: Generator) -> np.ndarray:
     """Returns the whole body's thickness [size, size] in millimetres, lungs included.
 
     `tips` are (distance from the midline, y) of each acromion by side.
     """
-    x, y = grid
+    x, y = view.grid
     body = smooth_union(
         _torso(patient, x, y, rng), _shoulders(patient, x, y, tips, rng), _arms(patient, x, y, tips, rng)
     )
@@ -254,41 +241,37 @@ def draw_body(
     muscle = rng.uniform(0, 22)
     for side in (RIGHT, LEFT):
         front = -patient.half_depth
-        pectoral = ellipsoid(view, grid, (side * 95 * patient.scale, 95, front), (75, 58, muscle + 0.1), side * -0.5)
+        pectoral = ellipsoid(view, (side * 95 * patient.scale, 95, front), (75, 58, muscle + 0.1), side * -0.5)
         body += np.where(pectoral > 0, pectoral, 0) * 0.5
         if breasts:
             centre = (side * patient.half_width * rng.uniform(0.6, 0.8), sag * patient.height, front)
-            chord = ellipsoid(view, grid, centre, (68 * size, 58 * size, 42 * size), side * 0.3)
+            chord = ellipsoid(view, centre, (68 * size, 58 * size, 42 * size), side * 0.3)
             # Flatter above, so that only the lower edge stands out
             body += chord * np.clip((y - centre[1]) / np.float32(70 * size) + 0.6, 0, 1) ** 2 * 0.42
     return body
 
 
-def draw_chin(
-    patient: Patient, grid: tuple[np.ndarray, np.ndarray], view: View, rng: np.random.Generator
-) -> tuple[np.ndarray, tuple[float, float, float]]:
+def draw_chin(patient: Patient, view: View, rng: Generator) -> tuple[np.ndarray, tuple[float, float, float]]:
     """Returns chords [size, size] through a chin that hangs over the neck, and its centre."""
     s = patient.scale
     centre = (rng.normal(0, 15) * s, -rng.uniform(45, 120) * s, -0.8 * patient.half_depth)
-    return ellipsoid(view, grid, centre, np.array([62, 52, 34]) * s), centre
+    return ellipsoid(view, centre, np.array([62, 52, 34]) * s), centre
 
 
-def draw_heart(
-    patient: Patient, grid: tuple[np.ndarray, np.ndarray], view: View, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def draw_heart(patient: Patient, view: View, rng: Generator) -> tuple[np.ndarray, np.ndarray]:
     """Returns chords [size, size] through the heart and, apart, through the great vessels at its top."""
     width, s = patient.half_width, patient.scale
     dome = patient.height * (patient.inspiration[RIGHT] + patient.inspiration[LEFT]) / 2
     big = rng.uniform(0.82, 1.2)
     centre = (width * rng.uniform(0.12, 0.22), dome - 42 * s * rng.uniform(0.35, 0.95), -30)
-    left = ellipsoid(view, grid, centre, (66 * big * s, 47 * big * s, 62), rng.uniform(0.5, 0.95))
-    right = ellipsoid(view, grid, (-width * 0.12, centre[1] + 2, -25), (30 * big * s, 48 * big * s, 55), 0.1)
-    return smooth_union(left, right), _great_vessels(patient, grid, view, rng)
+    left = ellipsoid(view, centre, (66 * big * s, 47 * big * s, 62), rng.uniform(0.5, 0.95))
+    right = ellipsoid(view, (-width * 0.12, centre[1] + 2, -25), (30 * big * s, 48 * big * s, 55), 0.1)
+    return smooth_union(left, right), _great_vessels(patient, view, rng)
 
 
-def _great_vessels(patient, grid, view, rng):
+def _great_vessels(patient, view, rng):
     """Returns chords through the aortic arch, descending aorta, pulmonary trunk and superior caval vein."""
-    s, age, chords = patient.scale, patient.age, functools.partial(ellipsoid, view, grid)
+    s, age, chords = patient.scale, patient.age, functools.partial(ellipsoid, view)
     arch_y = patient.height * rng.uniform(0.2, 0.3)
     arch = chords((rng.uniform(10, 20) * s, arch_y, 5), ((15 + 6 * age) * s, (15 + 5 * age) * s, 32))
     trunk = chords((rng.uniform(12, 24) * s, arch_y + rng.uniform(28, 40) * s, -20), (22 * s, 24 * s, 28))
@@ -298,7 +281,7 @@ def _great_vessels(patient, grid, view, rng):
     return smooth_union(arch, trunk, caval, aorta, subclavian)
 
 
-def draw_airways(patient: Patient, rng: np.random.Generator) -> list[Tube]:
+def draw_airways(patient: Patient, rng: Generator) -> list[Tube]:
     """Returns the windpipe and main bronchi as `Tube`s; their `core` is set by the caller's attenuation of tissue."""
     s = patient.scale
     drift, fork = rng.normal(3, 4), patient.height * rng.uniform(0.26, 0.34)
@@ -311,7 +294,7 @@ def draw_airways(patient: Patient, rng: np.random.Generator) -> list[Tube]:
     return [Tube(np.array(points), radii, radii, 0, 1.0, 1.0) for points, radii in tubes]
 
 
-def draw_vessels(patient: Patient, rng: np.random.Generator) -> list[Rods]:
+def draw_vessels(patient: Patient, rng: Generator) -> list[Rods]:
     """Returns lung vessels as `Rods` that branch from the hila."""
     parts = []
     thick = rng.uniform(0.85, 1.25)
@@ -343,15 +326,13 @@ def _tree(hilum, side, patient, thick, rng):
     return parts
 
 
-def draw_opacities(
-    patient: Patient, grid: tuple[np.ndarray, np.ndarray], view: View, rng: np.random.Generator
-) -> np.ndarray:
+def draw_opacities(patient: Patient, view: View, rng: Generator) -> np.ndarray:
     """Returns chords [size, size] through up to three nodules or infiltrates, often high in the lung; mostly none."""
-    chords = np.zeros_like(grid[0])
+    chords = np.zeros_like(view.grid[0])
     for _ in range(rng.choice(4, p=(0.6, 0.2, 0.12, 0.08))):
         side, size = rng.choice((RIGHT, LEFT)), 4 + rng.gamma(2, 5)
         place = (side * rng.uniform(0.25, 0.75) * patient.half_width, rng.beta(1.2, 2) * 0.75 * patient.height)
         half_axes = size * rng.uniform(0.6, 1.4, 3)
-        chord = ellipsoid(view, grid, (*place, rng.uniform(-30, 30)), half_axes, rng.uniform(-1, 1))
+        chord = ellipsoid(view, (*place, rng.uniform(-30, 30)), half_axes, rng.uniform(-1, 1))
         chords += chord * rng.uniform(0.2, 0.9)
     return chords

@@ -9,10 +9,8 @@ from crass_tf.common.files import InputError, local_path
 from crass_tf.common.types import PathLike
 from crass_tf.radiographs.formats import read_bytes
 from crass_tf.radiographs.radiograph import GreyScale
-from crass_tf.sources.source import Example, Findings, Source, size_mismatch
-from crass_tf.sources.spacing_rule import SpacingRule
+from crass_tf.sources.source import Example, Findings, Source, SpacingRule, size_mismatch
 
-FORM = "the JSRT and SCR data bases"
 RADIOGRAPH_COUNT = 247
 # Radiographs are bare pixels: what a header would say is documented instead.
 SIZE = (2048, 2048)
@@ -44,7 +42,7 @@ def open_jsrt(manual_dir: PathLike) -> Source:
     listing.note_left_out(splits)
     return Source(
         listing.folder,
-        FORM,
+        "the JSRT and SCR data bases",
         splits,
         split_origin=f"the SCR data base's folders {' and '.join(FOLDS)}",
         spacing=SpacingRule(fallback_mm=SPACING_MM, fallback_source="the JSRT data base's documented value"),
@@ -89,20 +87,17 @@ class Listing:
     """What lies in a folder; findings are added as they turn up. Names are lower case here.
 
     Attributes:
-        folder: the folder that was searched.
         images: `{name: path}`.
-        masks: `{fold: {name: {side: path}}}`.
-        elsewhere: masks of clavicles outside the folds.
-        findings: what was noticed.
+        masks: `{name: {(fold, side): path}}`; what lies in other folders is none.
 
     Raises:
         InputError: where there is no radiograph, or no mask of a clavicle.
     """
 
     def __init__(self, folder: pathlib.Path) -> None:
-        self.folder, self.findings, self.elsewhere = folder, Findings(), []
+        self.folder, self.findings = folder, Findings()
         self.images: dict[str, pathlib.Path] = {}
-        self.masks: dict[str, dict[str, dict[str, pathlib.Path]]] = {fold: {} for fold in FOLDS}
+        self.masks: dict[str, dict[tuple[str, str], pathlib.Path]] = {}
         if not folder.is_dir():
             raise InputError(f"{folder}: folder not found, expected a folder with {EXPECTED}")
         for path in _files(folder):
@@ -110,42 +105,43 @@ class Listing:
                 self._add(self.images, path.stem.lower(), path)
                 if (size := path.stat().st_size) != BYTES:
                     self.findings.note("unreadable", _wrong_length(path, size), image_ids=[path.stem])
-            elif path.suffix.lower() == ".gif" and path.parent.name.lower() in SIDE_FOLDERS:
+            elif path.suffix.lower() == ".gif":
                 self._add_mask(path)
         if not self.images:
             raise InputError(f"{folder}: found no *.IMG, expected {EXPECTED}")
-        if not any(self.masks.values()) and not self.elsewhere:
+        if not self.masks:
             raise InputError(f"{folder}: found no masks of clavicles, expected {EXPECTED}")
 
     def splits(self) -> dict[str, list[Example]]:
         """Returns `{fold: [Example, ...]}` of what is whole: a radiograph, and both masks in one fold."""
-        twice = self.masks["fold1"].keys() & self.masks["fold2"].keys()
-        splits = {}
-        for fold, masks in self.masks.items():
-            whole = [name for name in sorted(masks) if self._has_sides(masks[name]) and name not in twice]
-            examples = sorted(self._example(name, masks[name]) for name in whole if name in self.images)
-            splits |= {fold: examples} if examples else {}
-        return splits
+        splits: dict[str, list[Example]] = {}
+        for name, masks in sorted(self.masks.items()):
+            # The second fold's before the first one's, the right one before the left one.
+            ((fold, _), path), *_ = sorted(masks.items(), reverse=True)
+            if flaw := self._flaw(name, masks, path):
+                self.findings.note(*flaw, image_ids=[path.stem])
+            else:
+                image, mask_paths = self.images[name], tuple(masks[fold, side] for side in SIDES)
+                splits.setdefault(fold, []).append(Example(image.stem, image, mask_paths))
+        return {fold: sorted(splits[fold]) for fold in FOLDS if fold in splits}
+
+    def _flaw(self, name, masks, path):
+        """Returns `(kind, line)` of why masks, one of them at `path`, make no example; None where they do."""
+        if len({fold for fold, _ in masks}) > 1:
+            text = f"found a mask of a radiograph that {FOLDS[0]} has too, expected each radiograph in one fold"
+            return "in both folds", f"{path}: {text}"
+        if len(masks) < len(SIDES):
+            (missing,) = {*SIDES} - {side for _, side in masks}
+            other = path.parent.with_name(f"{missing} clavicle") / path.name
+            return "missing mask", f"{other}: file not found, expected because {path} is there"
+        if name not in self.images:
+            text = f"found a mask of no radiograph, expected an .IMG of that name in {self.folder}"
+            return "mask without image", f"{path}: {text}"
+        return None
 
     def note_left_out(self, splits: dict[str, list[Example]]) -> None:
-        """Notes what did not become an example."""
-        first, second = self.masks.values()
-        self._note_paths(
-            "in both folds",
-            [_a_mask(second[name]) for name in sorted(first.keys() & second.keys())],
-            f"found a mask of a radiograph that {FOLDS[0]} has too, expected each radiograph in one fold",
-        )
-        masks = first | second
-        self._note_paths(
-            "mask without image",
-            [_a_mask(masks[name]) for name in sorted(masks.keys() - self.images.keys())],
-            f"found a mask of no radiograph, expected an .IMG of that name in {self.folder}",
-        )
-        lost = [path for path in self.elsewhere if path.stem.lower() not in masks]
-        text = f"found a mask outside {' and '.join(f'{fold}/{MASKS}' for fold in FOLDS)}"
-        self._note_paths("in no fold", lost, f"{text}, expected each in one of them")
-        self._note_paths("further masks", sorted({*self.elsewhere} - {*lost}), f"{text}; left out", False)
-        bare = [self.images[name].stem for name in self.images.keys() - masks.keys()]
+        """Notes which radiographs have no masks, and where the examples are not as many as published."""
+        bare = [self.images[name].stem for name in self.images.keys() - self.masks.keys()]
         self.findings.note_names("no mask", self.folder, bare, "without masks; left out")
         count = sum(len(examples) for examples in splits.values())
         if count != RADIOGRAPH_COUNT:
@@ -158,31 +154,10 @@ class Listing:
             self.findings.note("two files", text, image_ids=[path.stem])
 
     def _add_mask(self, path):
-        """Adds the mask of a clavicle to its fold, which its folders name."""
+        """Adds the mask of a clavicle of a fold, which its folders name."""
         fold, masks, side_folder = (part.lower() for part in ("", "", *path.absolute().parts)[-4:-1])
-        if fold in self.masks and masks == MASKS:
-            self._add(self.masks[fold].setdefault(path.stem.lower(), {}), SIDE_FOLDERS[side_folder], path)
-        else:
-            self.elsewhere.append(path)
-
-    def _has_sides(self, masks):
-        for side in SIDES:
-            if side not in masks:
-                other = _a_mask(masks)
-                path = other.parent.with_name(f"{side} clavicle") / other.name
-                text = f"{path}: file not found, expected because {other} is there"
-                self.findings.note("missing mask", text, image_ids=[path.stem])
-        return len(masks) == len(SIDES)
-
-    def _example(self, name, masks):
-        path = self.images[name]
-        return Example(path.stem, path, tuple(masks[side] for side in SIDES))
-
-    def _note_paths(self, kind, paths, text, stops=True):
-        if paths:
-            more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
-            image_ids = dict.fromkeys(path.stem for path in paths)
-            self.findings.note(kind, f"{paths[0]}: {text}{more}", stops, [*image_ids])
+        if fold in FOLDS and masks == MASKS and side_folder in SIDE_FOLDERS:
+            self._add(self.masks.setdefault(path.stem.lower(), {}), (fold, SIDE_FOLDERS[side_folder]), path)
 
 
 def _files(folder):
@@ -199,10 +174,6 @@ def _files(folder):
         # Archives packed on a Mac hold hidden twins such as `._JPCLN001.IMG`.
         paths = (pathlib.Path(found, name) for name in sorted(names) if not name.startswith("."))
         yield from (path for path in paths if path.is_file())
-
-
-def _a_mask(masks):
-    return next(masks[side] for side in SIDES if side in masks)
 
 
 def _wrong_length(path, found):

@@ -1,16 +1,26 @@
 """From files to examples: pairs, splits and what is wrong with them. Nothing is decoded; no flaw ends the search."""
 
+import collections
 import dataclasses
+import json
+import math
 import pathlib
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
-from crass_tf.common.files import InputError
+import numpy as np
+
+from crass_tf.common.files import InputError, read_text
+from crass_tf.common.types import PathLike, Spacing
 from crass_tf.radiographs.formats import read_header
-from crass_tf.sources.source import Example, Findings, size_mismatch
-from crass_tf.sources.spacing_rule import SpacingRule, read_spacing_file
-from crass_tf.sources.splits import SPLIT_FILES, composed, derive_split, read_split_file
+from crass_tf.radiographs.radiograph import check_spacing
+from crass_tf.sources.source import Example, Findings, SpacingRule, size_mismatch
 
 RADIOGRAPH_COUNT = 284
+SPLIT_FILES = {"train": "train.txt", "validation": "val.txt"}
+# What a line of them may have behind the name.
+NAME_SUFFIX = re.compile(r"\.(png|mhd|mha)$", re.IGNORECASE)
 DERIVED = "sorted names, scikit-learn's train_test_split(test_size=0.2, random_state=0)"
 SPACING_FILE = "spacing.json"
 DOCUMENTED_SPACING_MM = (0.25, 0.25)
@@ -74,9 +84,8 @@ class Listing:
         """Returns the names of the one published split, which was drawn from all radiographs with masks."""
         names = sorted(set(self.images) & set(self.masks))
         if len(names) < 2:
-            self.findings.note(
-                "no examples", f"{self.folder}: found {len(names)} radiographs with masks, expected at least 2"
-            )
+            text = f"{self.folder}: found {len(names)} radiographs with masks, expected at least 2"
+            self.findings.note("no examples", text)
             return {split: [] for split in SPLIT_FILES}, ""
         derived = derive_split(names)
         counts = " and ".join(f"{len(found)} for {split}" for split, found in derived.items())
@@ -89,19 +98,14 @@ class Listing:
         train, validation = names.values()
         train_file, validation_file = (self.folder / name for name in SPLIT_FILES.values())
         if train and len(validation) > len(train):
-            text = f"{validation_file}: found {len(validation)} names, but {len(train)} in {train_file.name}"
-            self.findings.note(
-                "larger validation", f"{text}, expected fewer; exchange the files if that is a slip", False
-            )
-        both = sorted(set(train) & set(validation))
-        if both:
+            found = f"found {len(validation)} names, but {len(train)} in {train_file.name}"
+            text = f"{validation_file}: {found}, expected fewer; exchange the files if that is a slip"
+            self.findings.note("larger validation", text, False)
+        if both := sorted(set(train) & set(validation)):
             more = f" and {len(both) - 1} more ({', '.join(both[1:6])})" if len(both) > 1 else ""
-            self.findings.note(
-                "in both splits",
-                f"{validation_file}: found {both[0]}{more}, which {train_file} has too, "
-                "expected each radiograph in one of them",
-                image_ids=both,
-            )
+            found = f"found {both[0]}{more}, which {train_file} has too"
+            text = f"{validation_file}: {found}, expected each radiograph in one of them"
+            self.findings.note("in both splits", text, image_ids=both)
         return names
 
     def _note_left_out(self, names):
@@ -110,15 +114,14 @@ class Listing:
         if len(labelled) != RADIOGRAPH_COUNT:
             text = f"found {len(labelled)} radiographs with masks; CRASS12 as published has {RADIOGRAPH_COUNT}"
             self.findings.note("count", f"{self.folder}: {text}", False)
-        neither = f"in neither {' nor '.join(SPLIT_FILES.values())}"
-        note_names = self.findings.note_names
-        note_names("in no split", self.folder, labelled - named, f"left out, {neither}")
+        left_out = f"left out, in neither {' nor '.join(SPLIT_FILES.values())}"
+        self.findings.note_names("in no split", self.folder, labelled - named, left_out)
         bare = "without a mask; they become the config unlabelled"
         without = set(self.images) - set(self.masks) - named
         # Only the first folder is meant to have masks.
         masked = {name for name in without if self.images[name].parent == self.image_folders[0]}
-        note_names("no mask", self.folder, masked, bare)
-        note_names("unlabelled", self.folder, without - masked, bare)
+        self.findings.note_names("no mask", self.folder, masked, bare)
+        self.findings.note_names("unlabelled", self.folder, without - masked, bare)
         for name in sorted(set(self.masks) - set(self.images) - named):
             text = f"{self.masks[name][0]}: found a mask of no radiograph; left out"
             self.findings.note("mask without image", text, False, [name])
@@ -176,3 +179,69 @@ def image_files(list_paths: Callable[[], Iterable[pathlib.Path]], suffixes: Sequ
         ]
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be opened ({error.strerror})") from None
+
+
+def derive_split(names: Sequence[str]) -> dict[str, list[str]]:
+    """Returns `{"train": names, "validation": names}` as the one public result on CRASS splits it.
+
+    The sorted names, then scikit-learn's `train_test_split(test_size=0.2, random_state=0)`: 227 and 57 of 284.
+
+    Args:
+        names: two or more.
+    """
+    names = sorted(names)
+    order = np.random.RandomState(0).permutation(len(names))
+    held_out = math.ceil(0.2 * len(names))
+    return {
+        "train": sorted(names[i] for i in order[held_out:]),
+        "validation": sorted(names[i] for i in order[:held_out]),
+    }
+
+
+def composed(name: str) -> str:
+    """Returns a name with each accent in its letter: macOS writes them apart, and lists may differ from the files."""
+    return unicodedata.normalize("NFC", name)
+
+
+def read_split_file(path: pathlib.Path, note: Callable[..., None]) -> list[str]:
+    """Returns the names in a split file: bare stems, file names, or paths of which the last part counts.
+
+    `note`, a function of a kind and a line of text, is called with every flaw.
+    """
+    if not path.is_file():
+        note("split file", f"{path}: file not found, expected text with the name of one radiograph a line")
+        return []
+    try:
+        lines = [line.strip() for line in read_text(path).splitlines()]
+    except InputError as error:
+        note("split file", str(error))
+        return []
+    counts = collections.Counter()
+    for number, line in enumerate(lines, start=1):
+        parts = line.replace("\\", "/").split("/")
+        # Not pathlib's stem: a bare name may have dots of its own.
+        name = NAME_SUFFIX.sub("", composed(parts[-1]))
+        place = f"in line {number}, {line!r}; expected the name of a radiograph"
+        if ".." in parts:
+            note("split file", f"{path}: found '..' {place}")
+        elif line and name in ("", "."):
+            note("split file", f"{path}: found no name {place}")
+        elif line:
+            counts[name] += 1
+            if counts[name] == 2:
+                note("split file", f"{path}: found {name} a second time in line {number}, expected each name once")
+    if not counts:
+        note("split file", f"{path}: found no name, expected the name of one radiograph a line")
+    return list(counts)
+
+
+def read_spacing_file(path: PathLike) -> Spacing:
+    """Returns `(row, column)` from a file `{"spacing_mm": [row, column]}`."""
+    expected = 'expected {"spacing_mm": [row, column]}'
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: found no JSON ({error}), {expected}") from None
+    if not isinstance(content, dict) or "spacing_mm" not in content:
+        raise InputError(f'{path}: found no "spacing_mm", {expected}')
+    return check_spacing(content["spacing_mm"], f'{path}, "spacing_mm"')

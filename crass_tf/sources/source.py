@@ -14,8 +14,7 @@ from crass_tf.common.files import InputError
 from crass_tf.common.parallel import ordered_map
 from crass_tf.common.types import PathLike, Spacing
 from crass_tf.radiographs.formats import data_files, read_bytes, read_header
-from crass_tf.radiographs.radiograph import GreyScale, read_grey, read_mask
-from crass_tf.sources.spacing_rule import SpacingRule
+from crass_tf.radiographs.radiograph import GreyScale, check_spacing, read_grey, read_mask
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -75,34 +74,26 @@ def size_mismatch(path: PathLike, found: tuple[int, int], expected: tuple[int, i
 
 
 @dataclasses.dataclass(frozen=True)
-class Survey:
-    """What was found: `digests` by path, and the `GreyScale` of all but unsigned 8-bit radiographs."""
+class SpacingRule:
+    """Spacings are `(row, column)` in millimetres.
 
-    digests: dict[pathlib.Path, bytes]
-    grey_scale: GreyScale
-
-
-def survey_files(examples: Sequence[Example], read_image: Callable | None = None) -> Survey:
-    """Returns the `Survey` of a data set's examples.
-
-    Args:
-        examples: all of the data set's.
-        read_image: function of a path to stored grey values and spacing; None where the grey scale is known.
+    Attributes:
+        option_mm: what the user asked for; outranks everything. None where nothing was asked.
+        fallback_mm: what holds where the file's header says nothing; None where it is unknown then.
+        fallback_source: where `fallback_mm` comes from.
     """
-    images = dict.fromkeys(example.image_path for example in examples)
-    masks = dict.fromkeys(path for example in examples for path in example.mask_paths)
 
-    def look(path):
-        digest = hashlib.sha256(b"".join(hashlib.sha256(read_bytes(part)).digest() for part in data_files(path)))
-        if read_image is None or path not in images or read_header(path).dtype == np.uint8:
-            return digest.digest(), ()
-        pixels, _ = read_image(path)
-        return digest.digest(), (int(pixels.min()), int(pixels.max()))
+    option_mm: Spacing | None = None
+    fallback_mm: Spacing | None = None
+    fallback_source: str = "unknown"
 
-    paths = [*(images | masks)]
-    digests, ranges = zip(*ordered_map(look, paths)) if paths else ((), ())
-    values = [value for grey_range in ranges for value in grey_range] or [0, 255]
-    return Survey(dict(zip(paths, digests)), GreyScale.holding(min(values), max(values)))
+    def resolve(self, header_mm: Spacing | None) -> tuple[Spacing | None, str]:
+        """Returns `(spacing_mm or None, source)` for a radiograph whose header says `header_mm` (None: nothing)."""
+        if self.option_mm is not None:
+            return self.option_mm, "as asked for"
+        if header_mm is not None:
+            return header_mm, "file header"
+        return self.fallback_mm, self.fallback_source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,17 +148,34 @@ class Source:
         return self
 
     def asked_spacing(self, spacing_mm: Spacing | None) -> SpacingRule:
-        """Returns the `SpacingRule`: what the user asked for, `(row, column)`, outranks the source's own."""
-        return self.spacing if spacing_mm is None else SpacingRule.asked(spacing_mm)
+        """Returns the `SpacingRule`: what the user asked for, `(row, column)`, outranks the source's own.
+
+        Raises:
+            InputError: for an impossible spacing.
+        """
+        return self.spacing if spacing_mm is None else SpacingRule(check_spacing(spacing_mm, "spacing_mm"))
 
     @functools.cached_property
-    def survey(self) -> Survey:
-        """The one pass over all files before a build: as they are when this is first asked for."""
-        return survey_files(self.examples, None if self.fixed_scale else self.read_image)
+    def _survey(self) -> tuple[dict[pathlib.Path, bytes], GreyScale]:
+        """Digests by path, and the scale of all but unsigned 8-bit radiographs: one pass over all files."""
+        paths = dict.fromkeys(path for example in self.examples for path in (example.image_path, *example.mask_paths))
+        images = {example.image_path for example in self.examples}
+
+        def look(path):
+            digest = hashlib.sha256(b"".join(hashlib.sha256(read_bytes(part)).digest() for part in data_files(path)))
+            if self.fixed_scale or path not in images or read_header(path).dtype == np.uint8:
+                return digest.digest(), ()
+            pixels, _ = self.read_image(path)
+            return digest.digest(), (int(pixels.min()), int(pixels.max()))
+
+        looks = dict(zip(paths, ordered_map(look, paths)))
+        values = [value for _, ends in looks.values() for value in ends] or [0, 255]
+        scale = self.fixed_scale or GreyScale.holding(min(values), max(values))
+        return {path: digest for path, (digest, _) in looks.items()}, scale
 
     def grey_scale(self) -> GreyScale:
         """Returns the one `GreyScale` of all radiographs; decodes those of more than 8 bits."""
-        return self.fixed_scale or self.survey.grey_scale
+        return self.fixed_scale or self._survey[1]
 
     def fingerprint(self, rule: SpacingRule) -> str:
         """Returns a digest of all that the data set is made from: names, splits, file contents, spacing."""
@@ -176,7 +184,7 @@ class Source:
             for example in examples:
                 digest.update(f"\n{split} {example.image_id} ".encode())
                 for path in (example.image_path, *example.mask_paths):
-                    digest.update(self.survey.digests[path])
+                    digest.update(self._survey[0][path])
         return digest.hexdigest()
 
     def read(self, example: Example) -> tuple[np.ndarray, Spacing | None, list[np.ndarray], list[int]]:

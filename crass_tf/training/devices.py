@@ -1,6 +1,10 @@
-"""Training on several devices of one machine, each with an equal part of every batch."""
+"""Training on several devices, of one machine or of several, each with an equal part of every batch."""
 
 import contextlib
+import os
+import pathlib
+import shutil
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +13,72 @@ import keras
 from crass_tf.common.files import InputError
 
 TENSORFLOW, JAX = "tensorflow", "jax"
+# What `keras.distribution.initialize` reads: address of the first process, their number, and which one this is.
+ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
+VARIABLES = (ADDRESSES, "KERAS_DISTRIBUTION_NUM_PROCESSES", "KERAS_DISTRIBUTION_PROCESS_ID")
+
+
+def join_processes() -> None:
+    """Joins the processes that train together, on several machines or on one, where `VARIABLES` are set; JAX only."""
+    if not os.environ.get(ADDRESSES):
+        return
+    if missing := [name for name in VARIABLES if not os.environ.get(name)]:
+        raise InputError(f"{missing[0]}: found nothing in the environment, expected it beside {ADDRESSES}")
+    if keras.backend.backend() != JAX:
+        raise InputError(f"{ADDRESSES}: found the backend {keras.backend.backend()}, expected jax (KERAS_BACKEND=jax)")
+    try:
+        keras.distribution.initialize()
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"{ADDRESSES}: cannot join the other processes ({str(error).splitlines()[0]})") from None
+
+
+def processes() -> tuple[int, int]:
+    """Returns which of the processes that train together this is, from 0 on, and their number."""
+    if keras.backend.backend() != JAX:
+        return 0, 1
+    import jax
+
+    return jax.process_index(), jax.process_count()
+
+
+@contextlib.contextmanager
+def own_folder(run: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields the folder that this process writes to: the run's for the first one, and for others a copy for a while.
+
+    So all of them do the same; only the first one is seen and heard.
+    """
+    index, count = processes()
+    if count == 1:
+        yield run
+        return
+    from jax.experimental import multihost_utils
+
+    with contextlib.ExitStack() as stack:
+        if index:
+            copy = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crass-tf-"))) / run.name
+            if run.exists():
+                shutil.copytree(run, copy)
+            run = copy
+            stack.enter_context(contextlib.redirect_stdout(stack.enter_context(pathlib.Path(os.devnull).open("w"))))
+        # The first one writes only when all others have copied.
+        multihost_utils.sync_global_devices(str(run.name))
+        yield run
+        multihost_utils.sync_global_devices(f"{run.name} is whole")
+
+
+def own_part(batches: Any) -> Any:
+    """Returns this process' part of each batch of a `tf.data.Dataset`; one process takes batches of any kind."""
+    index, count = processes()
+    if count == 1 or batches is None:
+        return batches
+    if not hasattr(batches, "map"):
+        raise InputError(f"found {type(batches).__name__} and {count} processes, expected a tf.data.Dataset to share")
+
+    def cut(*batch):
+        size = len(batch[0]) if batch[0].shape[0] is None else batch[0].shape[0]
+        return tuple(each[index * size // count : (index + 1) * size // count] for each in batch)
+
+    return batches.map(cut)
 
 
 @contextlib.contextmanager
@@ -18,11 +88,17 @@ def spread(count: int) -> Iterator[None]:
     TensorFlow has a `tf.distribute.MirroredStrategy`, JAX a `keras.distribution.DataParallel`.
 
     Args:
-        count: the number of devices; 1 changes nothing.
+        count: the number of devices, of all processes together; 1 changes nothing.
 
     Raises:
         InputError: where there are fewer, or the backend is another one.
     """
+    _, together = processes()
+    if together > 1 and count != len(keras.distribution.list_devices()):
+        raise InputError(
+            f"devices: found {count} and {together} processes, expected the number of all their devices, "
+            f"{len(keras.distribution.list_devices())}"
+        )
     if count == 1:
         yield
         return
@@ -37,7 +113,8 @@ def spread(count: int) -> Iterator[None]:
             yield
     elif keras.backend.backend() == JAX:
         before = keras.distribution.distribution()
-        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=names[:count]))
+        layout = keras.distribution.DataParallel(devices=names[:count], auto_shard_dataset=False)
+        keras.distribution.set_distribution(layout)
         try:
             yield
         finally:

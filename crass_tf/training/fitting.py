@@ -18,7 +18,7 @@ from crass_tf.model import DEFAULT_FILTERS, DiceCrossEntropy, IoU, dice_cross_en
 from crass_tf.model.clavicles import CLAVICLE_MODEL, FINDER, OUTLINER
 from crass_tf.training.averaging import WeightAverage
 from crass_tf.training.checkpoints import Checkpoints, completed_epochs
-from crass_tf.training.devices import TENSORFLOW, check_batch, divisible, share_statistics, spread
+from crass_tf.training.devices import TENSORFLOW, check_batch, divisible, own_part, share_statistics, spread
 from crass_tf.training.schedule import LearningRate, rate_of
 from crass_tf.training.settings import FILE_NAME, MODEL_NAME, Settings
 
@@ -67,8 +67,10 @@ def fit(
     if steps_per_epoch < 1:
         raise InputError(f"batch_size: found {settings.batch_size}, more than there are training radiographs")
     with spread(devices):
-        validation = divisible(validation, devices)
-        return _fit(batches_from, validation, steps_per_epoch, run, settings, devices, **options)
+        validation = own_part(divisible(validation, devices))
+        return _fit(
+            lambda epoch: own_part(batches_from(epoch)), validation, steps_per_epoch, run, settings, devices, **options
+        )
 
 
 def _fit(

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from crass_tf.commands.propose import _smooth, propose, views
-from crass_tf.commands.recipe import _join
 from crass_tf.common.files import InputError
 from crass_tf.phantom import write_folder
 
@@ -79,25 +78,6 @@ def test_what_was_dropped_is_left_out_and_nothing_is_an_error(folder, proposals,
     with pytest.raises(InputError, match="found no radiograph whose clavicles"):
         propose([folder / "CRASS12" / "image"], tmp_path / "out", least=0.5, drop=tmp_path / "drop.txt")
     assert not (tmp_path / "out" / "CRASS12").exists()
-
-
-def test_joined_folders_train_on_both_and_validate_on_the_first(folder, proposals, tmp_path):
-    write_folder(tmp_path, 6, seed=5, size=64, workers=1, progress=False)
-    labelled = tmp_path / "CRASS12"
-    for part in ("image", "mask"):
-        for path in (labelled / part).iterdir():
-            path.rename(path.with_name(f"own_{path.name}"))
-    for split in ("train", "val"):
-        names = (labelled / f"{split}.txt").read_text().split()
-        (labelled / f"{split}.txt").write_text("".join(f"own_{name}\n" for name in names))
-    proposed = proposals[1] / "CRASS12"
-    _join(labelled, proposed, tmp_path / "both")
-    train = (tmp_path / "both" / "train.txt").read_text().split()
-    assert train == [*(labelled / "train.txt").read_text().split(), *(proposed / "train.txt").read_text().split()]
-    assert (tmp_path / "both" / "val.txt").read_text() == (labelled / "val.txt").read_text()
-    assert {path.stem for path in (tmp_path / "both" / "image").iterdir()} >= set(train)
-    with pytest.raises(InputError, match="has the same name"):
-        _join(labelled, labelled, tmp_path / "again")
 
 
 def test_narrow_notches_are_filled_and_thin_spurs_cut_off():

@@ -5,6 +5,7 @@ import pytest
 from crass_tf.commands import recipe as recipes
 from crass_tf.common.files import InputError
 from crass_tf.inference.segmenter import Segmenter
+from crass_tf.phantom import write_folder
 from crass_tf.training.presets import PRESETS
 from crass_tf.training.settings import Settings
 
@@ -46,3 +47,35 @@ def test_what_is_missing_is_said_before_any_work(phantom_folder, tmp_path):
         with pytest.raises(InputError, match=message):
             recipes.recipe(**{"manual_dir": phantom_folder, "out": tmp_path / "out"} | arguments)
         assert not (tmp_path / "out").exists()
+
+
+def test_proposals_and_phantoms_join_the_data_set(phantom_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(recipes, "PHANTOMS_AGAIN", 2)
+    for name, seed in (("proposals", 5), ("phantoms", 6)):
+        write_folder(tmp_path / name, 4, seed, 64)
+    folders = [folder / "CRASS12" for folder in (phantom_folder, tmp_path / "proposals", tmp_path / "phantoms")]
+    for path in folders[1].glob("*/*.PNG"):
+        path.rename(path.with_name(path.name.replace("phantom", "clinic")))
+    clinic = sorted(path.stem for path in folders[1].glob("image/*.PNG"))
+    (folders[1] / "train.txt").write_text("\n".join(clinic))
+    (folders[1] / "val.txt").write_text("")
+    (tmp_path / "proposals" / "proposals.csv").write_text("\n".join(["image", *clinic, "refused"]))
+    drop = tmp_path / "drop.txt"
+    drop.write_text("refused\nunknown\n")
+    with pytest.raises(InputError, match="found unknown, expected names of these radiographs"):
+        recipes._join(phantom_folder, tmp_path, drop)
+    drop.write_text(f"refused\n{clinic[1]}\n")
+    recipes._join(phantom_folder, tmp_path, drop)
+    own, _, phantoms = ((folder / "train.txt").read_text().split() for folder in folders)
+    kept = [clinic[0], *clinic[2:]]
+    names = [*own, *(f"{name}_again" for name in own), *kept, *(f"{name}_drawn" for name in phantoms[:2])]
+    both = tmp_path / "both" / "CRASS12"
+    assert (both / "train.txt").read_text().split() == names
+    assert (both / "val.txt").read_text() == (folders[0] / "val.txt").read_text()
+    for part in ("image", "mask"):
+        assert (both / part / f"{kept[0]}.png").read_bytes() == (folders[1] / part / f"{kept[0]}.PNG").read_bytes()
+    # Another list than the one that was learned from is not passed over.
+    recipes._join(phantom_folder, tmp_path, drop)
+    drop.write_text("")
+    with pytest.raises(InputError, match="found other radiographs than these; remove both, both_data, both_run"):
+        recipes._join(phantom_folder, tmp_path, drop)

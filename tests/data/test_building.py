@@ -94,32 +94,6 @@ def test_letterboxed_is_letterbox_of_native(manual_dir, data_dir):
         np.testing.assert_array_equal(boxed[name]["spacing_mm"], [1.0, 0.5])
 
 
-def test_spacing_file_and_header(manual_dir, data_dir):
-    (manual_dir / "CRASS12/spacing.json").write_text('{"spacing_mm": [0.4, 0.3]}')
-    write_png(manual_dir / "CRASS12/image/0002.PNG", np.full((64, 80), 7, np.uint8), spacing_mm=(0.5, 0.2))
-    builder = build(manual_dir, data_dir)[0]
-    spacings = {name: example["spacing_mm"] for name, example in examples(data_dir).items()}
-    np.testing.assert_allclose(spacings["0001"], [0.4, 0.3])
-    np.testing.assert_allclose(spacings["0002"], [0.5, 0.2])
-    assert builder.info.metadata["native_spacing"] == {
-        "0.4 x 0.3 mm (CRASS12/spacing.json)": 3,
-        "0.5 x 0.2 mm (file header)": 1,
-    }
-
-
-def test_masks_of_0_and_1_give_the_same_examples(manual_dir, data_dir, tmp_path):
-    build(manual_dir, data_dir)
-    expected = examples(data_dir)
-    for path in (manual_dir / "CRASS12/mask").iterdir():
-        mask = tfds.core.utils.image_utils.decode_image(path.read_bytes())[..., 0] > 0
-        write_png(path, mask.astype(np.uint8))
-    builder = build(manual_dir, tmp_path / "other")[0]
-    assert builder.info.metadata["mask_values"] == [0, 1]
-    for name, example in examples(tmp_path / "other").items():
-        for key in ("image", "segmentation_mask", "spacing_mm"):
-            np.testing.assert_array_equal(example[key], expected[name][key])
-
-
 def test_builder_survives_pickling(data_dir):
     builder = tfds.builder("crass12/64x96", data_dir=data_dir, spacing_mm=(0.5, 0.25))
     again = pickle.loads(pickle.dumps(builder))
@@ -295,14 +269,6 @@ def test_a_damaged_description_is_one_line_and_what_is_missing_is_built_again(ma
         (folder / missing).unlink()
         build(manual_dir, data_dir)
         assert (folder / missing).is_file() and len(examples(data_dir)) == 3
-    (folder / "features.json").unlink()
-    with pytest.raises(InputError, match=f"not found in {data_dir}; {folder} has no features.json; build it with"):
-        load_arrays(config="native", data_dir=data_dir)
-
-
-def test_file_formats_are_checked_first(manual_dir, data_dir):
-    with pytest.raises(InputError, match="file_format: found 'zip', expected one of tfrecord, array_record"):
-        build(manual_dir, data_dir, file_format="zip")
 
 
 @pytest.mark.parametrize("kind", ["cut", "overwritten", "missing"])

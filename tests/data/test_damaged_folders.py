@@ -1,25 +1,24 @@
-"""Damaged and odd folders: each builds what it should, or ends with one line that names the file and leaves nothing."""
+"""Damaged and odd folders: each builds what it should, or ends with one line that names the file and leaves nothing.
+
+Damaged and odd files of each format are the readers' matter: `tests/radiographs`. Here are some of each.
+"""
 
 import errno
 import os
 import pathlib
 import shutil
-import struct
-import subprocess
-import sys
-import zlib
 
 import cv2
 import numpy as np
 import pytest
-import SimpleITK as sitk
 import tensorflow_datasets as tfds
+from metaimages import write_mhd
+from radiograph_files import png
 
 from crass_tf.common.files import InputError
 from crass_tf.data.building import build
-from crass_tf.radiographs.formats.png import SIGNATURE, write_png
+from crass_tf.radiographs.formats.png import write_png
 
-ROOT = pathlib.Path(__file__).parents[2]
 GREY = (np.arange(64 * 80).reshape(64, 80) % 251).astype(np.uint8)
 DEEP = (np.arange(64 * 80).reshape(64, 80) % 4096).astype(np.uint16)
 BOX = np.zeros((64, 80), np.uint8)
@@ -40,33 +39,6 @@ def release(tmp_path):
         write_mhd(folder / "data_train" / f"000{number}.mhd", DEEP)
         write_mhd(folder / "mask_mhd" / f"000{number}.mhd", BOX)
     return folder
-
-
-def write_mhd(path, pixels, compressed=False):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = sitk.GetImageFromArray(pixels, isVector=pixels.ndim > 2)
-    sitk.WriteImage(image, str(path), useCompression=compressed)
-
-
-def chunk(kind, body):
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def rows(pixels):
-    """Returns what a PNG file compresses: each row's bytes behind a 0, which means no filter."""
-    return b"".join(b"\0" + row.tobytes() for row in pixels)
-
-
-def png(data, bits=8, colour=0, size=(64, 80), interlaced=0, more=b""):
-    """Returns a PNG file made by hand, all checksums right; `data` is what it compresses."""
-    header = struct.pack(">IIBBBBB", size[1], size[0], bits, colour, 0, 0, interlaced)
-    return SIGNATURE + chunk(b"IHDR", header) + more + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
-
-
-def adam7(pixels):
-    """Returns the rows of an interlaced PNG file: seven coarser images, one after the other."""
-    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
-    return b"".join(rows(np.ascontiguousarray(pixels[y::dy, x::dx])) for y, x, dy, dx in passes)
 
 
 def change_to(name, change, *arguments):
@@ -146,11 +118,8 @@ def message(manual_dir, data_dir):
 
 def as_published(dummy_data):
     """Returns what the dummy data build to, read without our code."""
-    return {
-        name: tuple(cv2.imread(f"{dummy_data}/CRASS12/{kind}/{name}.PNG", cv2.IMREAD_UNCHANGED) for kind in kinds)
-        for kinds in [("image", "mask")]
-        for name in ("0001", "0002", "0003", "0004")
-    }
+    read = lambda kind, name: cv2.imread(f"{dummy_data}/CRASS12/{kind}/{name}.PNG", cv2.IMREAD_UNCHANGED)  # noqa: E731
+    return {name: (read("image", name), read("mask", name)) for name in ("0001", "0002", "0003", "0004")}
 
 
 LISTS = [
@@ -180,46 +149,15 @@ def assert_examples(found, expected):
         np.testing.assert_array_equal(found[name][1], mask > 0)
 
 
-def indexed(grey):
-    """Returns the PNG chunk with a palette of two colours: black, and `grey` in all three."""
-    return chunk(b"PLTE", bytes([0, 0, 0, grey, grey, grey]))
-
-
-def with_alpha(grey, alpha):
-    return np.dstack([grey, grey, grey, alpha])
-
-
 ONE = "image/0001.PNG"
 ONE_MASK = "mask/0001.PNG"
-# What is done to the published folder; then the pixels that 0001 is to have instead: image and mask, None for the old.
-BUILDS = {
-    "rgba": (write(ONE, png(rows(with_alpha(GREY, BOX)), colour=6)), GREY, None),
-    "grey-and-alpha": (write(ONE, png(rows(np.dstack([GREY, BOX])), colour=4)), GREY, None),
-    # Luminance, by ITU-R BT.601: 0.299 * 100 + 0.587 * 50 + 0.114 * 200 = 82.05.
-    "rgb": (write(ONE, png(bytes([0] + [100, 50, 200] * 80) * 64, colour=2)), np.full_like(GREY, 82), None),
-    "palette": (write(ONE, png(rows(BOX), colour=3, more=indexed(90))), BOX * 90, None),
-    "interlaced": (write(ONE, png(adam7(GREY), interlaced=1)), GREY, None),
-    # One bit: 0 and 255.
-    "one-bit": (write(ONE, png(rows(np.packbits(BOX, axis=1)), bits=1)), BOX * 255, None),
-    # 12 bits: divided by 4095, times 255, which is 4095 / 255 = 273 / 17 steps to a grey value.
-    "16-bit": (write(ONE, png(rows(DEEP.astype(">u2")), bits=16)), np.rint(DEEP * (17 / 273)), None),
-    "data-behind-the-end": (write(ONE, png(rows(GREY)) + b"more"), GREY, None),
-    "empty-mask": (write(ONE_MASK, png(rows(BOX * 0))), None, BOX * 0),
-    "mask-of-3-values": (write(ONE_MASK, png(rows(BOX + (GREY > 240) * np.uint8(7)))), None, BOX | (GREY > 240)),
-    "mask-one-bit": (write(ONE_MASK, png(rows(np.packbits(BOX, axis=1)), bits=1)), None, BOX),
-    "mask-16-bit": (write(ONE_MASK, png(rows((BOX.astype(np.uint16) * 256).astype(">u2")), bits=16)), None, BOX),
-    "mask-palette": (write(ONE_MASK, png(rows(BOX), colour=3, more=indexed(1))), None, BOX),
-    # Opaque everywhere: alpha is no clavicle.
-    "mask-rgba": (write(ONE_MASK, png(rows(with_alpha(BOX, BOX * 0 + 255)), colour=6)), None, BOX),
-    "mask-interlaced": (write(ONE_MASK, png(adam7(BOX), interlaced=1)), None, BOX),
-}
+FAR_TOO_LARGE = png(40_000, 25_000)
 
 
-@pytest.mark.parametrize("change, image, mask", BUILDS.values(), ids=BUILDS)
-def test_builds_other_pixels(dummy_data, manual_dir, crass12, tmp_path, change, image, mask):
-    change(crass12)
+def test_an_empty_mask_is_kept(dummy_data, manual_dir, crass12, tmp_path):
+    write_png(crass12 / ONE_MASK, BOX * 0)
     expected = as_published(dummy_data)
-    expected["0001"] = tuple(old if new is None else new for old, new in zip(expected["0001"], (image, mask)))
+    expected["0001"] = expected["0001"][0], BOX * 0
     assert_examples(built(manual_dir, tmp_path / "data"), expected)
 
 
@@ -269,48 +207,36 @@ TWO, TWO_MASK, FOUR_MASK = "image/0002.PNG", "mask/0002.PNG", "mask/0004.PNG"
 # What is done to the published folder; then what the line has to hold, first the file.
 FAILS = [
     (change_to("image/0004.PNG", cut, 200), "image/0004.PNG: the PNG file is truncated after 200"),
-    (change_to(ONE_MASK, cut, 100), "mask/0001.PNG: the PNG file is truncated after 100"),
-    (change_to(TWO, cut, -12), "image/0002.PNG: the PNG file is truncated"),
+    (change_to(ONE_MASK, cut, 20), "mask/0001.PNG: the PNG file is truncated after 20"),
     (
         change_to(ONE, flip, 100),
         "image/0001.PNG: the image cannot be decoded (broken PNG file (bad header checksum in ",
     ),
     (change_to(ONE_MASK, flip, 30), "mask/0001.PNG: the image cannot be decoded (broken PNG file (bad header checksum"),
-    (write(ONE, png(rows(GREY)[:2000])), "image/0001.PNG: the image cannot be decoded"),
-    (write(ONE_MASK, png(rows(BOX)[:-1])), "mask/0001.PNG: the image cannot be decoded"),
-    (write(ONE, png(rows(BOX), colour=3)), "image/0001.PNG: the image cannot be decoded"),
     (write(ONE, b"a text"), "image/0001.PNG: found no PNG file (it starts with b'a text')"),
     (write(FOUR_MASK, b"a text"), "mask/0004.PNG: found no PNG file (it starts with b'a text')"),
-    (write(ONE, cv2.imencode(".jpg", GREY)[1].tobytes()), "image/0001.PNG: found no PNG file"),
     (write("image/0003.PNG", b""), "image/0003.PNG: found an empty file of 0 bytes"),
     (write("mask/0003.PNG", b""), "mask/0003.PNG: found an empty file of 0 bytes"),
-    (write(ONE, png(b"", size=(25000, 40000))), "image/0001.PNG: the header claims 40000 x 25000 pixels"),
-    (write(ONE_MASK, png(b"", size=(25000, 40000))), "mask/0001.PNG: the header claims 40000 x 25000 pixels"),
-    (write(ONE, png(b"", size=(64, 0))), "image/0001.PNG: the header claims 0 x 64 pixels"),
+    (write(ONE, FAR_TOO_LARGE), "image/0001.PNG: the header claims 40000 x 25000 pixels"),
+    (write(ONE_MASK, FAR_TOO_LARGE), "mask/0001.PNG: the header claims 40000 x 25000 pixels"),
     (
-        write(ONE, png(rows(np.pad(GREY, ((0, 1), (0, 0)))), size=(65, 80))),
+        change_to(ONE, write_png, np.pad(GREY, ((0, 1), (0, 0)))),
         "mask/0001.PNG: found a mask of 64 x 80 pixels (rows x columns), expected its radiograph's 65 x 80",
     ),
-    (
-        write(ONE_MASK, png(rows(np.pad(BOX, ((0, 1), (0, 0)))), size=(65, 80))),
-        "mask/0001.PNG: found a mask of 65 x 80 pixels (rows x columns), expected its radiograph's 64 x 80",
-    ),
-    (write(ONE_MASK, png(rows(BOX[:, 1:]), size=(64, 79))), "mask/0001.PNG: found a mask of 64 x 79 pixels"),
-    (write(ONE_MASK, png(rows(BOX.T), size=(80, 64))), "mask/0001.PNG: found a mask of 80 x 64 pixels"),
-    (change_to(TWO, remove), "image/0002.PNG: file not found, expected because train.txt"),
-    (change_to(FOUR_MASK, remove), "mask/0004.PNG: file not found, expected because val.txt"),
+    (change_to(ONE_MASK, write_png, BOX.T), "mask/0001.PNG: found a mask of 80 x 64 pixels"),
+    (change_to(TWO, remove), "image/0002.PNG: file not found, expected because train.txt names 0002"),
+    (change_to(FOUR_MASK, remove), "mask/0004.PNG: file not found, expected because val.txt names 0004"),
     (change_to(TWO, link_to, "gone"), "image/0002.PNG: file not found"),
     (change_to(TWO_MASK, link_to, "0002.PNG"), "mask/0002.PNG: file not found"),
     (change_to(TWO, folder_instead), "image/0002.PNG: file not found"),
     (change_to("train.txt", folder_instead), "train.txt: file not found"),
     (change_to("mask", file_instead), "CRASS12/mask: folder not found"),
     (file_instead, "CRASS12: folder not found"),
-    (remove, "CRASS12: folder not found"),
+    (remove, "CRASS12: folder not found, expected CRASS12/{image,mask}/*.PNG, or the original release's"),
     (lambda c: shutil.copy(c / ONE, c / "image/0001.png"), "image/0001.png: found 0001.PNG beside it"),
-    (change_to(ONE, rename, "0001a.PNG"), "image/0001.PNG: file not found"),
     (change_to("train.txt", remove), "CRASS12/train.txt: file not found"),
     (change_to("val.txt", remove), "CRASS12/val.txt: file not found"),
-    (write("val.txt", b""), "val.txt: found no name"),
+    (write("val.txt", b"\n \n"), "val.txt: found no name, expected the name of one radiograph a line"),
     (write("train.txt", "0001\n0002\n".encode("utf-16")), "train.txt: found bytes that are no UTF-8 text"),
     (write("train.txt", "0001\n0002\n".encode("utf-16-le")), "train.txt: found bytes that are no UTF-8"),
     (lambda c: shutil.copy(c / ONE, c / "val.txt"), "val.txt: found bytes that are no UTF-8"),
@@ -318,12 +244,10 @@ FAILS = [
     (write("train.txt", b"0001\n..\\image\\0002.PNG\n"), "train.txt: found '..' in line 2"),
     (write("train.txt", b"0001\nimage/\n"), "train.txt: found no name in line 2"),
     (write("train.txt", b"0001\n0002\n0003\nimage/0001.PNG\n"), "train.txt: found 0001 a second time in line 4"),
-    (write("val.txt", b"0004\n0002\n"), "val.txt: found 0002"),
+    (write("val.txt", b"0004\n0002\n"), "val.txt: found 0002, which "),
     (write("val.txt", b"0004\n0005\n"), "image/0005.PNG: file not found, expected because val.txt names 0005"),
     (write("val.txt", b"0004 0005\n"), "image/0004 0005.PNG: file not found"),
     (write("spacing.json", b"0.25 mm"), "spacing.json: found no JSON"),
-    (write("spacing.json", b""), "spacing.json: found no JSON"),
-    (write("spacing.json", b'{"spacing_mm": [0.25, 0]}'), 'spacing.json, "spacing_mm": found [0.25, 0]'),
     (write("spacing.json", '{"spacing_mm": [1, 2]}'.encode("utf-16")), "spacing.json: found bytes"),
     (change_to("spacing.json", folder_instead), "spacing.json: cannot be opened (Is a directory)"),
 ]
@@ -340,30 +264,14 @@ MHD, RAW, MHD_MASK = "data_train/0001.mhd", "data_train/0001.raw", "mask_mhd/000
 RELEASE_FAILS = [
     (change_to(MHD, write_mhd, DEEP.astype(np.float32)), "0001.mhd: found ElementType = MET_FLOAT"),
     (change_to(MHD_MASK, write_mhd, BOX.astype(np.float32)), "mask_mhd/0001.mhd: found ElementType = MET_FLOAT"),
+    (change_to(MHD, write_mhd, np.dstack([GREY] * 3)), "data_train/0001.mhd: found 3 channels, expected 1"),
     (change_to(RAW, remove), "data_train/0001.raw: file not found, expected because 0001.mhd"),
     (change_to("mask_mhd/0003.raw", remove), "mask_mhd/0003.raw: file not found"),
-    (
-        change_to(MHD, replace, b"= 0001.raw", b"= ../mask_mhd/0001.raw"),
-        "0001.mhd: found ElementDataFile = '../mask_mhd/0001.raw', expected the name of one file beside it",
-    ),
-    (change_to(MHD, replace, b"0001.raw", b".."), "0001.mhd: found ElementDataFile = '..'"),
-    (change_to(MHD, replace, b"0001.raw", b"0\0.raw"), "0001.mhd: found ElementDataFile = '0\\x00.raw'"),
-    (change_to(RAW, folder_instead), "data_train/0001.raw: file not found"),
-    (change_to(MHD, replace, b"0001.raw", b"LIST"), "data_train/LIST: file not found"),
-    (write(RAW, b""), "0001.raw: found 0 bytes, expected the 10240"),
     (change_to(RAW, cut, -1), "0001.raw: found 10239 bytes, expected the 10240"),
-    (change_to(MHD, replace, b"= 80 64", b"= 40000 25000"), "0001.mhd: the header claims 40000 x 25000 pixels"),
-    (change_to(MHD_MASK, replace, b"DimSize = 80 64", b"DimSize = 80 32 2"), "mask_mhd/0001.mhd: found DimSize"),
-    (change_to(MHD, write_mhd, np.dstack([GREY] * 3)), "data_train/0001.mhd: found 3 channels, expected 1"),
-    (
-        change_to(MHD, replace, b"ElementType", b"ElementNumberOfChannels = x\nElementType"),
-        "data_train/0001.mhd: found x channels, expected 1",
-    ),
     (change_to(MHD, replace, b"NDims = 2", b"NDims = 3"), "0001.mhd: the MetaImage file cannot be decoded"),
     (change_to(MHD_MASK, write_mhd, BOX[1:]), "mask_mhd/0001.mhd: found a mask of 63 x 80 pixels"),
     (write(MHD, b"hello"), "data_train/0001.mhd: found no MetaImage header (it starts with 'hello')"),
     (write(MHD, b""), "data_train/0001.mhd: found an empty file of 0 bytes"),
-    (change_to(MHD, replace, b"ElementSpacing = 1 1", b"ElementSpacing = 0.25 -0.25"), "data_train/0001.mhd"),
     (
         change_to(MHD_MASK, rename, "0001_left.mhd"),
         "0001_left.mhd as masks of 0001, expected one file, or one of the left and one of the right",
@@ -387,17 +295,7 @@ def test_release_fails(release, tmp_path, capfd, change, expected):
     assert "ITK" not in capfd.readouterr().err
 
 
-COMPRESSED_DAMAGE = {
-    "cut": lambda data: data[:-20],
-    "cut-in-checksum": lambda data: data[:-1],
-    "flipped": lambda data: data[:5000] + bytes([data[5000] ^ 0xFF]) + data[5001:],
-    "empty": lambda data: b"",
-    "not-compressed": lambda data: DEEP.tobytes(),
-    "of-another-image": lambda data: zlib.compress(DEEP[1:].tobytes()),
-}
-
-
-@pytest.mark.parametrize("damage", COMPRESSED_DAMAGE.values(), ids=COMPRESSED_DAMAGE)
+@pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: b"", lambda data: DEEP.tobytes()])
 def test_compressed_data_damaged(release, tmp_path, damage):
     (release / "data_train/0001.raw").unlink()
     write_mhd(release / "data_train/0001.mhd", DEEP, compressed=True)
@@ -490,14 +388,9 @@ def test_disk_is_full(manual_dir, tmp_path):
     assert line == f"{tmp_path}/data/crass12/native/1.1.0: cannot be written (File too large)"
 
 
-def test_command_line(manual_dir, crass12, tmp_path):
-    """A flaw that shows only while examples are made: one line, exit code 2, no stack trace, nothing left."""
+def test_command_line(run, manual_dir, crass12, tmp_path):
+    """A flaw that shows only while examples are made: one line, exit code 2, nothing left."""
     cut(crass12 / "image/0003.PNG", -40)
-    command = [sys.executable, "-m", "crass_tf", "build", "--manual-dir", manual_dir, "--data-dir", tmp_path / "data"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    line = done.stderr.splitlines()[-1]
-    assert line.startswith(f"crass-tf: error: {crass12}/image/0003.PNG: the PNG file is truncated after ")
-    assert done.stderr.count("crass-tf: error") == 1
-    assert not (tmp_path / "data").exists()
+    code, lines = run("build", "--manual-dir", manual_dir, "--data-dir", tmp_path / "data")
+    assert code == 2 and lines[-1].startswith(f"crass-tf: error: {crass12}/image/0003.PNG: the PNG file is truncated")
+    assert not any("Traceback" in line for line in lines) and not (tmp_path / "data").exists()

@@ -50,41 +50,36 @@ for line in sys.stdin:
 """
 
 
-class Server:
-    """A process that builds in children, and kills them when it is told to."""
+@pytest.fixture
+def build(phantom_folder, data_dir):
+    """A function that builds in a child, killed before a `step` where one is told; returns the exit code."""
+    server = subprocess.Popen(
+        [sys.executable, "-c", SERVER, phantom_folder, data_dir],
+        cwd=ROOT,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        bufsize=1,
+    )
 
-    def __init__(self, manual_dir, data_dir):
-        self.data_dir = data_dir
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, manual_dir, data_dir],
-            cwd=ROOT,
-            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+    def build(spacing_mm=0.5, overwrite=False, step=0):
+        server.stdin.write(f"{int(overwrite)} {step} {spacing_mm}\n")
+        return int(server.stdout.readline())
 
-    def build(self, spacing_mm=0.5, overwrite=False, step=0):
-        """Returns the exit code, -9 for a child that was killed."""
-        self._process.stdin.write(f"{int(overwrite)} {step} {spacing_mm}\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-    def steps(self):
-        """Returns on how many files and folders the last complete build worked."""
-        return int(self.data_dir.with_suffix(".steps").read_text())
-
-    def close(self):
-        self._process.stdin.close()
-        self._process.wait()
+    with server:
+        yield build
 
 
 @pytest.fixture
-def server(phantom_folder, tmp_path):
-    server = Server(phantom_folder, tmp_path / "data")
-    yield server
-    server.close()
+def data_dir(tmp_path):
+    return tmp_path / "data"
+
+
+def count_steps(data_dir):
+    """Returns on how many files and folders the last complete build worked."""
+    return int(data_dir.with_suffix(".steps").read_text())
 
 
 def content(folder):
@@ -101,29 +96,29 @@ def part(found, name):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no os.fork")
-def test_killed_builds(server):
+def test_killed_builds(build, data_dir):
     rng = random.Random(0)
     # Undisturbed, with two spacings, so that old and new data sets can be told apart.
-    server.build(1.0)
-    before, steps_over_nothing = content(server.data_dir), server.steps()
-    copy = shutil.copytree(server.data_dir, server.data_dir.with_name("copy"))
-    server.build(overwrite=True)
-    undisturbed, steps = content(server.data_dir), (steps_over_nothing, server.steps())
+    build(1.0)
+    before, steps_over_nothing = content(data_dir), count_steps(data_dir)
+    copy = shutil.copytree(data_dir, data_dir.with_name("copy"))
+    build(overwrite=True)
+    undisturbed, steps = content(data_dir), (steps_over_nothing, count_steps(data_dir))
     assert before.keys() == undisturbed.keys() and before != undisturbed
     assert not [name for name in undisturbed if "incomplete" in name]
 
     killed = 0
     for overwrite, _ in itertools.product((False, True), range(4)):
-        shutil.rmtree(server.data_dir)
+        shutil.rmtree(data_dir)
         if overwrite:
-            shutil.copytree(copy, server.data_dir)
-        code = server.build(overwrite=overwrite, step=rng.randrange(1, steps[overwrite]))
+            shutil.copytree(copy, data_dir)
+        code = build(overwrite=overwrite, step=rng.randrange(1, steps[overwrite]))
         assert code in (0, -signal.SIGKILL)
         killed += code == -signal.SIGKILL
         # At no time is there half a data set where others look for it.
-        for path in server.data_dir.glob("crass12/*/1.1.0"):
-            name = str(path.relative_to(server.data_dir))
-            assert part(content(server.data_dir), name) in (part(before, name), part(undisturbed, name))
-        assert server.build(overwrite=overwrite) == 0
-        assert content(server.data_dir) == undisturbed
+        for path in data_dir.glob("crass12/*/1.1.0"):
+            name = str(path.relative_to(data_dir))
+            assert part(content(data_dir), name) in (part(before, name), part(undisturbed, name))
+        assert build(overwrite=overwrite) == 0
+        assert content(data_dir) == undisturbed
     assert killed >= 6

@@ -75,11 +75,6 @@ def test_split_of_nothing(prepared):
         examples(split="train[:0]", data_dir=prepared)
 
 
-def test_sum_of_splits(two_folds):
-    found = examples("two_folds", "fold1+fold2", two_folds)
-    assert len(found) == 8 and sorted(example.image_id for example in found) == [*"abcdefgh"]
-
-
 def test_chosen_examples_are_those_of_the_whole_split(two_folds):
     whole = {example.image_id: example for example in examples("two_folds", "fold1+fold2", two_folds)}
     chosen = examples("two_folds", "fold1+fold2", two_folds, image_ids=["g", "b", "d"])
@@ -144,12 +139,6 @@ def test_arrays_hold_the_examples(prepared):
     again = load_arrays(config="native", split="train", data_dir=prepared, image_size=(32, 64))
     np.testing.assert_array_equal(again[0], images)
     np.testing.assert_array_equal(again[1], masks)
-
-
-def test_arrays_of_chosen_examples(two_folds):
-    images, masks = load_arrays("two_folds", "native", "fold2", two_folds, image_ids=["h", "e"])
-    # The grounds of e and h; a mask is half of an image.
-    assert sorted(images[:, 0, 0, 0]) == [25, 40] and masks.mean() == 0.5
 
 
 def test_arrays_of_several_sizes_need_one(monkeypatch):

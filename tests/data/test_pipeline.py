@@ -113,10 +113,6 @@ def test_augmented_batches_are_what_augment_gives(pipeline):
             np.testing.assert_array_equal(changed_masks[position], mask)
 
 
-def test_both_pipelines_give_the_same_epochs():
-    assert_same(from_tf(Augmentation()), from_arrays(Augmentation()))
-
-
 @pytest.mark.parametrize("global_seed", [0, 1])
 def test_seeds_of_the_user_change_nothing(global_seed):
     expected = from_tf(Augmentation())
@@ -205,12 +201,3 @@ def test_supervised_pairs_of_a_prepared_split(prepared):
     assert image.shape == mask.shape == (32, 64, 1) and set(np.unique(mask)) == {0, 1}
     assert config_size("crass12", "native", prepared) is None
     assert int(supervised("crass12", "native", "validation", prepared).cardinality()) == 2
-
-
-def test_supervised_pairs_of_chosen_radiographs(two_folds):
-    pairs = supervised("two_folds", "native", "fold1+fold2", two_folds, ["c", "h", "a"])
-    assert int(pairs.cardinality()) == 3
-    # Their grounds are 15, 40 and 5.
-    assert sorted(int(image[0, 0, 0]) for image, _ in pairs.as_numpy_iterator()) == [5, 15, 40]
-    for image, mask in pairs.as_numpy_iterator():
-        np.testing.assert_array_equal(mask, image >= 100)

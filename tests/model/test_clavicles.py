@@ -11,24 +11,12 @@ from crass_tf.model import clavicles as module
 SMALL = (4, 8, 8, 8, 8)
 
 
-def threshold(image_size, classes):
-    """A network whose logit is (grey - 128) / 16 in every channel."""
-    image = keras.Input((*image_size, 1))
-    head = keras.layers.Conv2D(classes, 1, kernel_initializer=keras.initializers.Constant(1 / 16))
-    logits = head(image)
-    head.bias.assign([-8.0] * classes)
-    return keras.Model(image, logits)
-
-
-def sided(image_size):
+def sided(bright):
     """A finder that takes what is bright in the left half for the one clavicle, in the right half for the other."""
-    image = keras.Input((*image_size, 1))
-    head = keras.layers.Conv2D(2, 1, kernel_initializer=keras.initializers.Constant(1 / 16))
-    logits = head(image)
-    head.bias.assign([-8.0] * 2)
+    image_size, logits = bright.input_shape[1:3], bright.output
     half = np.zeros((1, 1, image_size[1], 2), np.float32)
     half[..., : image_size[1] // 2, 0] = half[..., image_size[1] // 2 :, 1] = 1
-    return keras.Model(image, logits * half - 50 * (1 - half))
+    return keras.Model(bright.input, logits * half - 50 * (1 - half))
 
 
 def radiograph():
@@ -39,8 +27,9 @@ def radiograph():
 
 
 @pytest.fixture(scope="module")
-def bright():
-    return clavicle_model(sided((64, 128)), threshold((64, 128), 1), (128, 256))
+def bright(threshold_model):
+    finder = sided(threshold_model(image_size=(64, 128), classes=2))
+    return clavicle_model(finder, threshold_model(image_size=(64, 128)), (128, 256))
 
 
 def test_both_clavicles_come_back_on_the_images_grid(bright):

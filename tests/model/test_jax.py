@@ -2,9 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -45,7 +42,7 @@ print(json.dumps({
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def arrays():
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (4, 64, 64, 1), dtype=np.uint8)
@@ -54,38 +51,19 @@ def arrays():
     return {"images": images, "masks": masks, "logits": rng.normal(0, 2, masks.shape).astype(np.float32)}
 
 
-@pytest.fixture(scope="module")
-def on_jax(arrays, tmp_path_factory):
-    """Folder of one training step on JAX, and what it printed."""
+def test_trains_without_tensorflow_and_agrees_with_this_backend(arrays, tmp_path, run_python):
     pytest.importorskip("jax")
-    folder = tmp_path_factory.mktemp("jax")
-    np.savez(folder / "arrays.npz", **arrays)
-    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(
-        [sys.executable, "-c", CODE], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return folder, json.loads(done.stdout.splitlines()[-1])
-
-
-def test_trains_without_tensorflow(on_jax):
-    folder, printed = on_jax
+    np.savez(tmp_path / "arrays.npz", **arrays)
+    printed = json.loads(run_python(CODE, cwd=tmp_path, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu").splitlines()[-1])
     assert printed["backend"] == "jax" and not printed["tensorflow"]
-    with (folder / "run/history.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 1 and rows[0]["epoch"] == "1"
-    assert all(np.isfinite(float(rows[0][name])) for name in ("loss", "iou", "val_loss", "val_iou"))
+    with (tmp_path / "run/history.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["epoch"] == "1"
+    assert all(np.isfinite(float(row[name])) for name in ("loss", "iou", "val_loss", "val_iou"))
 
-
-def test_its_model_gives_the_same_logits_on_this_backend(on_jax, arrays):
-    folder, printed = on_jax
-    model = keras.saving.load_model(folder / "run/model.keras")
+    model = keras.saving.load_model(tmp_path / "run/model.keras")
     logits = model.predict_on_batch(arrays["images"][:1].astype("float32"))
     np.testing.assert_allclose(logits.ravel(), printed["logits"], atol=1e-3)
-
-
-def test_loss_and_metric_are_the_same_on_this_backend(on_jax, arrays):
-    _, printed = on_jax
     loss = keras.ops.convert_to_numpy(dice_cross_entropy(arrays["masks"], arrays["logits"]))
     np.testing.assert_allclose(printed["loss"], loss, rtol=1e-5)
     metric = IoU()

@@ -22,14 +22,21 @@ TRUE, FOUND = [1, 1, 0, 0], [-3, 3, 3, -3]
 NONE, NOT_FOUND = [0, 0, 0, 0], [-3, -3, -3, -3]
 
 
-def test_one_of_three_pixels():
-    assert iou((pixels(TRUE), pixels(FOUND))) == pytest.approx(1 / 3)
-
-
-def test_empty_is_right_if_nothing_is_found():
-    assert iou((pixels(NONE), pixels(NOT_FOUND))) == 1
-    assert iou((pixels(NONE), pixels(FOUND))) == 0
-    assert iou((pixels(TRUE), pixels(NOT_FOUND))) == 0
+@pytest.mark.parametrize(
+    "y_true, logits, expected",
+    [
+        (TRUE, FOUND, 1 / 3),
+        # Empty is right if nothing is found.
+        (NONE, NOT_FOUND, 1),
+        (NONE, FOUND, 0),
+        (TRUE, NOT_FOUND, 0),
+        # Probability one half is not above one half.
+        ([1, 0], [0, 0], 0),
+        ([0, 0], [0, 0], 1),
+    ],
+)
+def test_by_hand(y_true, logits, expected):
+    assert iou((pixels(y_true), pixels(logits))) == pytest.approx(expected)
 
 
 def test_mean_over_pictures_not_over_pixels_or_batches():
@@ -43,12 +50,6 @@ def test_weights_of_pictures():
     both = (pixels(TRUE, NONE), pixels(FOUND, NOT_FOUND))
     # (1 * 1/3 + 3 * 1) / 4 = 5/6.
     assert iou(both, weight=np.array([1.0, 3.0])) == pytest.approx(5 / 6)
-
-
-def test_logit_0_is_background():
-    # Probability one half is not above one half.
-    assert iou((pixels([1, 0]), pixels([0, 0]))) == 0
-    assert iou((pixels([0, 0]), pixels([0, 0]))) == 1
 
 
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "float32"])

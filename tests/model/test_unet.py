@@ -1,8 +1,5 @@
 """The U-Net: small, float32 logits, blind to exposure, and opened by Keras alone."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -117,7 +114,7 @@ def test_weights_are_a_function_of_the_seed():
     assert len({kernel.tobytes() for kernel in kernels}) == len(kernels)
 
 
-def test_keras_alone_opens_it(small, tmp_path):
+def test_keras_alone_opens_it(small, tmp_path, run_python):
     small.save(tmp_path / "model.keras")
     np.save(tmp_path / "image.npy", noise(1, 64, 96, 1))
     code = (
@@ -126,7 +123,6 @@ def test_keras_alone_opens_it(small, tmp_path):
         "np.save('logits.npy', model.predict_on_batch(np.load('image.npy')))\n"
         "assert not [name for name in sys.modules if name.split('.')[0] == 'crass_tf']\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_python(code, cwd=tmp_path)
     logits = small.predict_on_batch(noise(1, 64, 96, 1))
     np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), logits, atol=1e-5)

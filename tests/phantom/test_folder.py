@@ -1,3 +1,4 @@
+import functools
 import os
 import signal
 import subprocess
@@ -94,11 +95,17 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch, error):
 def test_ctrl_c_at_a_terminal_is_one_line(tmp_path):
     """A terminal sends it to the worker processes, too."""
     command = [sys.executable, "-m", "crass_tf", "phantom", f"--out={tmp_path / 'out'}", "--count=999", "--workers=2"]
-    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    # Until the first worker has written something.
-    while running.poll() is None and not list(tmp_path.rglob("*.PNG")):
-        time.sleep(0.05)
-    os.killpg(running.pid, signal.SIGINT)
-    said = running.communicate(timeout=60)[1]
+    # Where pytest runs in the background, Ctrl-C is ignored, and a child would inherit that.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed)
+    try:
+        # Until the first worker has written something.
+        while running.poll() is None and not list(tmp_path.rglob("*.PNG")):
+            time.sleep(0.05)
+        os.killpg(running.pid, signal.SIGINT)
+        said = running.communicate(timeout=60)[1]
+    finally:
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)
     assert (running.returncode, said.split()) == (130, ["crass-tf:", "interrupted"])
     assert not list(tmp_path.iterdir())

@@ -17,7 +17,7 @@ def rod(radius, cortex=0.0, core=1.0):
 
 def test_pixels_and_grid_are_inverse():
     tilted = view(size=96, spacing_mm=0.7, centre_mm=(10.0, 50.0), roll=0.2)
-    x, y = tilted.grid()
+    x, y = tilted.grid
     points = np.stack([x[20, 30:33], y[20, 30:33], np.zeros(3)], 1)
     np.testing.assert_allclose(tilted.pixels(points), [[30, 20], [31, 20], [32, 20]], atol=1e-3)
 
@@ -48,15 +48,15 @@ def test_a_tube_beside_the_picture_leaves_no_trace():
 
 def test_ellipsoid_chords():
     frame = view(centre_mm=(0.5, 0.5))
-    chords = ellipsoid(frame, frame.grid(), (0, 0, 0), (20, 10, 15))
-    x, y = frame.grid()
+    chords = ellipsoid(frame, (0, 0, 0), (20, 10, 15))
+    x, y = frame.grid
     expected = 30 * np.sqrt(np.maximum(1 - (x / 20) ** 2 - (y / 10) ** 2, 0))
     np.testing.assert_allclose(chords, expected, atol=0.02)
 
 
 def test_turning_by_a_right_angle_swaps_width_and_depth():
     frame = view(turn=turn_matrix(0, np.pi / 2))
-    chords = ellipsoid(frame, frame.grid(), (0, 0, 0), (20, 10, 15))
+    chords = ellipsoid(frame, (0, 0, 0), (20, 10, 15))
     assert chords.max() == pytest.approx(40, rel=0.01)
 
 

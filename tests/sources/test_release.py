@@ -3,19 +3,12 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from metaimages import write_mhd
 
 from crass_tf.common.files import InputError
 from crass_tf.radiographs.formats.png import write_png
 from crass_tf.radiographs.radiograph import read_grey
 from crass_tf.sources import open_crass12
-
-
-def write_mhd(path, pixels, spacing_mm=(0.25, 0.2), compressed=False):
-    image = sitk.GetImageFromArray(pixels)
-    image.SetSpacing(spacing_mm[::-1])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sitk.WriteImage(image, str(path), useCompression=compressed)
-    return path
 
 
 def grey(low, high, dtype):
@@ -33,7 +26,7 @@ def crass12(tmp_path):
     """Five radiographs with masks, in `data_train`, and two without, in `data_test`."""
     folder = tmp_path / "CRASS12"
     for number in range(5):
-        write_mhd(folder / "data_train" / f"000{number}.mhd", grey(0, 4000 + number, np.uint16))
+        write_mhd(folder / "data_train" / f"000{number}.mhd", grey(0, 4000 + number, np.uint16), (0.25, 0.2))
         write_mhd(folder / "mask_mhd" / f"000{number}.mhd", box(number))
     for number in (8, 9):
         write_mhd(folder / "data_test" / f"000{number}.mhd", grey(0, 900, np.uint16))
@@ -96,9 +89,8 @@ class TestSides:
         "right, left",
         [
             ("0000_right", "0000_left"),
-            ("0000-R", "0000-L"),
+            ("0000_RIGHT", "0000_Left"),
             ("right/0000", "left/0000"),
-            ("0000_r_mask", "0000_l_mask"),
         ],
     )
     def test_two_files(self, crass12, right, left):
@@ -156,6 +148,7 @@ class TestPixels:
         scale = source.grey_scale()
         assert (scale.offset, scale.bits) == expected
         pixels, *_ = source.read(source.labelled[0])
+        np.testing.assert_array_equal(scale.to_uint16(pixels), pixels.astype(int) + expected[0])
         full_scale = 2 ** expected[1] - 1
         np.testing.assert_allclose(
             scale.to_grey8(pixels).astype(float), (pixels + float(expected[0])) * 255 / full_scale, atol=0.51
@@ -169,21 +162,17 @@ class TestPixels:
 
 
 HEADER_FLAWS = {
-    "too-many-bytes": (("DimSize = 80 64", "DimSize = 80 640"), r"a.raw: found 10240 bytes, expected the 102400 that"),
     "10^9-pixels": (("DimSize = 80 64", "DimSize = 40000 25000"), r"a.mhd: the header claims 40000 x 25000 pixels"),
     "volume": (("DimSize = 80 64", "DimSize = 80 8 8"), r"a.mhd: found DimSize = 80 8 8, expected one image"),
     "no-numbers": (("DimSize = 80 64", "DimSize = many"), r"a.mhd: found DimSize = many, expected numbers"),
-    "float": (("MET_USHORT", "MET_FLOAT"), r"a.mhd: found ElementType = MET_FLOAT, expected one of MET_UCHAR"),
-    "no-raw": (("a.raw", "b.raw"), r"b.raw: file not found, expected because a.mhd names it"),
     "elsewhere": (("a.raw", "../a.raw"), r"a.mhd: found ElementDataFile = '../a.raw', expected the name of one file"),
-    "no-header": (("ObjectType = Image", "hello"), r"a.mhd: found no MetaImage header \(it starts with 'hello"),
     "spacing": (("ElementSpacing = ", "ElementSpacing = -"), r"a.mhd: found ElementSpacing = -0.2"),
 }
 
 
 @pytest.mark.parametrize("change, expected", HEADER_FLAWS.values(), ids=HEADER_FLAWS)
 def test_header_flaws(tmp_path, change, expected):
-    path = write_mhd(tmp_path / "a.mhd", grey(0, 4095, np.uint16))
+    path = write_mhd(tmp_path / "a.mhd", grey(0, 4095, np.uint16), (0.25, 0.2))
     rewrite(path, *change)
     with pytest.raises(InputError, match=expected) as caught:
         read_grey(path)

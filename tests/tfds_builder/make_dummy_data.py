@@ -6,9 +6,8 @@ import cv2
 import numpy as np
 
 from crass_tf.radiographs.formats.png import write_png
-from crass_tf.sources.crass12 import FOLDER
-from crass_tf.sources.crass12_png import IMAGE_FOLDER, MASK_FOLDER, SUFFIX
-from crass_tf.sources.splits import SPLIT_FILES
+from crass_tf.sources.crass12 import FOLDER, IMAGE_FOLDER, MASK_FOLDER, SUFFIX
+from crass_tf.sources.listing import SPLIT_FILES
 
 ROOT = pathlib.Path("tfds_builder/crass12/dummy_data") / FOLDER
 SPLITS = {"train": ["0001", "0002", "0003"], "validation": ["0004"]}

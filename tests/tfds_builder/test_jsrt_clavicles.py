@@ -6,7 +6,6 @@ import pytest
 import tensorflow_datasets as tfds
 
 from crass_tf.cli import main
-from crass_tf.common.files import InputError
 from crass_tf.data.building import build
 from tfds_builder.jsrt_clavicles import jsrt_clavicles_dataset_builder
 
@@ -128,11 +127,3 @@ def test_command_line(manual_dir, tmp_path, capsys):
     assert main([*arguments, "--config", "unlabelled"]) == 2
     expected = "config unlabelled: not known, expected one of native, 512x512, 1024x1024, native16, sides or another"
     assert expected in capsys.readouterr().err
-
-
-def test_a_value_of_more_than_12_bits_stops_the_build(write_jsrt, tmp_path):
-    stored = np.full((2048, 2048), 4096, np.uint16)
-    write_jsrt(tmp_path, "JPCLN001", "fold1", stored, DRAWN["JPCLN001"][1])
-    with pytest.raises(InputError, match="JPCLN001.IMG: found the value 4096, expected at most 4095"):
-        build(tmp_path, tmp_path / "data", dataset="jsrt_clavicles")
-    assert not any("incomplete" in path.name for path in (tmp_path / "data").rglob("*"))
