@@ -29,7 +29,7 @@ import crass_tf
 from crass_tf.export import conversion
 from crass_tf.inference import model_files
 from crass_tf.inference.segmenter import shipped_model
-from crass_tf.measurement.overlap import iou
+from crass_tf.measurement.metrics import iou
 from crass_tf.radiographs.radiograph import read_radiograph
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -29,7 +29,7 @@ from page import opened, serving
 
 from crass_tf.common.files import write_json
 from crass_tf.measurement.contours import outlines
-from crass_tf.measurement.overlap import iou
+from crass_tf.measurement.metrics import iou
 from crass_tf.phantom.folder import stem
 from crass_tf.phantom.rendering import LEFT_CLAVICLE, RIGHT_CLAVICLE, render
 

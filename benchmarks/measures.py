@@ -21,8 +21,8 @@ import numpy as np
 
 import crass_tf
 from crass_tf.geometry import Letterbox
-from crass_tf.inference.segmentation import Segmentation
-from crass_tf.measurement import midline
+from crass_tf.inference.segmenter import Segmentation
+from crass_tf.measurement.measures import find_midline
 from crass_tf.measurement.quality import SIDES
 from crass_tf.radiographs.radiograph import Radiograph, read_radiograph
 
@@ -51,7 +51,7 @@ def compare_midlines(folder, spacing_mm):
     errors, spines = {}, spinous_processes()
     for path in sorted((folder / "structures").glob("*.PNG")):
         radiograph, structures = read(folder, path.stem, spacing_mm)
-        (x, y), (x_last, y_last) = midline.find(radiograph.image, spacing_mm)
+        (x, y), (x_last, y_last) = find_midline(radiograph.image, spacing_mm)
         centre = (radiograph.image.shape[1] - 1) / 2
         for name, (row, truth) in (lung_midlines(structures) | spines.get(path.stem, {})).items():
             found = x + (x_last - x) * (row - y) / (y_last - y)

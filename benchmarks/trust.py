@@ -16,8 +16,7 @@ import pathlib
 import numpy as np
 
 from crass_tf.common.files import write_json
-from crass_tf.measurement.quality import SIDES
-from crass_tf.measurement.trust import COVERAGE, Trust
+from crass_tf.measurement.quality import COVERAGE, SIDES, Trust
 
 FIGURES = ("score", "iou", "contour")
 FOLDS, GROUPS = 6, 3

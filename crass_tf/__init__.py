@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from crass_tf.data.pipeline import training_dataset as training_dataset
     from crass_tf.evaluation.scoring import evaluate as evaluate
     from crass_tf.export.exporting import export as export
-    from crass_tf.inference.segmentation import Segmentation as Segmentation
+    from crass_tf.inference.segmenter import Segmentation as Segmentation
     from crass_tf.inference.segmenter import Segmenter as Segmenter
     from crass_tf.model.clavicles import clavicle_model as clavicle_model
     from crass_tf.model.losses import DiceCrossEntropy as DiceCrossEntropy
@@ -34,7 +34,7 @@ HOMES = {
     "DiceCrossEntropy": "crass_tf.model.losses",
     "IoU": "crass_tf.model.metrics",
     "Radiograph": "crass_tf.radiographs.radiograph",
-    "Segmentation": "crass_tf.inference.segmentation",
+    "Segmentation": "crass_tf.inference.segmenter",
     "Segmenter": "crass_tf.inference.segmenter",
     "augmentation": "crass_tf.data.augmentation",
     "clavicle_model": "crass_tf.model.clavicles",

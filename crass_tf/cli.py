@@ -11,7 +11,6 @@ from typing import Any
 import crass_tf
 from crass_tf.common.files import DISK_FULL, InputError, one_line
 from crass_tf.common.notice import NOTICE
-from crass_tf.radiographs.spacing import RANGE, is_plausible
 
 
 class Command:
@@ -99,6 +98,8 @@ def predict(
 
 def spacing(text: str) -> tuple[float, float]:
     """Returns `(row, column)` in millimetres from `R` or `R,C`."""
+    from crass_tf.radiographs.radiograph import RANGE, is_plausible
+
     pair = _pair(text, float, ",")
     if not pair or not is_plausible(pair):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected millimetres as R or R,C, such as 0.25, {RANGE}")
@@ -176,7 +177,7 @@ def _run(command, options):
 
 
 def _import_tensorflow():
-    from crass_tf.common.quiet import quiet_native
+    from crass_tf.common.parallel import quiet_native
 
     try:
         # Its lines on processors and drivers come before any log level counts.

@@ -117,11 +117,11 @@ def threshold_model():
 def litert_model(threshold_model, tmp_path_factory):
     """A `.tflite` whose result is known: logit = (grey - 128) / 16 on 64 x 64."""
     from crass_tf.export import conversion, describe
-    from crass_tf.inference.tflite_metadata import attach
+    from crass_tf.inference.model_files import attach_metadata
 
     path = tmp_path_factory.mktemp("model") / "model.tflite"
     model = conversion.as_served(threshold_model())
-    path.write_bytes(attach(conversion.to_float32(model), describe(model, "float32")))
+    path.write_bytes(attach_metadata(conversion.to_float32(model), describe(model, "float32")))
     return path
 
 

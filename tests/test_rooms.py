@@ -29,7 +29,7 @@ ORDER = (
     "cli",
 )
 # The package itself offers names of all rooms, imported when they are asked for.
-ALLOWED = {("crass_tf/inference/segmentation.py", "prediction")}
+ALLOWED = {("crass_tf/inference/segmenter.py", "prediction")}
 
 
 def imported_rooms(path):

@@ -13,7 +13,7 @@ from crass_tf.common.files import InputError
 from crass_tf.data.negatives import negative
 from crass_tf.inference.segmenter import Segmenter, shipped_model
 from crass_tf.measurement.extent import EXTENTS
-from crass_tf.measurement.overlap import iou
+from crass_tf.measurement.metrics import iou
 from crass_tf.phantom import render
 
 FOLDER = pathlib.Path(shipped_model()).parent

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from crass_tf.common.files import InputError, output_folder, remove_leftovers
 from crass_tf.measurement.extent import DEFAULT_EXTENT
-from crass_tf.prediction.outputs import DEFAULTS, check_outputs
-from crass_tf.radiographs.spacing import known_spacing
+from crass_tf.prediction.outputs import DEFAULTS
+from crass_tf.prediction.run import check_outputs
+from crass_tf.radiographs.radiograph import known_spacing
 
 SPARK = "spark"
 

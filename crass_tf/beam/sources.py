@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from crass_tf.beam import storage
 from crass_tf.common.files import InputError
 from crass_tf.prediction import summary
-from crass_tf.prediction.planning import DICOM_INDEX, SUFFIXES, result_path
-from crass_tf.radiographs.formats import dicom, metaimage
+from crass_tf.prediction.folders import DICOM_INDEX, SUFFIXES
+from crass_tf.prediction.run import result_path
+from crass_tf.radiographs.formats import data_files, dicom, metaimage
 
 KINDS = ("files", "table", "tar", "dicom")
 WILDCARD = re.compile(r"[*?\[{]")
@@ -78,7 +79,7 @@ class Reference:
 
     def _fetch_pixels(self, header):
         try:
-            _, *others = metaimage.data_files(header)
+            _, *others = data_files(header)
         except (ValueError, KeyError):  # Reading the header says what is wrong with it.
             return
         for path in others:
@@ -177,7 +178,7 @@ def _instance(found, patient_key):
     # Whatever a damaged header leads to: segmenting says what is wrong.
     with contextlib.suppress(Exception):
         head = storage.read(found.url, 0, DICOM_START)
-        if not dicom.is_dicom(head) and not dicom.is_named_so(found.url):
+        if not head.startswith(*dicom.MARK) and not dicom.is_named_so(found.url):
             return
         patient, study, instance = _identity(head, patient_key)
         if study or instance:
@@ -207,7 +208,7 @@ def _is_radiograph(url):
     if name.upper() == DICOM_INDEX or (suffix and not suffix[1:].isdigit()):
         return False
     try:
-        return dicom.is_dicom(storage.read(url, 0, dicom.HEAD))
+        return storage.read(url, 0, dicom.HEAD).startswith(*dicom.MARK)
     except OSError:
         return False
 

@@ -16,14 +16,12 @@ from typing import Any
 from crass_tf.beam import storage
 from crass_tf.beam.sources import Reference
 from crass_tf.common.files import InputError, one_line
-from crass_tf.common.parallel import ordered_map
-from crass_tf.common.quiet import quiet_native
+from crass_tf.common.parallel import ordered_map, quiet_native
 from crass_tf.inference.segmenter import Segmenter, shipped_model
 from crass_tf.measurement.extent import DEFAULT_EXTENT
 from crass_tf.prediction import summary
 from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS
-from crass_tf.prediction.planning import Job
-from crass_tf.prediction.run import Run, refuse, run_job
+from crass_tf.prediction.run import Job, Run, refuse, run_job
 
 # Rows of radiographs that are done lie here, below `out`, until the summary is whole.
 JOURNAL = ".rows"

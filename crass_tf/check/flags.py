@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crass_tf.radiographs.grey_scale import GreyScale
+from crass_tf.radiographs.radiograph import GreyScale
 from crass_tf.sources.source import Finding
 
 if TYPE_CHECKING:

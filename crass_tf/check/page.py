@@ -14,7 +14,7 @@ from crass_tf.check.table import PUBLISHED_TITLE, table_rows
 from crass_tf.common.files import InputError, atomic_folder
 from crass_tf.common.parallel import ordered_map
 from crass_tf.geometry import split_sides
-from crass_tf.radiographs.grey_scale import GreyScale
+from crass_tf.radiographs.radiograph import GreyScale
 from crass_tf.reporting import pages
 from crass_tf.reporting.overlay import overlay
 from crass_tf.reporting.pictures import picture_name, write_jpeg

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from crass_tf.check.examples import Look
-from crass_tf.radiographs.grey_scale import GreyScale
+from crass_tf.radiographs.radiograph import GreyScale
 from crass_tf.sources.listing import DOCUMENTED_SPACING_MM, RADIOGRAPH_COUNT
 from crass_tf.sources.source import Source
 

@@ -21,9 +21,9 @@ from crass_tf.common.tables import write_table
 from crass_tf.common.types import PathLike
 from crass_tf.geometry import Letterbox
 from crass_tf.inference.segmenter import Segmenter
-from crass_tf.measurement.overlap import iou
+from crass_tf.measurement.metrics import iou
 from crass_tf.measurement.quality import SIDES, stability
-from crass_tf.prediction.planning import plan
+from crass_tf.prediction import plan
 from crass_tf.radiographs.formats.png import write_png
 from crass_tf.radiographs.radiograph import read_mask, read_radiograph
 from crass_tf.reporting import overlay, pictures

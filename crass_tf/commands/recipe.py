@@ -25,7 +25,7 @@ from crass_tf.evaluation import evaluate
 from crass_tf.export.description import NOT_STATED
 from crass_tf.inference.segmenter import Segmenter
 from crass_tf.phantom import write_folder
-from crass_tf.prediction.planning import plan
+from crass_tf.prediction import plan
 from crass_tf.sources.crass12 import FOLDER, IMAGE_FOLDER, MASK_FOLDER
 
 PHANTOMS, PHANTOM_SEED, PHANTOM_SIZE, PHANTOM_BEDSIDE = 600, 7, 1024, 0.4

@@ -1,12 +1,20 @@
-"""Work on many files with all cores and bounded memory."""
+"""Work on many files with all cores and bounded memory, while native libraries keep off standard error."""
 
 import collections
 import concurrent.futures
 import contextlib
 import itertools
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from typing import TextIO
+
+_LOCK = threading.Lock()
+# How many blocks of `quiet_native` are open; the first one turns standard error off, the last one on again.
+_open = 0
+# A copy of its descriptor meanwhile; None where the process has no standard error.
+_kept = None
 
 
 def cores() -> int:
@@ -66,3 +74,63 @@ class Room:
             with self._changed:
                 self._free += amount
                 self._changed.notify_all()
+
+
+@contextlib.contextmanager
+def quiet_native() -> Iterator[TextIO]:
+    """Drops what is written to standard error, by native code too, within the block; errors still raise.
+
+    Blocks of several threads, and blocks within blocks, run side by side: standard error is off while any is open, for
+    the whole process.
+
+    Yields:
+        A text file for what is to be seen all the same.
+    """
+    global _open, _kept
+    with _LOCK:
+        if not _open:
+            _kept = _turn_off()
+        _open += 1
+    try:
+        with _voice() as voice:
+            yield voice
+    finally:
+        with _LOCK:
+            _open -= 1
+            if not _open and _kept is not None:
+                sys.stderr.flush()
+                os.dup2(_kept, 2)
+                os.close(_kept)
+                _kept = None
+
+
+def _turn_off():
+    """Sends descriptor 2 to nowhere and returns a copy of what it was; None where that is not standard error."""
+    try:
+        kept = os.dup(2)
+    except OSError:
+        kept = None
+    if kept is not None:
+        if sys.stderr is None:  # Closed when Python started; by now the number may be some file's.
+            os.close(kept)
+            return None
+        sys.stderr.flush()
+    # Where it was closed it stays taken: as the number of the next file, it would get native code's lines as content.
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    if nothing != 2:
+        os.dup2(nothing, 2)
+        os.close(nothing)
+    return kept
+
+
+def _voice():
+    """Returns a text file, to be opened by `with`, that writes to where standard error went before."""
+    if sys.stderr is None:
+        return open(os.devnull, "w")  # noqa: PTH123, SIM115
+    try:
+        is_standard = sys.stderr.fileno() == 2
+    except (AttributeError, OSError):
+        is_standard = False
+    if _kept is None or not is_standard:
+        return contextlib.nullcontext(sys.stderr)
+    return os.fdopen(os.dup(_kept), "w", encoding=sys.stderr.encoding, errors=sys.stderr.errors, buffering=1)

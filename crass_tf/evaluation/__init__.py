@@ -2,8 +2,15 @@
 
 from crass_tf.evaluation.records import make_record, summarise
 from crass_tf.evaluation.scoring import Run, evaluate, evaluate_runs
-from crass_tf.measurement.distances import contour, directed_distances_mm, hd95_mm, mean_contour_distance_mm
-from crass_tf.measurement.overlap import dice, iou, two_class
+from crass_tf.measurement.metrics import (
+    contour,
+    dice,
+    directed_distances_mm,
+    hd95_mm,
+    iou,
+    mean_contour_distance_mm,
+    two_class,
+)
 
 __all__ = [
     "Run",

@@ -10,10 +10,17 @@ from crass_tf.common.files import InputError
 from crass_tf.common.types import Spacing
 from crass_tf.data.folds import parse_fold
 from crass_tf.geometry import split_sides
-from crass_tf.measurement.distances import directed_distances_mm, larger_percentile, mean_of_directed
-from crass_tf.measurement.overlap import dice, iou, pixel_counts, two_class
+from crass_tf.measurement.metrics import (
+    dice,
+    directed_distances_mm,
+    iou,
+    larger_percentile,
+    mean_of_directed,
+    pixel_counts,
+    two_class,
+)
 from crass_tf.measurement.quality import SIDES
-from crass_tf.radiographs.spacing import known_spacing
+from crass_tf.radiographs.radiograph import known_spacing
 
 METRICS = ("iou", "dice", "mcd_mm", "hd95_mm")
 RESAMPLES = 2000

@@ -15,11 +15,9 @@ from crass_tf.evaluation.perturbations import CLEAN, PERTURBATIONS
 from crass_tf.evaluation.records import statistics
 from crass_tf.evaluation.report import IOU, MCD_MM
 from crass_tf.geometry import split_sides
-from crass_tf.measurement.distances import mean_contour_distance_mm
-from crass_tf.measurement.overlap import iou
+from crass_tf.measurement.metrics import iou, mean_contour_distance_mm
 from crass_tf.measurement.quality import SIDES
-from crass_tf.radiographs.radiograph import Radiograph
-from crass_tf.radiographs.spacing import known_spacing
+from crass_tf.radiographs.radiograph import Radiograph, known_spacing
 from crass_tf.reporting import pages
 from crass_tf.reporting.overlay import sheet
 from crass_tf.reporting.pictures import tile, write_jpeg

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from crass_tf.common.files import InputError
-from crass_tf.common.quiet import quiet_native
+from crass_tf.common.parallel import quiet_native
 from crass_tf.common.types import PathLike
 from crass_tf.export.operators import FINDER, outer_scopes
 from crass_tf.inference.model_files import INPUT, LARGEST_PROBABILITY, LOGITS, SIGNATURE

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from crass_tf import __version__
 from crass_tf.common.notice import NOTICE
 from crass_tf.export.parity import KERAS, MOST_LOSS, NEAR, TRUTH
-from crass_tf.inference import tflite_metadata
-from crass_tf.inference.model_files import INPUT, SIGNATURE, STRIP_LOGITS
+from crass_tf.inference.model_files import INPUT, MEANING, METADATA, SIGNATURE, STRIP_LOGITS
 from crass_tf.measurement.quality import LEAST_SCORE
 from crass_tf.reporting.pages import render
 
@@ -34,7 +33,7 @@ REFERENCE = {"mask_iou": {"mean": 1, "min": 1}, "max_logit_difference": 0, "leas
 
 
 def describe(model: keras.Model, form: str, training_data: str = NOT_STATED, terms: str = NOT_STATED) -> dict[str, Any]:
-    """Returns what travels inside a `.tflite`, for `crass_tf.inference.tflite_metadata.attach`.
+    """Returns what travels inside a `.tflite`, for `model_files.attach_metadata`.
 
     Args:
         model: the Keras model, as `conversion.as_served` returned it.
@@ -51,7 +50,7 @@ def describe(model: keras.Model, form: str, training_data: str = NOT_STATED, ter
         "input": INPUT,
         "image_size": list(model.input_shape[1:3]),
         "outputs": {name: list(tensor.shape[1:]) for name, tensor in model.output.items()},
-        **tflite_metadata.MEANING,
+        **MEANING,
         "sides": SIDES,
         "training_data": training_data,
         "terms": terms,
@@ -73,7 +72,7 @@ def model_card(parity: dict[str, Any], training_data: str, terms: str, checksums
         verdicts=VERDICTS,
         near=NEAR,
         most_loss=MOST_LOSS,
-        metadata=tflite_metadata.NAME,
+        metadata=METADATA,
         training_data=training_data,
         terms=terms,
         versions={package: importlib.metadata.version(package) for package in PACKAGES},

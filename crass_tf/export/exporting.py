@@ -15,7 +15,7 @@ from crass_tf.export import conversion
 from crass_tf.export.description import NOT_STATED, describe, model_card
 from crass_tf.export.operators import check_contract, count_operators
 from crass_tf.export.parity import KERAS, TRUTH, Form, Served, compare, judge
-from crass_tf.inference import model_files, tflite_metadata
+from crass_tf.inference import model_files, output_kind
 from crass_tf.inference.segmenter import model_input
 
 FORMS = {
@@ -107,7 +107,7 @@ def _load(path, output):
     if keras.backend.backend() != "tensorflow":
         raise InputError(f"KERAS_BACKEND: found {keras.backend.backend()}, expected tensorflow: only it can export")
     model = model_files.load_keras(path)
-    return reference, conversion.as_served(model, model_files.kind_of_keras(model, path) or output)
+    return reference, conversion.as_served(model, output_kind.kind_of_keras(model, path) or output)
 
 
 def _check_out(out):
@@ -136,7 +136,7 @@ def _write_forms(model, folder, images, **about):
         print(f"export: LiteRT {form}")
         data = convert()
         check_contract(FORMS[form], data)
-        (folder / FORMS[form]).write_bytes(tflite_metadata.attach(data, describe(model, form, **about)))
+        (folder / FORMS[form]).write_bytes(model_files.attach_metadata(data, describe(model, form, **about)))
 
 
 def _measure(reference, model, folder, examples, source, output):

@@ -15,7 +15,7 @@ from crass_tf.data.loading import Example
 from crass_tf.export.conversion import BYTES, FROM_BYTES, MASK
 from crass_tf.inference.model_files import LOGITS
 from crass_tf.inference.segmenter import Segmenter, model_input
-from crass_tf.measurement.overlap import iou
+from crass_tf.measurement.metrics import iou
 from crass_tf.phantom import render
 from crass_tf.radiographs.radiograph import Radiograph
 

@@ -9,7 +9,7 @@ from crass_tf.geometry import OUTSIDE_LOGIT
 from crass_tf.inference.model_files import LOGITS, SCORE, STRIP_LOGITS, STRIP_MATRICES
 from crass_tf.measurement.quality import LEAST_SCORE
 from crass_tf.radiographs.formats import png
-from crass_tf.radiographs.grey_scale import GREY_BITS
+from crass_tf.radiographs.radiograph import GREY_BITS
 
 # Of red, green and blue, as in OpenCV.
 LUMINANCE = (0.299, 0.587, 0.114)
@@ -61,7 +61,7 @@ def _from_strips(outputs, box):
 def decode_grey(data: tf.Tensor) -> tf.Tensor:
     """Returns grey values from 0 to 255, whole numbers, float32 `[H, W, 1]`, of an encoded image, string `[]`.
 
-    16-bit PNGs are scaled by the rule of `grey_scale.GreyScale`; colours become luminance, an alpha channel is ignored.
+    16-bit PNGs are scaled by the rule of `radiograph.GreyScale`; colours become luminance, an alpha channel is ignored.
     An EXIF orientation is not applied.
     """
     # Filled up: of what is shorter the decoder says that it is no image.

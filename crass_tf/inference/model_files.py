@@ -5,24 +5,26 @@ TensorFlow and Keras are imported where a form needs them.
 """
 
 import dataclasses
+import hashlib
+import io
+import json
+import pathlib
+import zipfile
+import zlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from crass_tf.common.files import InputError, local_path
-from crass_tf.common.parallel import cores
-from crass_tf.common.quiet import quiet_native
+from crass_tf.common.parallel import cores, quiet_native
 from crass_tf.common.types import PathLike
-from crass_tf.inference import last_operation
-from crass_tf.inference import tflite_metadata as metadata
+from crass_tf.inference import output_kind
 
 SIGNATURE = "serving_default"
 INPUT = "image"
 # The outputs of a clavicle model; a network of a user's own has the first one only, under any name.
 LOGITS, SCORE, STRIP_LOGITS, STRIP_MATRICES = OUTPUTS = ("logits", "score", "strip_logits", "strip_matrices")
-# What an output may be: `probability` lies between 0 and 1.
-KINDS = ("logits", "probability")
 # Farther from one half than this a probability has no finite logit.
 LARGEST_PROBABILITY = 1 - 1e-7
 # The logarithm of a probability to which some 1e-7 was added.
@@ -31,6 +33,16 @@ NEARLY_ZERO = 1e-5
 MOST_CLAVICLE = 0.5
 # More threads than this gain nothing on a net of this size.
 MAX_THREADS = 4
+# What a `.tflite` says of itself: a file in a zip archive at its end, as LiteRT's associated files are kept. LiteRT
+# reads such a file as any other; zip tools list and extract what is attached.
+METADATA = "crass_tf.json"
+FORMAT_VERSION = 2
+# What goes into every model of this package, and what comes out.
+MEANING = {"grey_range": [0, 255], "classes": ["background", "clavicle"], "logit_threshold": 0.0}
+# Of a FlatBuffer with LiteRT's schema: bytes 4 to 7.
+TFLITE_MARK = slice(4, 8), b"TFL3"
+MAX_METADATA_BYTES = 1_000_000
+EARLIEST = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +54,7 @@ class Network:
         run: the function; `logits` `[B, h', w', C]` is always among its outputs, with C = 1 for both clavicles
             together, or C = 2 for the one at the image's left and the other. A clavicle model has all of `OUTPUTS`.
         has_strips: whether it is a clavicle model.
-        metadata: what the `.tflite` that it is from says of itself, see `crass_tf.inference.tflite_metadata`; None for
+        metadata: what the `.tflite` that it is from says of itself, see `attach_metadata`; None for
             other forms.
     """
 
@@ -66,8 +78,8 @@ def open_model(path: PathLike, threads: int | None = None, output: str | None = 
         InputError: where there is no model, one with other inputs or outputs, or a `.tflite` that is damaged or was not
             made by `crass-tf export`.
     """
-    if output not in (None, *KINDS):
-        raise InputError(f"output: found {output!r}, expected one of {', '.join(KINDS)}")
+    if output not in (None, *output_kind.KINDS):
+        raise InputError(f"output: found {output!r}, expected one of {', '.join(output_kind.KINDS)}")
     path = local_path(path, "model")
     if not path.exists():
         raise InputError(f"{path}: model not found")
@@ -89,8 +101,8 @@ def of_keras(model: Any, output: str | None = None, name: object = "the model") 
         found = f"{type(model).__name__} without inputs"
         raise InputError(f"{name}: found {found}, expected a functional or Sequential model")
     inputs = {tensor.name: (tuple(tensor.shape), tensor.dtype) for tensor in model.inputs}
-    outputs = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in _named_outputs(model).items()}
-    kind = kind_of_keras(model, name)
+    outputs = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in output_kind.named_outputs(model).items()}
+    kind = output_kind.kind_of_keras(model, name)
     if kind and output and kind != output:
         raise InputError(f"{name}: found an output of {kind} by its last layer, expected {output} as --output says")
 
@@ -120,6 +132,40 @@ def load_keras(path: PathLike) -> Any:
         raise InputError(f"{path}: cannot be opened as a Keras model ({_first_line(error)})") from None
 
 
+def attach_metadata(model: bytes, about: dict[str, Any]) -> bytes:
+    """Returns the bytes of a `.tflite` with its description attached; the same arguments give the same bytes.
+
+    Args:
+        model: the bytes of a `.tflite` without description.
+        about: what `crass_tf.export.describe` returned. `format_version` and the model's `sha256` are added.
+    """
+    content = {"format_version": FORMAT_VERSION, **about, "sha256": hashlib.sha256(model).hexdigest()}
+    file = io.BytesIO(model)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr(zipfile.ZipInfo(METADATA, EARLIEST), json.dumps(content, indent=2) + "\n")
+    return file.getvalue()
+
+
+def read_metadata(path: PathLike) -> dict[str, Any]:
+    """Returns the description in a `.tflite`, a dictionary, once it is known to be this model's.
+
+    Raises:
+        InputError: for a file that is no LiteRT model, comes from elsewhere, is damaged, or is newer than this package.
+    """
+    data = pathlib.Path(path).read_bytes()
+    place, mark = TFLITE_MARK
+    if data[place] != mark:
+        raise InputError(f"{path}: cannot be opened as a LiteRT model (it starts with {data[:8]!r})")
+    about, end = _attached_metadata(path, data)
+    version = about.get("format_version")
+    if version != FORMAT_VERSION:
+        found = f"found format version {version!r} in its {METADATA}, expected {FORMAT_VERSION}"
+        raise InputError(f"{path}: {found}; install the crass-tf that made it, or export it again")
+    if about.get("sha256") != hashlib.sha256(memoryview(data)[:end]).hexdigest():
+        raise InputError(f"{path}: found another checksum than its {METADATA} says; the file is damaged: copy it again")
+    return about
+
+
 def _open_saved_model(path, output):
     with quiet_native():
         import tensorflow as tf
@@ -140,18 +186,18 @@ def _open_saved_model(path, output):
         # The signature keeps no reference to the model that owns its variables, hence the argument.
         return {name: value.numpy() for name, value in function(**{next(iter(inputs)): tf.constant(batch)}).items()}
 
-    kind = last_operation.kind_of_signature(function) if len(outputs) == 1 else None
-    if kind == last_operation.NEVER_ABOVE_ZERO:
+    kind = output_kind.kind_of_signature(function) if len(outputs) == 1 else None
+    if kind == output_kind.NEVER_ABOVE_ZERO:
         raise InputError(f"{path}: found an output of {kind}, never above 0, expected logits or probabilities")
     return _network(path, inputs, outputs, run, output or kind)
 
 
 def _open_tflite(path, threads, output):
-    about = metadata.read(path)
+    about = read_metadata(path)
     # It may take other grey values, or mark something else, than this package's.
-    for key, expected in metadata.MEANING.items():
+    for key, expected in MEANING.items():
         if about.get(key) != expected:
-            raise InputError(f"{path}: found {key} = {about.get(key)} in its {metadata.NAME}, expected {expected}")
+            raise InputError(f"{path}: found {key} = {about.get(key)} in its {METADATA}, expected {expected}")
     from ai_edge_litert.interpreter import Interpreter
 
     try:
@@ -178,8 +224,34 @@ def _open_tflite(path, threads, output):
     network = _network(path, inputs, outputs, run, output)
     if list(network.image_size) != about.get("image_size"):
         found = f"an input of {list(network.image_size)}"
-        raise InputError(f"{path}: found {found}, expected {about.get('image_size')} by its {metadata.NAME}")
+        raise InputError(f"{path}: found {found}, expected {about.get('image_size')} by its {METADATA}")
     return dataclasses.replace(network, metadata=about)
+
+
+def _attached_metadata(path, data):
+    """Returns the content of `crass_tf.json` and the number of bytes before the archive."""
+    file = io.BytesIO(data)
+    missing = (
+        f"{path}: found no {METADATA} in it, expected a model made by `crass-tf export`; "
+        "one that an earlier version made has to be exported again, one cut short copied again"
+    )
+    if not zipfile.is_zipfile(file):
+        raise InputError(missing)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            info = archive.getinfo(METADATA)
+            if info.file_size > MAX_METADATA_BYTES:
+                raise ValueError(f"it claims {info.file_size} bytes")
+            about = json.loads(archive.read(info))
+            end = min(info.header_offset for info in archive.infolist())
+        if not isinstance(about, dict):
+            raise ValueError("no JSON object")
+    except KeyError:
+        raise InputError(missing) from None
+    # What damage leads to; a JSON nested without end is one case of it.
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, RuntimeError) as error:
+        raise InputError(f"{path}: its {METADATA} cannot be read ({error}); copy the file again") from None
+    return about, end
 
 
 def _network(name, inputs, outputs, run, kind, is_keras=False):
@@ -217,7 +289,7 @@ def _dense(name, run, kind):
                 f"{name}: found an output from {values.min():.3g} to {values.max():.3g}, expected logits; "
                 "say what it is: --output probability or --output logits"
             )
-        logits = probability_to_logits(name, values) if kind == "probability" else values
+        logits = _to_logits(name, values) if kind == "probability" else values
         share = np.mean(logits[..., 0] > 0)
         if logits.shape[-1] == 2 and share > MOST_CLAVICLE:
             raise InputError(
@@ -229,64 +301,13 @@ def _dense(name, run, kind):
     return run_dense
 
 
-def probability_to_logits(name: object, values: np.ndarray) -> np.ndarray:
-    """Returns the logits of probabilities, float32 of the same shape; InputError for values beyond 0 and 1."""
+def _to_logits(name, values):
+    """Returns the logits of probabilities."""
     if values.size and not (values.min() >= 0 and values.max() <= 1):
         found = f"values from {values.min():.3g} to {values.max():.3g}"
         raise InputError(f"{name}: found {found}, expected probabilities between 0 and 1: its output is logits")
     inner = np.clip(values.astype(np.float64), 1 - LARGEST_PROBABILITY, LARGEST_PROBABILITY)
     return np.log(inner / (1 - inner)).astype(np.float32)
-
-
-# Keras layers that keep the range of what goes through them, by class.
-NEUTRAL = ("Identity", "UpSampling2D", "Resizing", "Reshape", "Cropping2D", "ZeroPadding2D", "Permute", "Dropout")
-NEUTRAL += ("Cast",)
-PROBABILITY = ("sigmoid", "hard_sigmoid")
-
-
-def kind_of_keras(model: Any, name: object) -> str | None:
-    """Returns what a Keras model's single output is, by its last activation; None where that does not tell.
-
-    Raises:
-        InputError: for an activation that gives neither logits nor probabilities.
-    """
-    import keras
-
-    tensor = next(iter(_named_outputs(model).values()))
-    while True:
-        operation = tensor._keras_history.operation
-        if getattr(operation, "outputs", None):
-            # A model within the model.
-            tensor = operation.outputs[0]
-        elif type(operation).__name__ in NEUTRAL or _activation(operation) == "linear" and not operation.weights:
-            tensor = operation.input if not isinstance(operation.input, list) else operation.input[0]
-        else:
-            break
-    activation = _activation(operation)
-    if activation in PROBABILITY:
-        return "probability"
-    if activation == "linear":
-        return "logits"
-    # Layers are called as these functions, but for underscores.
-    if activation.replace("_", "") in {known.replace("_", "") for known in dir(keras.activations)}:
-        raise InputError(f"{name}: found an output after {activation}, expected logits (no activation) or a sigmoid")
-    return None
-
-
-def _activation(operation):
-    """Returns the name of a layer's or an operation's activation, in lower case."""
-    activation = getattr(operation, "activation", None)
-    return getattr(activation, "__name__", type(operation).__name__.lower())
-
-
-def _named_outputs(model):
-    """Returns the output tensors of a Keras model by name."""
-    # A Sequential has `outputs` only.
-    structure = getattr(model, "output", None)
-    if isinstance(structure, dict):
-        return structure
-    outputs = model.outputs
-    return {LOGITS: outputs[0]} if len(outputs) == 1 else {tensor.name: tensor for tensor in outputs}
 
 
 def _describe(tensors):

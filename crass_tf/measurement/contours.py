@@ -1,7 +1,8 @@
 """Sub-pixel outlines: where a field on a pixel grid crosses zero."""
 
-import cv2
 import numpy as np
+
+from crass_tf.measurement.measures import framed
 
 # What a marching square of four corners (top left 1, top right 2, bottom right 4, bottom left 8; a bit is set where the
 # field is above zero) draws: pairs of sides it enters and leaves by, 0 top, 1 right, 2 bottom, 3 left. What is above
@@ -41,17 +42,6 @@ def outlines(field: np.ndarray) -> list[np.ndarray]:
     points, following = _steps(framed(field))
     lines = [points[line] - 1 for line in _rings(following)]
     return sorted(lines, key=lambda line: -abs(area(line)))
-
-
-def framed(field: np.ndarray) -> np.ndarray:
-    """Returns a field `[H, W]` as float32 `[H + 2, W + 2]` whose border is below zero.
-
-    What is above zero at the field's border is as far below it beyond: it crosses zero at the outer edge of its pixels.
-    """
-    field = cv2.copyMakeBorder(field.astype(np.float32), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    for border in (field[0], field[-1], field[:, 0], field[:, -1]):
-        border[:] = -np.abs(border)
-    return field
 
 
 def area(line: np.ndarray) -> float:

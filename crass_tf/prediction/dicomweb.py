@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from crass_tf.common.files import InputError, atomic_file, local_path, one_line
 from crass_tf.prediction import run
-from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS, check_outputs
+from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS
 
 if TYPE_CHECKING:
     from crass_tf.common.types import PathLike
@@ -47,7 +47,7 @@ def predict(urls: Sequence[str], out: PathLike, outputs: Sequence[str] = DEFAULT
     if len(urls) != 1:
         raise InputError(f"--dicomweb: found {len(urls)} addresses, expected one, such as https://pacs/dicom-web")
     outputs = tuple(dict.fromkeys([*outputs, SEGMENTATION]))
-    check_outputs(outputs)
+    run.check_outputs(outputs)
     base, _, query = urls[0].partition("?")
     client, out = _client(base), local_path(out, "out")
     with _one_line(base):

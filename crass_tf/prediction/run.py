@@ -3,7 +3,10 @@
 import collections
 import contextlib
 import dataclasses
+import functools
+import importlib.util
 import os
+import pathlib
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,23 +14,21 @@ from typing import Any
 from crass_tf.common.files import (
     DISK_FULL,
     InputError,
+    local_path,
     local_paths,
     one_line,
     output_folder,
     remove_leftovers,
     write_json,
 )
-from crass_tf.common.parallel import Room, ordered_map
-from crass_tf.common.quiet import quiet_native
+from crass_tf.common.parallel import Room, ordered_map, quiet_native
 from crass_tf.common.types import PathLike, Spacing
 from crass_tf.inference.segmenter import Segmenter
 from crass_tf.measurement.extent import DEFAULT_EXTENT
-from crass_tf.prediction import summary
-from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS, check_outputs, record
-from crass_tf.prediction.planning import Job, plan
-from crass_tf.radiographs.formats.content import MAX_PIXELS, TooLargeError
-from crass_tf.radiographs.radiograph import read_radiograph
-from crass_tf.radiographs.spacing import known_spacing
+from crass_tf.prediction import folders, summary
+from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS, record
+from crass_tf.radiographs.formats import MAX_PIXELS, TooLargeError, data_status
+from crass_tf.radiographs.radiograph import known_spacing, read_radiograph
 
 # A radiograph takes as much of MAX_PIXELS as its file has bytes, at least this; one with more pixels takes these.
 ORDINARY_PIXELS = 4_000_000
@@ -86,11 +87,129 @@ def predict(
     for line in unreadable:
         print(one_line(line), file=sys.stderr)
     is_folder = any(path.is_dir() for path in paths)
-    with _disk_errors(out), summary.Journal(out) if is_folder else contextlib.nullcontext() as journal:
-        counts = _run_all(run, jobs, journal, progress)
+    try:
+        with summary.Journal(out) if is_folder else contextlib.nullcontext() as journal:
+            counts = _run_all(run, jobs, journal, progress)
+    except OSError as error:
+        hint = "; make room and start again: what is done is not done again" if error.errno in DISK_FULL else ""
+        raise InputError(f"{error.filename or out}: {error.strerror}{hint}") from None
     if is_folder and progress:
         _report(counts, len(jobs), out / summary.NAME, passed_over)
     return _exit_code(counts, len(jobs)) or int(bool(unreadable))
+
+
+def check_outputs(names: Sequence[str]) -> None:
+    """Raises InputError unless all names, at least one, are of `OUTPUTS`, and what they need is installed."""
+    unknown = [name for name in names if name not in OUTPUTS]
+    if unknown or not names:
+        raise InputError(f"outputs: found {', '.join(unknown) or 'none'}, expected some of {', '.join(OUTPUTS)}")
+    for name in names:
+        if OUTPUTS[name].needs and importlib.util.find_spec(OUTPUTS[name].needs) is None:
+            raise InputError(f"{name} needs {OUTPUTS[name].needs}; install it with: pip install crass-tf[dicom]")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Job:
+    """One radiograph and where its results go. Paths are text, of which a million need little memory.
+
+    Attributes:
+        image: the radiograph's file.
+        result: the results' path below `out`, parted by `/`, without the suffixes of `outputs.OUTPUTS`.
+        out: the folder for the results of all.
+    """
+
+    image: str
+    result: str
+    out: str
+
+    @property
+    def source(self) -> pathlib.Path:
+        """The radiograph's path."""
+        return pathlib.Path(self.image)
+
+    @property
+    def stem(self) -> str:
+        """The results' path without the suffixes of `outputs.OUTPUTS`."""
+        return os.path.join(self.out, self.result)  # noqa: PTH118
+
+    def target(self, output: str) -> pathlib.Path:
+        """Returns the path of one of `outputs.OUTPUTS`."""
+        return pathlib.Path(self.stem + OUTPUTS[output].suffix)
+
+
+def plan(paths: PathLike | Iterable[PathLike], out: PathLike) -> tuple[list[Job], list[str], collections.Counter[str]]:
+    """Returns `(jobs, unreadable, passed_over)` of files and folders.
+
+    They are the `Job`s, sorted within each folder; a line on each folder that is unreadable; and how many files of the
+    folders are no radiographs, by suffix.
+
+    Raises:
+        InputError: as `predict` says.
+    """
+    out, jobs, unreadable, passed_over = local_path(out, "out"), [], [], collections.Counter()
+    for path in local_paths(paths, "path"):
+        if path.is_file():
+            jobs.append(Job(str(path), _stem(path.name), str(out)))
+            continue
+        if not path.is_dir():
+            raise InputError(f"{path}: no such file or folder")
+        if os.path.realpath(path) == os.path.realpath(out):
+            raise InputError(f"{out}: the results would lie among the radiographs; give another folder as --out")
+        names, lines, others = folders.radiographs_in(path, out)
+        if not names:
+            expected = f"found no radiographs in this folder, expected files that end in {' '.join(folders.SUFFIXES)}"
+            raise InputError(lines[0] if lines else f"{path}: {expected}")
+        unreadable += lines
+        passed_over.update(others)
+        # `~` below the working folder is a name of its own, not the home folder.
+        images = [str(path / name) for name in names]
+        images = [os.path.abspath(image) if image.startswith("~") else image for image in images]  # noqa: PTH100
+        jobs += [Job(image, result_path(name), str(out)) for image, name in zip(images, names)]
+    if not jobs:
+        raise InputError("found no radiographs to segment, expected at least one path")
+    _check_collisions(jobs)
+    return jobs, unreadable, passed_over
+
+
+def result_path(name: PathLike) -> str:
+    """Returns `Job.result` of a radiograph's path in its folder."""
+    path = pathlib.PurePath(name)
+    return path.with_name(_stem(path.name)).as_posix()
+
+
+def _stem(name):
+    """Returns a file's name without its suffix; what follows the last point of a DICOM number is none."""
+    stem, _, suffix = name.rpartition(".")
+    return name if not stem or suffix.isdigit() else stem
+
+
+def _check_collisions(jobs):
+    """Raises InputError where two radiographs would write the same file, or one would overwrite another."""
+    # Each folder is looked up once. Unlike `Path.resolve` this takes a link that leads to itself as it is.
+    real_folder = functools.cache(os.path.realpath)
+
+    def place(path):
+        folder, name = os.path.split(path)
+        return f"{real_folder(folder)}{os.sep}{name}"
+
+    def both_write(one, other, suffix):
+        return InputError(f"{one.image} and {other.image} would both write {one.stem}{suffix}; rename one of them")
+
+    suffixes, writers = [output.suffix for output in OUTPUTS.values()], {}
+    for job in jobs:
+        writer = writers.setdefault(place(job.stem), job)
+        if writer is not job:
+            raise both_write(writer, job, suffixes[0])
+    # Of one suffix that ends with another one: `a_x` + `.json` is `a` + `_x.json`.
+    longer = [(one, one.removesuffix(end)) for one in suffixes for end in suffixes if one != end and one.endswith(end)]
+    for job in jobs:
+        for suffix, part in longer:
+            if writer := writers.get(place(job.stem) + part):
+                raise both_write(writer, job, suffix)
+        source = place(job.image) if not os.path.islink(job.image) else os.path.realpath(job.image)  # noqa: PTH114
+        for suffix in suffixes:
+            if source.endswith(suffix) and (writer := writers.get(source.removesuffix(suffix))):
+                raise InputError(f"{writer.image}: its result would overwrite the radiograph {source}; change --out")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,16 +225,6 @@ class Run:
     overwrite: bool = False
     options: tuple[str | None, ...] = ()
     room: Room = dataclasses.field(default_factory=lambda: Room(MAX_PIXELS))
-
-
-@contextlib.contextmanager
-def _disk_errors(out):
-    """Makes one line of what has nothing to do with a single radiograph."""
-    try:
-        yield
-    except OSError as error:
-        hint = "; make room and start again: what is done is not done again" if error.errno in DISK_FULL else ""
-        raise InputError(f"{error.filename or out}: {error.strerror}{hint}") from None
 
 
 def _run_all(run, jobs, journal, progress):
@@ -135,10 +244,11 @@ def _run_all(run, jobs, journal, progress):
             if journal:
                 journal.add(row)
             for line in [*notes, *[reason] * bool(reason and not reused)]:
-                bar.write(line, file=voice)
+                (bar.write if bar is not None else print)(line, file=voice)
             incomplete = row["status"] == "segmented" and bool(reason)
             counts.update([row["status"], *["reused"] * reused, *["incomplete"] * incomplete])
-            bar.update()
+            if bar is not None:
+                bar.update()
     if journal:
         journal.finish()
     return counts
@@ -150,7 +260,7 @@ def _outcome(run, job, journal, stamp):
     if journal is None:
         return named | run_job(run, job), False
     stamps = {"input": summary.input_stamp(job.source), "settings": stamp}
-    earlier = journal.find(job) or {}
+    earlier = journal.find(job.result) or {}
     # Path.is_file would raise where a name is too long.
     written = [
         name
@@ -198,7 +308,7 @@ def run_job(run: Run, job: Job, kept: Sequence[str] = ()) -> dict[str, Any]:
 
 def _segment(run, job, kept):
     """Reads, segments and writes once there is room for the radiograph, which its header may show to need more."""
-    pixels = max(ORDINARY_PIXELS, summary.input_size(job.source))
+    pixels = max(ORDINARY_PIXELS, sum(status.st_size for status in data_status(job.source)))
     while True:
         with run.room.take(pixels):
             try:
@@ -229,7 +339,7 @@ def _write(run, job, segmentation, kept):
         _remove(job, ["json"])
     outputs = " ".join(name for name in OUTPUTS if name in written or name in kept)
     cells = {"status": "segmented", "outputs": outputs, "reason": "; ".join(mistakes), "notes": notes}
-    return cells | summary.figures(segmentation)
+    return cells | record.figures(segmentation)
 
 
 def refuse(run: Run, job: Job, error: object, kept: Sequence[str]) -> dict[str, Any]:
@@ -280,25 +390,11 @@ def _exit_code(counts, total):
 
 
 def _bar(total, progress, file):
-    """Returns a progress bar, a context, or what stands for one where there is none to show."""
-    if not progress or total < 2:
-        return _NoBar()
-    try:
-        from tqdm import tqdm
-    except ImportError:  # A device has NumPy, OpenCV, Pillow and LiteRT only; it works without a bar.
-        return _NoBar()
-    return tqdm(total=total, unit="radiograph", file=file, disable=None)
+    """Returns a progress bar, or a context of None where there is none to show."""
+    if progress and total > 1:
+        # A device has NumPy, OpenCV, Pillow and LiteRT only; it works without a bar.
+        with contextlib.suppress(ImportError):
+            from tqdm import tqdm
 
-
-class _NoBar(contextlib.nullcontext):
-    """What of a `tqdm` bar is used here, without the bar."""
-
-    def __enter__(self):
-        return self
-
-    def update(self):
-        """Shows nothing."""
-
-    def write(self, line, file):
-        """Prints a line."""
-        print(line, file=file)
+            return tqdm(total=total, unit="radiograph", file=file, disable=None)
+    return contextlib.nullcontext()

@@ -13,11 +13,8 @@ import crass_tf
 from crass_tf.common.files import InputError, atomic_file, lock
 from crass_tf.common.tables import table_writer
 from crass_tf.common.types import PathLike, Spacing
-from crass_tf.inference.segmentation import Segmentation
-from crass_tf.measurement.quality import SIDES
-from crass_tf.measurement.trust import EXPECTED
-from crass_tf.prediction.planning import Job
-from crass_tf.radiographs.formats import metaimage
+from crass_tf.measurement.quality import EXPECTED, SIDES
+from crass_tf.radiographs.formats import data_status
 
 NAME = "summary.csv"
 JOURNAL = ".summary.jsonl"
@@ -40,16 +37,6 @@ COLUMNS = (
 )
 
 
-def figures(segmentation: Segmentation) -> dict[str, Any]:
-    """Returns the cells that say what was found in a radiograph."""
-    quality = segmentation.quality
-    sides = {f"{side}_{name}": value for side in SIDES for name, value in quality[side].items()}
-    height, width = segmentation.radiograph.image.shape
-    row_mm, column_mm = segmentation.spacing_mm or (None, None)
-    about = {"height": height, "width": width, "spacing_row_mm": row_mm, "spacing_column_mm": column_mm}
-    return {name: quality[name] for name in ("score", "border_confidence")} | sides | about
-
-
 def settings_stamp(model: PathLike, spacing_mm: Spacing | None, *options: str | None) -> str:
     """Returns 16 hexadecimal digits for the package's version, a model's content, a given spacing and other options."""
     digest = hashlib.sha256(f"{crass_tf.__version__} {spacing_mm} {options}".encode())
@@ -61,24 +48,12 @@ def settings_stamp(model: PathLike, spacing_mm: Spacing | None, *options: str | 
 
 def input_stamp(path: PathLike) -> str:
     """Returns size and time of change of the files that hold a radiograph; "" where one cannot be found."""
-    return " ".join(f"{status.st_size}@{status.st_mtime_ns}" for status in _data_files(path))
-
-
-def input_size(path: PathLike) -> int:
-    """Returns how many bytes the files have that hold a radiograph; 0 where one cannot be found."""
-    return sum(status.st_size for status in _data_files(path))
+    return " ".join(f"{status.st_size}@{status.st_mtime_ns}" for status in data_status(path))
 
 
 def is_same(row: Mapping[str, Any], stamps: Mapping[str, str]) -> bool:
     """Returns whether a row is of the same file and settings as these stamps, `{column: text}`."""
     return bool(stamps["input"]) and all(row.get(key) == stamps[key] for key in stamps)
-
-
-def _data_files(path):
-    try:
-        return [file.stat() for file in metaimage.data_files(path)]
-    except (OSError, ValueError, KeyError):  # A MetaImage header may name no file, or one that cannot be.
-        return []
 
 
 class Journal:
@@ -118,9 +93,9 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def find(self, job: Job) -> dict[str, Any] | None:
-        """Returns the row that an earlier run wrote of a job, or None."""
-        return json.loads(self._known.get(job.result, "null"))
+    def find(self, result: str) -> dict[str, Any] | None:
+        """Returns the row that an earlier run wrote of the radiograph with this `Job.result`, or None."""
+        return json.loads(self._known.get(result, "null"))
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Writes the row of the next radiograph."""

@@ -1,7 +1,12 @@
-"""Radiographs and masks as they come in: readers, pixel spacing, and the one rule for grey values."""
+"""A file in, a `Radiograph` out: pixels, which spacings there can be, and the one rule for grey values."""
+
+from __future__ import annotations
 
 import dataclasses
+import math
+import numbers
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -10,11 +15,15 @@ import numpy as np
 from crass_tf.common.files import InputError, local_path
 from crass_tf.common.types import PathLike, Spacing
 from crass_tf.radiographs import formats
-from crass_tf.radiographs.formats.content import MAX_PIXELS, Content
-from crass_tf.radiographs.grey_scale import GreyScale
-from crass_tf.radiographs.spacing import known_spacing
+from crass_tf.radiographs.formats import MAX_PIXELS, Content, Decoded
 
 GREY_TYPES = (np.uint8, np.uint16, np.int8, np.int16)
+GREY_BITS = (8, 10, 12, 14, 16)
+# Detectors have 0.1 to 0.3 mm, and a chest of 40 cm is 32 pixels wide at 12.5 mm. Whatever lies far outside is a
+# mistake in a header or in a command; with it lengths mean nothing and the measures need endless memory.
+SMALLEST_MM, LARGEST_MM = 0.01, 20.0
+LARGEST_RATIO = 10
+RANGE = f"from {SMALLEST_MM:g} to {LARGEST_MM:g}, one at most {LARGEST_RATIO} times the other"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,7 +38,7 @@ class Radiograph:
         notes: what reading did to the pixels, or what has to be known of the spacing, one line each.
 
     Raises:
-        InputError: for pixels of another kind, or an implausible spacing, see `spacing.check_spacing`.
+        InputError: for pixels of another kind, or an implausible spacing, see `check_spacing`.
     """
 
     image: np.ndarray
@@ -45,29 +54,68 @@ class Radiograph:
         object.__setattr__(self, "spacing_mm", known_spacing(self.spacing_mm, f"{self.source}, spacing_mm"))
 
 
-def to_grey(pixels: np.ndarray) -> np.ndarray:
+@dataclasses.dataclass(frozen=True)
+class GreyScale:
+    """The package's one rule for grey values: what stored values mean, for one radiograph or a whole data set.
+
+    Unsigned 8-bit values stay as they are. Others are divided by the full scale of the smallest usual bit depth
+    (8, 10, 12, 14, 16) that holds the largest value: one detector gives one scale for all its radiographs, so grey
+    values stay comparable between images. Where stored values are negative, half the range of the smallest bit depth
+    that makes all of them positive (128, 512, 2048, ...) is added first. Nothing is stretched to an image's own minimum
+    and maximum.
+
+    Attributes:
+        offset: what is added to stored values.
+        bits: bit depth of the result.
+    """
+
+    offset: int = 0
+    bits: int = 8
+
+    @classmethod
+    def holding(cls, low: int, high: int) -> GreyScale:
+        """Returns the scale for stored values from `low` to `high`."""
+        offset = next(offset for offset in (0, *(2 ** (bits - 1) for bits in GREY_BITS)) if low + offset >= 0)
+        return cls(offset, next(bits for bits in GREY_BITS if high + offset < 2**bits))
+
+    def to_grey8(self, pixels: np.ndarray) -> np.ndarray:
+        """Maps stored grey values, 8 or 16 bits, to uint8 of the same shape."""
+        if pixels.dtype == np.uint8:
+            return pixels
+        grey = (pixels.astype(np.float32) + self.offset) * np.float32(255 / (2**self.bits - 1))
+        return np.round(np.clip(grey, 0, 255)).astype(np.uint8)
+
+    def to_uint16(self, pixels: np.ndarray) -> np.ndarray:
+        """Returns stored grey values as uint16, unchanged but for the offset."""
+        if pixels.dtype == np.uint8:
+            return pixels.astype(np.uint16)
+        return np.clip(pixels.astype(np.int32) + self.offset, 0, 2**16 - 1).astype(np.uint16)
+
+
+def to_grey(pixels: np.ndarray, source: object) -> np.ndarray:
     """Returns stored grey values `[H, W]`: colours become luminance; an alpha channel is ignored.
 
     Args:
         pixels: uint8, uint16, int8 or int16 in any byte order, `[H, W]` or `[H, W, 1]`; uint8 or uint16 `[H, W, 3]` or
             `[H, W, 4]` (blue, green, red).
+        source: a name for messages.
 
     Raises:
         InputError: for another dtype or shape.
     """
     if not pixels.size:
-        raise InputError(f"found no pixels, shape {pixels.shape}")
+        raise InputError(f"{source}: found no pixels, shape {pixels.shape}")
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     if pixels.dtype not in GREY_TYPES:
-        raise InputError(f"found {pixels.dtype} pixels, expected integers of 8 or 16 bits")
+        raise InputError(f"{source}: found {pixels.dtype} pixels, expected integers of 8 or 16 bits")
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     if pixels.ndim == 3 and pixels.shape[2] in (3, 4):
         if np.issubdtype(pixels.dtype, np.signedinteger):
-            raise InputError(f"found colours as signed values, {pixels.dtype}, expected uint8 or uint16")
+            raise InputError(f"{source}: found colours as signed values, {pixels.dtype}, expected uint8 or uint16")
         pixels = cv2.cvtColor(pixels[:, :, :3], cv2.COLOR_BGR2GRAY)
     if pixels.ndim != 2:
-        raise InputError(f"found pixels of shape {pixels.shape}, expected [H, W] or [H, W, channels]")
+        raise InputError(f"{source}: found pixels of shape {pixels.shape}, expected [H, W] or [H, W, channels]")
     return pixels
 
 
@@ -92,10 +140,7 @@ def from_array(
         if 0 < pixels.max() <= 1:
             raise InputError(f"{source}: found float grey values from 0 to 1, expected 0 to 255; multiply them by 255")
         pixels = np.round(pixels).astype(np.uint8)
-    try:
-        grey = to_grey(pixels)
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from None
+    grey = to_grey(pixels, source)
     scale = scale or GreyScale.holding(int(grey.min()), int(grey.max()))
     return Radiograph(scale.to_grey8(grey), spacing_mm, source)
 
@@ -112,11 +157,21 @@ def read_radiograph(source: Any, spacing_mm: Spacing | None = None, max_pixels: 
         InputError: where the file is missing, empty, truncated, damaged or no such image; the message names it.
     """
     content = Content.of(local_path(source) if isinstance(source, (str, os.PathLike)) else source, max_pixels)
-    found = formats.decode(content)
+    found = _decode(content)
     scale = None if found.bits is None else GreyScale(0, found.bits)
     spacing_mm = found.spacing_mm if spacing_mm is None else spacing_mm
     radiograph = from_array(found.pixels, spacing_mm, str(content), scale)
     return dataclasses.replace(radiograph, mirrored=found.mirrored, notes=found.notes)
+
+
+def _decode(content: Content) -> Decoded:
+    """Returns what a file holds; an implausible pixel spacing is unknown, with a note: no mask depends on it."""
+    decoded = formats.decode(content)
+    if decoded.spacing_mm is None or is_plausible(decoded.spacing_mm):
+        return decoded
+    row_mm, column_mm = decoded.spacing_mm
+    note = f"the file's pixel spacing of {row_mm:g} x {column_mm:g} mm was ignored, expected lengths {RANGE}"
+    return dataclasses.replace(decoded, spacing_mm=None, notes=(*decoded.notes, note))
 
 
 def read_grey(path: PathLike) -> tuple[np.ndarray, Spacing | None]:
@@ -128,11 +183,8 @@ def read_grey(path: PathLike) -> tuple[np.ndarray, Spacing | None]:
     Raises:
         InputError: as `read_radiograph`.
     """
-    found = formats.decode(Content.of(local_path(path)))
-    try:
-        return to_grey(found.pixels), found.spacing_mm
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    found = _decode(Content.of(local_path(path)))
+    return to_grey(found.pixels, path), found.spacing_mm
 
 
 def read_mask(path: PathLike) -> tuple[np.ndarray, list[int]]:
@@ -153,3 +205,39 @@ def read_mask(path: PathLike) -> tuple[np.ndarray, list[int]]:
     else:
         values = np.unique(pixels)
     return (pixels > 0).astype(np.uint8), values.tolist()
+
+
+def is_plausible(spacing_mm: Sequence[float]) -> bool:
+    """Returns whether `(row, column)`, two numbers, can be the pixel spacing of a radiograph in millimetres."""
+    return (
+        all(SMALLEST_MM <= length <= LARGEST_MM for length in spacing_mm)
+        and max(spacing_mm) <= min(spacing_mm) * LARGEST_RATIO
+    )
+
+
+def check_spacing(spacing_mm: Any, source: str) -> tuple[float, float]:
+    """Returns `spacing_mm` as a tuple of two floats; InputError that names `source` unless it is a plausible pair."""
+    found = _pair(spacing_mm)
+    if found is None or not is_plausible(found):
+        shown = " ".join(repr(spacing_mm).split())[:100]
+        raise InputError(f"{source}: found {shown}, expected two lengths, (row, column) in millimetres, {RANGE}")
+    return found
+
+
+def known_spacing(spacing_mm: Any, source: str) -> tuple[float, float] | None:
+    """Returns what `check_spacing` does; None where it is unknown: None, or NaN twice as the data sets have it."""
+    found = _pair(spacing_mm)
+    if spacing_mm is None or (found is not None and all(math.isnan(length) for length in found)):
+        return None
+    return check_spacing(spacing_mm, source)
+
+
+def _pair(spacing_mm):
+    """Returns a tuple of two floats, or None where these are not two numbers."""
+    try:
+        row_mm, column_mm = spacing_mm
+    except (TypeError, ValueError):
+        return None
+    if not all(isinstance(v, numbers.Real) and not isinstance(v, bool) for v in (row_mm, column_mm)):
+        return None
+    return float(row_mm), float(column_mm)

@@ -7,7 +7,7 @@ import numpy as np
 
 from crass_tf.common.files import InputError, local_path
 from crass_tf.common.types import PathLike
-from crass_tf.radiographs.formats.content import read_bytes
+from crass_tf.radiographs.formats import read_bytes
 from crass_tf.radiographs.radiograph import GreyScale
 from crass_tf.sources.source import Example, Findings, Source, SpacingRule, size_mismatch
 

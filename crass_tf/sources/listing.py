@@ -14,7 +14,7 @@ import numpy as np
 from crass_tf.common.files import InputError, read_text
 from crass_tf.common.types import PathLike, Spacing
 from crass_tf.radiographs.formats import read_header
-from crass_tf.radiographs.spacing import check_spacing
+from crass_tf.radiographs.radiograph import check_spacing
 from crass_tf.sources.source import Example, Findings, SpacingRule, size_mismatch
 
 RADIOGRAPH_COUNT = 284

@@ -13,11 +13,8 @@ import numpy as np
 from crass_tf.common.files import InputError
 from crass_tf.common.parallel import ordered_map
 from crass_tf.common.types import PathLike, Spacing
-from crass_tf.radiographs.formats import read_header
-from crass_tf.radiographs.formats.content import read_bytes
-from crass_tf.radiographs.formats.metaimage import data_files
-from crass_tf.radiographs.radiograph import GreyScale, read_grey, read_mask
-from crass_tf.radiographs.spacing import check_spacing
+from crass_tf.radiographs.formats import data_files, read_bytes, read_header
+from crass_tf.radiographs.radiograph import GreyScale, check_spacing, read_grey, read_mask
 
 
 @dataclasses.dataclass(frozen=True, order=True)

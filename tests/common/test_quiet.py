@@ -7,7 +7,7 @@ import pytest
 
 SCRIPT = """
 import os, sys, threading
-from crass_tf.common.quiet import quiet_native
+from crass_tf.common.parallel import quiet_native
 
 def native(text):
     os.write(2, text.encode())
@@ -54,7 +54,7 @@ def test_blocks_of_several_threads():
 
 CLOSED = """
 import os, sys
-from crass_tf.common.quiet import quiet_native
+from crass_tf.common.parallel import quiet_native
 for _ in range(2):
     with quiet_native() as voice:
         os.write(2, b"dropped")
@@ -71,7 +71,7 @@ print(open(path).read())
 CLOSED_LATER = """
 import os, sys
 os.close(2)
-from crass_tf.common.quiet import quiet_native
+from crass_tf.common.parallel import quiet_native
 with quiet_native() as voice:
     voice.flush()
 sys.stderr = None

@@ -11,7 +11,7 @@ import pytest
 
 import crass_tf
 from crass_tf.inference.segmenter import shipped_model
-from crass_tf.measurement.overlap import iou
+from crass_tf.measurement.metrics import iou
 from crass_tf.phantom import render
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "examples/segment_on_device.py"

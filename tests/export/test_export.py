@@ -15,9 +15,9 @@ from crass_tf.data.loading import Example
 from crass_tf.export import FILES, conversion, export, phantom_examples
 from crass_tf.export.operators import check_contract, count_operators
 from crass_tf.export.parity import LEAST_IOU, judge
-from crass_tf.inference import tflite_metadata
+from crass_tf.inference.model_files import read_metadata
 from crass_tf.inference.segmenter import Segmenter
-from crass_tf.measurement.overlap import iou
+from crass_tf.measurement.metrics import iou
 from crass_tf.model import clavicle_model, dice_cross_entropy, unet
 
 LITE = ("model_float32.tflite", "model_float16.tflite", "model_dynamic_int8.tflite", "model_int8.tflite")
@@ -98,7 +98,7 @@ def test_8_bit_forms_are_small_and_compute_in_8_bits_or_in_float(exported):
 
 @pytest.mark.parametrize("name", LITE)
 def test_a_litert_file_says_what_it_is(exported, name):
-    about = tflite_metadata.read(exported[0] / name)
+    about = read_metadata(exported[0] / name)
     assert about["form"] == name.removeprefix("model_").removesuffix(".tflite")
     assert about["architecture"] == "single"
     assert about["signature"] == "serving_default" and about["image_size"] == [64, 64]

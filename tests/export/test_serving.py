@@ -10,7 +10,7 @@ from crass_tf.export import conversion
 from crass_tf.export.serving import Box, decode_grey
 from crass_tf.geometry import Letterbox
 from crass_tf.inference.segmenter import Segmenter
-from crass_tf.measurement.overlap import iou
+from crass_tf.measurement.metrics import iou
 from crass_tf.model import clavicle_model
 from crass_tf.radiographs.radiograph import read_radiograph
 

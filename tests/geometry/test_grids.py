@@ -123,61 +123,34 @@ def test_sizes_without_pixels(native, model):
 # The patient's sides: image left is the patient's right.
 
 
-def sides(picture):
-    labels = split_sides(drawn(picture))
-    assert labels.dtype == np.uint8
-    return ["".join(".RL"[label] for label in row) for row in labels]
-
-
-def test_image_left_is_the_patients_right():
-    assert (RIGHT, LEFT) == (1, 2)
-    assert sides("""
-        ................
-        .####......####.
-        ...##......##...
-    """) == [
-        "................",
-        ".RRRR......LLLL.",
-        "...RR......LL...",
-    ]
-
-
-def test_pair_off_the_centre_is_split_between_its_two():
-    # Both lie left of column 7.5, the centre; 4 columns apart, at least 16 / 8 = 2.
-    assert sides(".##..##.........") == [".RR..LL........."]
-    assert sides(".........##..##.") == [".........RR..LL."]
-
-
-def test_fragments_go_to_the_nearer_side():
+SIDES = {
+    "image left is the patient's right": (
+        "................ .####......####. ...##......##...",
+        "................ .RRRR......LLLL. ...RR......LL...",
+    ),
+    # Both lie on one side of column 7.5, the centre; 4 columns apart, at least 16 / 8 = 2.
+    "a pair left of the centre": (".##..##.........", ".RR..LL........."),
+    "a pair right of the centre": (".........##..##.", ".........RR..LL."),
     # The two largest have their centroids in columns 2.5 and 13; the midline is at 7.75.
-    assert sides("""
-        .####.#..#......
-        ............###.
-        #..............#
-    """) == [
-        ".RRRR.R..L......",
-        "............LLL.",
-        "R..............L",
-    ]
-
-
-def test_two_pieces_of_one_clavicle_are_one_side():
-    # In one image of 32 columns, 3 columns apart, less than 32 / 8: pieces; the centre, column 15.5, decides.
-    assert sides(".##.###.........................") == [".RR.RRR........................."]
-    assert sides(".........................##.###.") == [".........................LL.LLL."]
-
-
-def test_single_clavicle_by_the_centre():
-    assert sides("..####..........") == ["..RRRR.........."]
-    assert sides("..........####..") == ["..........LLLL.."]
-
-
-def test_touching_diagonally_is_one_component():
+    "fragments go to the nearer side": (
+        ".####.#..#...... ............###. #..............#",
+        ".RRRR.R..L...... ............LLL. R..............L",
+    ),
+    # In an image of 32 columns, 3 columns apart, less than 32 / 8: pieces; the centre, column 15.5, decides.
+    "pieces of the right one": (".##.###.........................", ".RR.RRR........................."),
+    "pieces of the left one": (".........................##.###.", ".........................LL.LLL."),
+    "the right one alone, by the centre": ("..####..........", "..RRRR.........."),
+    "the left one alone, by the centre": ("..........####..", "..........LLLL.."),
     # Ten columns: without the diagonal step the right part would be a second component, and the other side.
-    assert sides("""
-        ####......
-        ....#.....
-    """) == ["RRRR......", "....R....."]
+    "a corner joins": ("####...... ....#.....", "RRRR...... ....R....."),
+}
+
+
+@pytest.mark.parametrize("mask, expected", SIDES.values(), ids=SIDES)
+def test_sides(mask, expected):
+    labels = split_sides(drawn(mask))
+    assert labels.dtype == np.uint8 and (RIGHT, LEFT) == (1, 2)
+    assert ["".join(".RL"[label] for label in row) for row in labels] == expected.split()
 
 
 def test_empty_mask_and_any_foreground_value():

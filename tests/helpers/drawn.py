@@ -3,7 +3,7 @@
 import numpy as np
 
 from crass_tf.geometry import Letterbox
-from crass_tf.inference.segmentation import Outline, Segmentation
+from crass_tf.inference.segmenter import Outline, Segmentation
 from crass_tf.radiographs.radiograph import Radiograph
 
 

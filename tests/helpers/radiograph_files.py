@@ -1,4 +1,4 @@
-"""Files that several tests read: PNG files by the specification, DICOM files from pydicom."""
+"""What several tests read: pixels, PNG files by the specification, DICOM files from pydicom."""
 
 import io
 import struct
@@ -10,6 +10,11 @@ import pydicom
 from pydicom import uid
 
 from crass_tf.radiographs.formats.png import SIGNATURE, _chunk
+
+
+def ramp(dtype=np.uint8, step=1):
+    """Values 0, 1 ... 95 times `step`, `[12, 8]`."""
+    return (np.arange(96, dtype=np.int64) * step).astype(dtype).reshape(12, 8)
 
 
 def png(width, height, bits=8, colour_type=0, data=b"\0", interlace=0, extra=()):

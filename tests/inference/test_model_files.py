@@ -1,14 +1,15 @@
-"""Which `.tflite` files are opened, and what is said of the others."""
+"""Which `.tflite` files are opened, what they say of themselves, and what is said of the others."""
 
-import pathlib
-import subprocess
-import sys
+import hashlib
+import io
+import json
+import zipfile
 
+import numpy as np
 import pytest
 
 from crass_tf.common.files import InputError
-from crass_tf.inference import tflite_metadata
-from crass_tf.inference.model_files import open_model
+from crass_tf.inference.model_files import MEANING, attach_metadata, open_model, read_metadata
 from tfds_builder.clavicles import LABELS
 
 
@@ -39,20 +40,90 @@ def test_a_network_knows_what_its_file_says(litert_model):
     ids=str,
 )
 def test_a_foreign_file_is_refused_even_where_its_shapes_fit(bare, litert_model, tmp_path, change, message):
-    data = bare if change is None else tflite_metadata.attach(bare, tflite_metadata.read(litert_model) | change)
+    data = bare if change is None else attach_metadata(bare, read_metadata(litert_model) | change)
     (tmp_path / "model.tflite").write_bytes(data)
     with pytest.raises(InputError, match=f"model.tflite: {message}"):
         open_model(tmp_path / "model.tflite")
 
 
 def test_classes_are_those_of_the_data_set():
-    assert tflite_metadata.MEANING["classes"] == LABELS
+    assert MEANING["classes"] == LABELS
 
 
-def test_the_command_line_says_so_in_one_line(bare, tmp_path):
-    model, image = tmp_path / "foreign.tflite", pathlib.Path(__file__).parents[2] / "docs/phantoms.jpg"
-    model.write_bytes(bare)
-    command = [sys.executable, "-m", "crass_tf", "predict", image, "--model", model, "--out", tmp_path / "out"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"crass-tf: error: {model}: found no crass_tf.json") and done.stderr.count("\n") == 1
+# What begins as a LiteRT file does.
+MODEL = b"\x1c\0\0\0TFL3" + bytes(range(256)) * 8
+WHOLE = attach_metadata(MODEL, {"form": "int8"})
+
+
+def written(tmp_path, data):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(data)
+    return path
+
+
+def zipped(model, **files):
+    """A file with an archive that holds `crass_tf` and others, `{name: text}`."""
+    file = io.BytesIO(model)
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(f"{name}.json", text)
+    return file.getvalue()
+
+
+def test_what_is_attached_is_read_and_the_model_before_it_is_unchanged(tmp_path):
+    assert WHOLE.startswith(MODEL) and attach_metadata(MODEL, {"form": "int8"}) == WHOLE
+    about = {"format_version": 2, "form": "int8", "sha256": hashlib.sha256(MODEL).hexdigest()}
+    assert read_metadata(written(tmp_path, WHOLE)) == about
+    # Any zip tool reads it, too.
+    with zipfile.ZipFile(tmp_path / "model.tflite") as archive:
+        assert archive.namelist() == ["crass_tf.json"] and json.loads(archive.read("crass_tf.json")) == about
+
+
+@pytest.mark.parametrize(
+    "data",
+    [MODEL, MODEL[:-5], zipped(MODEL, labels="background clavicle"), MODEL[: len(MODEL) // 2], WHOLE[:-1]],
+)
+def test_a_file_from_elsewhere_or_cut_short_is_refused(tmp_path, data):
+    expected = "model.tflite: found no crass_tf.json in it, expected a model made by `crass-tf export`; .* export"
+    with pytest.raises(InputError, match=f"{expected}.* cut short copied again"):
+        read_metadata(written(tmp_path, data))
+
+
+def test_a_changed_byte_is_found(tmp_path):
+    for place in (0, 8, len(MODEL) // 2, len(MODEL) - 1):
+        changed = bytearray(WHOLE)
+        changed[place] ^= 1
+        with pytest.raises(InputError, match="found another checksum than its crass_tf.json says; the file is damaged"):
+            read_metadata(written(tmp_path, changed))
+
+
+def test_damage_anywhere_is_one_line_or_does_no_harm(tmp_path):
+    rng, about = np.random.default_rng(0), read_metadata(written(tmp_path, WHOLE))
+    for _ in range(200):
+        changed = bytearray(WHOLE)
+        changed[rng.integers(len(MODEL), len(WHOLE))] ^= rng.integers(1, 256)
+        try:
+            # A changed time stamp is no damage.
+            assert read_metadata(written(tmp_path, changed)) == about
+        except InputError as error:
+            assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "data, reason",
+    [
+        (zipped(MODEL, crass_tf="{"), "its crass_tf.json cannot be read .*Expecting property name"),
+        (zipped(MODEL, crass_tf="[]"), "its crass_tf.json cannot be read .*no JSON object"),
+        (zipped(MODEL, crass_tf="[" * 10**5), "its crass_tf.json cannot be read .*recursion"),
+        (zipped(MODEL, crass_tf=" " * 10**7), "its crass_tf.json cannot be read .*it claims"),
+        (zipped(b"", crass_tf="{}"), "cannot be opened as a LiteRT model .it starts with b'PK"),
+        (
+            attach_metadata(MODEL, {"format_version": 3}),
+            "found format version 3 in its crass_tf.json, expected 2; install",
+        ),
+    ],
+    ids=["open", "list", "deep", "large", "no model", "version"],
+)
+def test_what_is_no_description_is_refused(tmp_path, data, reason):
+    with pytest.raises(InputError, match=reason):
+        read_metadata(written(tmp_path, data))

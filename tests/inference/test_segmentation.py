@@ -9,9 +9,9 @@ from drawn import bars, segmentation_of
 
 from crass_tf.common.files import InputError
 from crass_tf.geometry import Letterbox, Strip
-from crass_tf.inference import segmentation as segmentations
-from crass_tf.inference.segmentation import Outline, Segmentation
-from crass_tf.measurement.trust import UNKNOWN
+from crass_tf.inference import segmenter
+from crass_tf.inference.segmenter import Outline, Segmentation
+from crass_tf.measurement.quality import UNKNOWN
 from crass_tf.radiographs.radiograph import Radiograph
 
 
@@ -89,7 +89,7 @@ def test_extreme_logits_give_probabilities_without_warnings():
 
 def test_what_is_not_asked_for_is_not_computed(monkeypatch):
     calls = []
-    monkeypatch.setattr(segmentations.contours, "outlines", lambda field: calls.append(1) or [])
+    monkeypatch.setattr(segmenter.contours, "outlines", lambda field: calls.append(1) or [])
     segmentation = segmentation_of(np.ones((4, 4), np.uint8))
     assert segmentation.mask.all() and not calls
     assert segmentation.contours is segmentation.contours and len(calls) == 2

@@ -12,10 +12,6 @@ def mask(*rows):
     return np.array([[character == "#" for character in row] for row in rows], np.uint8)
 
 
-def drawn(*rows):
-    return "\n".join("".join("#" if value else "." for value in row) for row in rows)
-
-
 def blobs(seed, shape=(40, 61)):
     noise = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
     return (cv2.GaussianBlur(noise, (0, 0), 3) > 0.05).astype(np.uint8)
@@ -66,21 +62,15 @@ def test_contour_is_foreground_with_a_background_4_neighbour():
         "#####.#.",
         "####....",
     )
-    assert drawn(*contour(shape)) == drawn(
-        *mask(
-            "#####...",
-            "#...#...",
-            "#...#.#.",
-            "####....",
-        )
+    expected = mask(
+        "#####...",
+        "#...#...",
+        "#...#.#.",
+        "####....",
     )
+    np.testing.assert_array_equal(contour(shape), expected)
     assert contour(np.ones((4, 5), np.uint8)).sum() == 20 - 6
     assert not contour(np.zeros((4, 5), np.uint8)).any()
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_contour_agrees_with_its_definition(seed):
-    assert np.array_equal(contour(blobs(seed)), brute_force_contour(blobs(seed)))
 
 
 def test_single_pixels_with_anisotropic_spacing():

@@ -1,5 +1,6 @@
 """Radiographs of a real DICOMweb server, Debian's Orthanc, on the loopback, and what is stored there."""
 
+import io
 import json
 import pathlib
 import shutil
@@ -13,7 +14,8 @@ import pytest
 pydicom = pytest.importorskip("pydicom", reason="needs pydicom: pip install crass-tf[dicom]")
 pytest.importorskip("dicomweb_client", reason="needs dicomweb-client: pip install crass-tf[dicomweb]")
 from dicomweb_client.api import DICOMwebClient  # noqa: E402
-from pydicom.dataset import FileDataset, FileMetaDataset  # noqa: E402
+from drawn import bars  # noqa: E402
+from radiograph_files import dicom, stored  # noqa: E402
 
 from crass_tf import cli  # noqa: E402
 
@@ -47,21 +49,14 @@ def server(tmp_path):
 
 def radiograph(number, modality, shift=0):
     """A DICOM object of 64 x 64 pixels with two bright bars, rows 10 to 19, moved down by `shift`."""
-    image = np.full((64, 64), 28, np.uint8)
-    image[10 + shift : 20 + shift, 4:24] = image[10 + shift : 20 + shift, 40:56] = 228
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.1.2.1"
-    meta.MediaStorageSOPInstanceUID = f"1.3.{number}"
-    dataset = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.SOPClassUID, dataset.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"1.4.{number}", f"1.5.{number}"
-    dataset.PatientID, dataset.PatientName = f"P{number}", "Muster^Erika"
-    dataset.Modality, dataset.PhotometricInterpretation = modality, "MONOCHROME2"
-    dataset.Rows, dataset.Columns = image.shape
-    dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
-    dataset.BitsAllocated = dataset.BitsStored = 8
-    dataset.HighBit, dataset.PixelData = 7, image.tobytes()
-    return dataset
+    image = bars((64, 64), (10 + shift, 20 + shift), ((4, 24), (40, 56)))
+    uids = {
+        "SOPInstanceUID": f"1.3.{number}",
+        "StudyInstanceUID": f"1.4.{number}",
+        "SeriesInstanceUID": f"1.5.{number}",
+    }
+    tags = {"Modality": modality, "PatientID": f"P{number}", "PatientName": "Muster^Erika"}
+    return pydicom.dcmread(io.BytesIO(stored(dicom(image, **uids, **tags), enforce_file_format=True)))
 
 
 def test_segmentations_come_back_to_the_server(server, litert_model, tmp_path):

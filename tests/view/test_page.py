@@ -11,10 +11,10 @@ from pydicom.encaps import encapsulate
 from radiograph_files import dicom, png, stored
 
 from crass_tf.inference.segmenter import Segmenter
-from crass_tf.measurement.overlap import iou
+from crass_tf.measurement.metrics import iou
 from crass_tf.measurement.quality import LEAST_SCORE
 from crass_tf.phantom import write_folder
-from crass_tf.radiographs.formats.content import MAX_SURPLUS
+from crass_tf.radiographs.formats import MAX_SURPLUS
 from crass_tf.radiographs.formats.png import write_png
 
 imagecodecs = pytest.importorskip("imagecodecs")

@@ -1,11 +1,9 @@
 """The forms in which a segmentation is written to files: one entry of `OUTPUTS` for each."""
 
 import dataclasses
-import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from crass_tf.common.files import InputError
-from crass_tf.prediction.outputs import coco, dicom_seg, lines, pictures, record
+from crass_tf.prediction.outputs import coco, dicom_seg, record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,24 +24,14 @@ class Output:
 
 
 OUTPUTS = {
-    "mask": Output("_mask.png", pictures.write_mask),
-    "labels": Output("_labels.png", pictures.write_labels),
-    "overlay": Output("_overlay.png", pictures.write_overlay),
-    "json": Output(".json", record.write),
-    "probability": Output("_probability.png", pictures.write_probability),
-    "measures": Output("_measures.png", pictures.write_measures),
-    "contours": Output("_contours.json", lines.write),
+    "mask": Output("_mask.png", record.write_mask),
+    "labels": Output("_labels.png", record.write_labels),
+    "overlay": Output("_overlay.png", record.write_overlay),
+    "json": Output(".json", record.write_json),
+    "probability": Output("_probability.png", record.write_probability),
+    "measures": Output("_measures.png", record.write_measures),
+    "contours": Output("_contours.json", record.write_contours),
     "coco": Output("_coco.json", coco.write),
     "dicom-seg": Output("_seg.dcm", dicom_seg.write, needs="highdicom"),
 }
 DEFAULTS = ("mask", "labels", "overlay", "json")
-
-
-def check_outputs(names: Sequence[str]) -> None:
-    """Raises InputError unless all names, at least one, are of `OUTPUTS`, and what they need is installed."""
-    unknown = [name for name in names if name not in OUTPUTS]
-    if unknown or not names:
-        raise InputError(f"outputs: found {', '.join(unknown) or 'none'}, expected some of {', '.join(OUTPUTS)}")
-    for name in names:
-        if OUTPUTS[name].needs and importlib.util.find_spec(OUTPUTS[name].needs) is None:
-            raise InputError(f"{name} needs {OUTPUTS[name].needs}; install it with: pip install crass-tf[dicom]")

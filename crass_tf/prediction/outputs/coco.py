@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from crass_tf.common.types import PathLike
-from crass_tf.inference.segmentation import Segmentation
+from crass_tf.inference.segmenter import Segmentation
 from crass_tf.measurement import contours
 from crass_tf.measurement.quality import SIDES
 from crass_tf.prediction.outputs.record import NOTE, place, write_compact

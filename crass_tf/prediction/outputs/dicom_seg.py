@@ -9,11 +9,10 @@ import numpy as np
 import crass_tf
 from crass_tf.common.files import InputError, atomic_file
 from crass_tf.common.types import PathLike
-from crass_tf.inference.segmentation import Segmentation
+from crass_tf.inference.segmenter import Segmentation
 from crass_tf.measurement.quality import SIDES
 from crass_tf.prediction.outputs.record import NOTE
-from crass_tf.radiographs.formats import dicom
-from crass_tf.radiographs.formats.content import read_bytes
+from crass_tf.radiographs.formats import dicom, read_bytes
 from crass_tf.reporting.overlay import SIDE_COLOURS
 
 # What ties a segmentation to its radiograph.
@@ -75,7 +74,7 @@ def _source(path):
     """
     import pydicom
 
-    if not (dicom.is_dicom(read_bytes(path, dicom.HEAD)) or dicom.is_named_so(path)):
+    if not (read_bytes(path, dicom.HEAD).startswith(*dicom.MARK) or dicom.is_named_so(path)):
         raise InputError(f"{path}: found no DICOM file, which dicom-seg needs; choose other outputs for this one")
     header = pydicom.dcmread(io.BytesIO(read_bytes(path)), stop_before_pixels=True, force=True)
     # highdicom knows neither an empty name of a character set nor several of them, which Japanese headers have.

@@ -1,26 +1,28 @@
-"""What `STEM.json` says about a radiograph; its JSON Schema is `schema.json` beside this file."""
+"""What is recorded of a radiograph in forms of our own: `STEM.json`, cells of the summary, points, and pictures."""
 
-import importlib.resources
 import json
 import pathlib
 from typing import Any
 
+import cv2
 import numpy as np
 
-from crass_tf.common.files import write_json, write_text
+from crass_tf.common import files
 from crass_tf.common.notice import NOTICE as NOTE
 from crass_tf.common.types import PathLike
-from crass_tf.inference.segmentation import Segmentation
-from crass_tf.measurement import midline
+from crass_tf.inference.segmenter import Segmentation
+from crass_tf.measurement.measures import MIDLINE_ERROR_MM
 from crass_tf.measurement.quality import SIDES
+from crass_tf.radiographs.formats.png import write_png
+from crass_tf.reporting.overlay import draw_measures, overlay
 
-# The `$id` of `schema.json`: its number goes up when a program that reads these files would have to change.
+# The `$id` of `schema.json` beside this file: its number goes up when programs that read results would have to change.
 SCHEMA = "urn:crass-tf:result:2"
 
 
-def write(path: PathLike, segmentation: Segmentation, source: PathLike, model: PathLike) -> None:
+def write_json(path: PathLike, segmentation: Segmentation, source: PathLike, model: PathLike) -> None:
     """Writes what `result` returns."""
-    write_json(path, result(segmentation, source, model))
+    files.write_json(path, result(segmentation, source, model))
 
 
 def result(segmentation: Segmentation, image: PathLike, model: PathLike) -> dict[str, Any]:
@@ -40,10 +42,20 @@ def result(segmentation: Segmentation, image: PathLike, model: PathLike) -> dict
         "extent": segmentation.extent,
         "notes": list(segmentation.radiograph.notes),
         "clavicles": clavicles,
-        "midline": {"ends": rounded(segmentation.midline.tolist()), "error_mm": midline.ERROR_MM},
+        "midline": {"ends": rounded(segmentation.midline.tolist()), "error_mm": MIDLINE_ERROR_MM},
         "medial_distances": rounded(segmentation.medial_distances),
         "quality": quality,
     }
+
+
+def figures(segmentation: Segmentation) -> dict[str, Any]:
+    """Returns the cells that say what was found in a radiograph."""
+    quality = segmentation.quality
+    sides = {f"{side}_{name}": value for side in SIDES for name, value in quality[side].items()}
+    height, width = segmentation.radiograph.image.shape
+    row_mm, column_mm = segmentation.spacing_mm or (None, None)
+    about = {"height": height, "width": width, "spacing_row_mm": row_mm, "spacing_column_mm": column_mm}
+    return {name: quality[name] for name in ("score", "border_confidence")} | sides | about
 
 
 def refusal(reason: object, image: PathLike, model: PathLike) -> dict[str, Any]:
@@ -64,20 +76,17 @@ def status(path: PathLike) -> str | None:
 
 def schema() -> dict[str, Any]:
     """Returns the JSON Schema (Draft 2020-12) of what `result` and `refusal` return."""
-    return json.loads(
-        importlib.resources.files("crass_tf.prediction.outputs").joinpath("schema.json").read_text(encoding="utf-8")
-    )
+    return json.loads(pathlib.Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
 
 
 def place(mask: np.ndarray) -> dict[str, Any]:
     """Returns the `bounding_box` (x, y, width, height) and the `centroid` (x, y) of a mask `[H, W]`; None without."""
-    by_row, by_column = mask.sum(axis=1, dtype=np.int64), mask.sum(axis=0, dtype=np.int64)
-    rows, columns = np.flatnonzero(by_row), np.flatnonzero(by_column)
-    if not len(rows):
+    mask = (mask > 0).astype(np.uint8)
+    moments = cv2.moments(mask)
+    area = moments["m00"]
+    if not area:
         return {"bounding_box": None, "centroid": None}
-    box = [columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1]
-    x, y = (float(counts @ np.arange(len(counts)) / counts.sum()) for counts in (by_column, by_row))
-    return {"bounding_box": [int(value) for value in box], "centroid": [x, y]}
+    return {"bounding_box": list(cv2.boundingRect(mask)), "centroid": [moments["m10"] / area, moments["m01"] / area]}
 
 
 def rounded(value: Any) -> Any:
@@ -96,4 +105,44 @@ def header(image: PathLike, model: PathLike) -> dict[str, str]:
 
 def write_compact(path: PathLike, content: object) -> None:
     """Writes long lists of numbers as JSON in one line, whole or not at all."""
-    write_text(path, json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n")
+    files.write_text(path, json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n")
+
+
+def write_contours(path: PathLike, segmentation: Segmentation, source: PathLike, model: PathLike) -> None:
+    """Writes what `lines` returns."""
+    write_compact(path, header(source, model) | lines(segmentation))
+
+
+def lines(segmentation: Segmentation) -> dict[str, Any]:
+    """Returns `{"native_size", "contours", "centre_lines", "midline"}`: points (x, y) in native pixels."""
+    contours = {name: [line.tolist() for line in lines] for name, lines in segmentation.contours.items()}
+    centre_lines = {name: line and line.points.tolist() for name, line in segmentation.centre_lines.items()}
+    midline = segmentation.midline.tolist()
+    points = rounded({"contours": contours, "centre_lines": centre_lines, "midline": midline})
+    return {"native_size": list(segmentation.mask.shape), **points}
+
+
+def write_mask(path: PathLike, segmentation: Segmentation, source: PathLike, model: PathLike) -> None:
+    """Writes the mask, 8 bits: 255 clavicle, 0 background."""
+    write_png(path, segmentation.mask * np.uint8(255), segmentation.spacing_mm)
+
+
+def write_labels(path: PathLike, segmentation: Segmentation, source: PathLike, model: PathLike) -> None:
+    """Writes the label map, 8 bits: 0 background, 1 the patient's right clavicle, 2 the left one."""
+    write_png(path, segmentation.labels, segmentation.spacing_mm)
+
+
+def write_overlay(path: PathLike, segmentation: Segmentation, source: PathLike, model: PathLike) -> None:
+    """Writes the radiograph with both clavicles outlined in colour."""
+    write_png(path, overlay(segmentation.radiograph.image, segmentation.labels))
+
+
+def write_measures(path: PathLike, segmentation: Segmentation, source: PathLike, model: PathLike) -> None:
+    """Writes the overlay with centre lines, the midline, and the distances of the medial ends to it."""
+    canvas = overlay(segmentation.radiograph.image, segmentation.labels)
+    write_png(path, draw_measures(canvas, segmentation.centre_lines, segmentation.midline, segmentation.spacing_mm))
+
+
+def write_probability(path: PathLike, segmentation: Segmentation, source: PathLike, model: PathLike) -> None:
+    """Writes the probability of clavicle, 16 bits: 65535 is 1."""
+    write_png(path, np.round(segmentation.probability * 65535).astype(np.uint16), segmentation.spacing_mm)

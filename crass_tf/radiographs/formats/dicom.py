@@ -9,11 +9,18 @@ import zlib
 
 from crass_tf.common.files import InputError, one_line
 from crass_tf.common.types import PathLike
-from crass_tf.radiographs.formats import dicom_grey
-from crass_tf.radiographs.formats.content import MAX_BYTES, Content, Decoded, is_surplus, suffix, surplus_notes
+from crass_tf.radiographs.formats import (
+    MAX_BYTES,
+    Content,
+    Decoded,
+    dicom_grey,
+    is_surplus,
+    suffix,
+    surplus_notes,
+)
 
-MARK = slice(128, 132), b"DICM"
-HEAD = 132
+# What a file has at its byte 128, and how many bytes have to be read to see it.
+MARK, HEAD = (b"DICM", 128), 132
 SUFFIXES = (".dcm", ".dicom")
 DEFLATED = "1.2.840.10008.1.2.1.99"
 DIRECTORY = "1.2.840.10008.1.3.10"
@@ -49,12 +56,6 @@ SPACINGS = {
     "NominalScannedPixelSpacing": "spacing from NominalScannedPixelSpacing: of the film scanner",
 }
 NOT_MEASURED = ((0, 0), (1, 1))
-
-
-def is_dicom(head: bytes) -> bool:
-    """Returns whether a file that begins with `head`, at least `HEAD` bytes of it, is a DICOM file by its mark."""
-    place, mark = MARK
-    return head[place] == mark
 
 
 def is_named_so(path: PathLike | Content) -> bool:
@@ -131,7 +132,7 @@ def _open(path):
     meta = filereader.read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
     if meta.get("TransferSyntaxUID") != DEFLATED:
         file.seek(0)
-        return dcmread(file, force=not is_dicom(data))
+        return dcmread(file, force=not data.startswith(*MARK))
     inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[file.tell() :], MAX_BYTES + 1)
     if len(inflated) > MAX_BYTES:
         raise InputError(f"{path}: found more than {MAX_BYTES} bytes in the deflated DICOM file, expected fewer")

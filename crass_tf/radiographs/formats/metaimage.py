@@ -9,7 +9,7 @@ import numpy as np
 
 from crass_tf.common.files import InputError
 from crass_tf.common.types import PathLike
-from crass_tf.radiographs.formats.content import (
+from crass_tf.radiographs.formats import (
     MAX_SURPLUS,
     Content,
     Decoded,
@@ -62,17 +62,19 @@ def read(content: Content) -> Decoded:
     return Decoded(stored.astype(header.dtype), _spacing(content, fields), notes=surplus_notes(surplus))
 
 
-def data_files(path: PathLike) -> list[pathlib.Path]:
-    """Returns the files that hold an image, of whatever format: `path`, and what a `.mhd` header points to."""
-    path = pathlib.Path(path)
-    name = _fields(path, read_bytes(path, MAX_HEADER))[0]["ElementDataFile"] if is_header(path) else LOCAL
-    return [path] if name == LOCAL else [path, path.with_name(name)]
+def pixel_files(path: PathLike) -> list[pathlib.Path]:
+    """Returns the file that a `.mhd` header points to; none where the pixels follow the header."""
+    name = _fields(path, read_bytes(path, MAX_HEADER))[0]["ElementDataFile"]
+    return [] if name == LOCAL else [pathlib.Path(path).with_name(name)]
 
 
 def _open(content):
     """Returns the `Header`, the header's `{key: value}`, and the number of its bytes."""
     fields, end = _fields(content, content.data[:MAX_HEADER])
-    header = Header(_size(content, fields), _dtype(content, fields))
+    size, kind = _size(content, fields), fields.get("ElementType")
+    if kind not in TYPES:
+        raise InputError(f"{content}: found ElementType = {kind}, expected one of {', '.join(TYPES)}")
+    header = Header(size, TYPES[kind])
     _check_data_file(content, fields, _byte_count(header))
     return header, fields, end
 
@@ -107,13 +109,6 @@ def _size(content, fields):
     width, height = numbers[:2]
     content.check_size(width, height)
     return height, width
-
-
-def _dtype(content, fields):
-    kind = fields.get("ElementType")
-    if kind not in TYPES:
-        raise InputError(f"{content}: found ElementType = {kind}, expected one of {', '.join(TYPES)}")
-    return TYPES[kind]
 
 
 def _check_data_file(content, fields, expected):

@@ -8,7 +8,7 @@ import numpy as np
 
 from crass_tf.common.files import InputError, atomic_file
 from crass_tf.common.types import PathLike, Spacing
-from crass_tf.radiographs.formats.content import Content, Header
+from crass_tf.radiographs.formats import Content, Header
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Where the bits of a value stand.

@@ -17,8 +17,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from crass_tf.common.files import InputError
-from crass_tf.radiographs.formats import png
-from crass_tf.radiographs.formats.content import Content, Decoded
+from crass_tf.radiographs.formats import Content, Decoded, png
 
 # What files begin with, and Pillow's reader of each.
 READERS = {

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from crass_tf.common.files import InputError
-from crass_tf.radiographs.formats import decode, read_header
-from crass_tf.radiographs.formats.content import Content
+from crass_tf.radiographs.formats import Content, decode, read_header
 
 PIXELS = np.arange(12, dtype=np.uint16).reshape(3, 4) * 300
 STORED = PIXELS.astype("<u2").tobytes()

@@ -1,22 +1,120 @@
-"""TIFF files give the stored grey values, upright, with the spacing that was measured."""
+"""PNG, JPEG, TIFF and GIF files give the stored grey values, upright, and the spacing that was measured; or a line."""
 
 import io
 import struct
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image, ImageOps
+from radiograph_files import ramp
 
 from crass_tf.common.files import InputError
+from crass_tf.radiographs.formats import png
 from crass_tf.radiographs.radiograph import read_radiograph
 
+# JPEG: a file is whole if it comes to its end, whatever else stands before or behind.
 
-def ramp(dtype=np.uint8, step=1):
-    """Values 0, 1 ... 95 times `step`, `[12, 8]`."""
-    return (np.arange(96) * step).astype(dtype).reshape(12, 8)
+NOISE = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
 
 
-def read(tmp_path, pixels, cut=None, **options):
+def encoded(**options):
+    file = io.BytesIO()
+    Image.fromarray(NOISE).save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+def part(marker, body):
+    return struct.pack(">HH", marker, len(body) + 2) + body
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}])
+def test_trailers_and_fill_bytes_change_nothing(tmp_path, options):
+    data = encoded(**options)
+    expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    trailer = b"SEFH" + bytes(200) + b"\xff\xd8" + bytes(50_000) + b"SEFT"
+    for form in (data, data + trailer, data[:2] + b"\xff" * 9 + data[2:], data[:-2] + b"\xff\xff" + data[-2:]):
+        (tmp_path / "image.jpg").write_bytes(form)
+        np.testing.assert_array_equal(read_radiograph(tmp_path / "image.jpg").image, expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}])
+def test_jpeg_truncated_whatever_its_parts_hold(options):
+    # A small copy, as cameras put into EXIF, has an end of its own.
+    data = encoded(**options)
+    data = data[:2] + part(0xFFE1, b"Exif\0\0" + encoded()) + data[2:]
+    assert read_radiograph(data).image.shape == NOISE.shape
+    for length in range(3, len(data), 7):
+        for cut in (data[:length], data[:length] + bytes(20)):
+            with pytest.raises(InputError, match="truncated|broken|cannot be decoded"):
+                read_radiograph(cut)
+
+
+def test_cut_before_another_image_begins():
+    with pytest.raises(InputError, match="broken data stream"):
+        read_radiograph(encoded()[:-100] + encoded())
+
+
+MUCH = {
+    "fill bytes": b"\xff\xd8" + b"\xff" * 8_000_000 + b"\xff\xd9",
+    "empty parts": b"\xff\xd8" + part(0xFFE0, b"") * 2_000_000 + b"\xff\xd9",
+    "empty parts of a PNG file": png.SIGNATURE
+    + png._chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 12, 8, 0, 0, 0, 0))
+    + png._chunk(b"tEXt", b"") * 2**18,
+}
+
+
+@pytest.mark.parametrize("data", MUCH.values(), ids=MUCH)
+def test_much_of_nothing_is_refused_before_its_end(data):
+    with pytest.raises(InputError, match="its header does not end"):
+        read_radiograph(data)
+
+
+# EXIF orientation is applied as viewers do.
+
+
+def picture():
+    """Blocks of 8 x 8 pixels, which JPEG keeps apart: grey 0, 40 ... 200 in 2 rows and 3 columns."""
+    return np.kron(np.arange(6, dtype=np.uint8).reshape(2, 3) * 40, np.ones((8, 8), np.uint8))
+
+
+@pytest.mark.parametrize("kind, suffix", [("PNG", ".png"), ("JPEG", ".jpg")])
+@pytest.mark.parametrize("value", range(1, 9))
+def test_as_pillow_does(tmp_path, kind, suffix, value):
+    block = Image.Exif()
+    block[0x112] = value
+    path = tmp_path / f"image{suffix}"
+    Image.fromarray(picture()).save(path, kind, exif=block)
+    radiograph = read_radiograph(path)
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(radiograph.image, np.asarray(ImageOps.exif_transpose(image)))
+    said = (f"turned upright by the file's orientation tag (EXIF), value {value}",)
+    assert radiograph.notes == (said if value > 1 else ())
+
+
+@pytest.mark.parametrize("value, expected", [(1, (0.5, 0.2)), (3, (0.5, 0.2)), (6, (0.2, 0.5)), (8, (0.2, 0.5))])
+def test_spacing_turns_with_the_pixels(tmp_path, value, expected):
+    block = Image.Exif()
+    block[0x112] = value
+    # Columns first: 127 and 50.8 pixels an inch are 0.2 and 0.5 mm.
+    Image.fromarray(picture()).save(tmp_path / "image.png", exif=block, dpi=(127, 50.8))
+    assert read_radiograph(tmp_path / "image.png").spacing_mm == expected
+
+
+@pytest.mark.parametrize("value", [0, 9, 65535])
+def test_what_means_nothing_turns_nothing(tmp_path, value):
+    block, file = Image.Exif(), io.BytesIO()
+    block[0x112] = value
+    Image.fromarray(picture()).save(file, "PNG", exif=block)
+    (tmp_path / "image.png").write_bytes(file.getvalue())
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "image.png").image, picture())
+
+
+# TIFF files.
+
+
+def tiff(tmp_path, pixels, cut=None, **options):
     file = io.BytesIO()
     tifffile.imwrite(file, pixels, **options)
     (tmp_path / "image.tif").write_bytes(file.getvalue()[:cut])
@@ -37,16 +135,16 @@ def read(tmp_path, pixels, cut=None, **options):
     ],
 )
 def test_stored_values_of_8_and_16_bits(tmp_path, options):
-    np.testing.assert_array_equal(read(tmp_path, ramp(), **options).image, ramp())
+    np.testing.assert_array_equal(tiff(tmp_path, ramp(), **options).image, ramp())
     # 95 * 600 = 57000, so 16 bits: 600 * 255 / 65535 = 2.33 a step.
     expected = np.round(ramp(np.float64, 600) * 255 / 65535)
-    np.testing.assert_array_equal(read(tmp_path, ramp(np.uint16, 600), **options).image, expected)
+    np.testing.assert_array_equal(tiff(tmp_path, ramp(np.uint16, 600), **options).image, expected)
 
 
 def test_white_is_zero_in_both_depths(tmp_path):
-    inverted = read(tmp_path, 255 - ramp(), photometric="miniswhite")
+    inverted = tiff(tmp_path, 255 - ramp(), photometric="miniswhite")
     np.testing.assert_array_equal(inverted.image, ramp())
-    deep = read(tmp_path, (65535 - ramp(np.int64, 257)).astype(np.uint16), photometric="miniswhite")
+    deep = tiff(tmp_path, (65535 - ramp(np.int64, 257)).astype(np.uint16), photometric="miniswhite")
     # 95 * 257 = 24415 needs 16 bits, where 257 is one step.
     np.testing.assert_array_equal(deep.image, ramp())
 
@@ -54,16 +152,16 @@ def test_white_is_zero_in_both_depths(tmp_path):
 @pytest.mark.parametrize("dtype, step", [(np.uint8, 1), (np.uint16, 257)])
 def test_grey_as_colour(tmp_path, dtype, step):
     pixels = np.dstack([ramp(dtype, step)] * 3)
-    np.testing.assert_array_equal(read(tmp_path, pixels, photometric="rgb").image, ramp())
+    np.testing.assert_array_equal(tiff(tmp_path, pixels, photometric="rgb").image, ramp())
 
 
 def test_transparency_is_refused_unless_there_is_none(tmp_path):
     options = dict(photometric="rgb", extrasamples=["unassalpha"])
     opaque = np.dstack([ramp()] * 3 + [np.full_like(ramp(), 255)])
-    np.testing.assert_array_equal(read(tmp_path, opaque, **options).image, ramp())
+    np.testing.assert_array_equal(tiff(tmp_path, opaque, **options).image, ramp())
     opaque[0, 0, 3] = 9
     with pytest.raises(InputError, match="transparent pixels"):
-        read(tmp_path, opaque, **options)
+        tiff(tmp_path, opaque, **options)
 
 
 @pytest.mark.parametrize(
@@ -80,14 +178,14 @@ def test_transparency_is_refused_unless_there_is_none(tmp_path):
         ((1, 1), "INCH", None),
     ],
 )
-def test_spacing(tmp_path, resolution, unit, expected):
-    found = read(tmp_path, ramp(), resolution=resolution, resolutionunit=unit).spacing_mm
+def test_tiff_spacing(tmp_path, resolution, unit, expected):
+    found = tiff(tmp_path, ramp(), resolution=resolution, resolutionunit=unit).spacing_mm
     assert found == (expected if expected is None else pytest.approx(expected))
 
 
 def test_orientation_turns_pixels_and_spacing_once(tmp_path):
     tag = [(274, 3, 1, 6, True)]
-    turned = read(tmp_path, ramp(), extratags=tag, resolution=(50, 40), resolutionunit="CENTIMETER")
+    turned = tiff(tmp_path, ramp(), extratags=tag, resolution=(50, 40), resolutionunit="CENTIMETER")
     np.testing.assert_array_equal(turned.image, np.rot90(ramp(), -1))
     assert turned.spacing_mm == pytest.approx((0.2, 0.25))
     assert turned.notes == ("turned upright by the file's orientation tag (EXIF), value 6",)
@@ -101,12 +199,12 @@ def test_a_small_copy_behind_the_picture_is_passed_over(tmp_path):
 
 
 @pytest.mark.parametrize("options", [{}, {"bigtiff": True}, {"compression": "deflate"}])
-def test_truncated_anywhere(tmp_path, options):
+def test_tiff_truncated_anywhere(tmp_path, options):
     file = io.BytesIO()
     tifffile.imwrite(file, ramp(), **options)
     for length in range(8, len(file.getvalue()), 5):
         with pytest.raises(InputError, match="image.tif: ") as caught:
-            read(tmp_path, ramp(), cut=length, **options)
+            tiff(tmp_path, ramp(), cut=length, **options)
         assert "\n" not in str(caught.value)
 
 
@@ -144,7 +242,7 @@ def test_a_part_that_ends_too_soon(tmp_path, compression, options, counts):
 def test_a_part_that_unpacks_to_too_little(tmp_path, compression, options):
     pixels = ramp() if not options else np.stack([ramp()] * 3, axis=0 if "planarconfig" in options else 2)
     changes = {"ImageLength": lambda value: value + 1, "RowsPerStrip": lambda value: value + 1}
-    np.testing.assert_array_equal(read(tmp_path, pixels, compression=compression, **options).image, ramp())
+    np.testing.assert_array_equal(tiff(tmp_path, pixels, compression=compression, **options).image, ramp())
     with pytest.raises(InputError, match="image.tif: the .* (end too soon|cannot be decoded .decoder error -2)"):
         read_radiograph(rewritten(tmp_path, changes, pixels, compression=compression, **options))
 

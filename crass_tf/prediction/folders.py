@@ -1,0 +1,75 @@
+"""Which files of a folder are radiographs, and which folders below it are searched."""
+
+import collections
+import os
+import pathlib
+
+from crass_tf.common.files import InputError
+from crass_tf.radiographs.formats import dicom, metaimage, raster, read_bytes
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", *dicom.SUFFIXES, *metaimage.SUFFIXES)
+# What CDs hold beside DICOM files: a list of them, itself in DICOM's form.
+DICOM_INDEX = "DICOMDIR"
+# What files of other suffixes, such as `.jfif`, begin with to be taken for radiographs; a GIF has to be named.
+SIGNATURES = tuple(start for start in raster.SIGNATURES if not start.startswith(b"GIF"))
+# The pixels of a `.mhd` header beside it.
+RAW_SUFFIXES = (".raw", ".zraw")
+
+
+def radiographs_in(folder: pathlib.Path, out: pathlib.Path) -> tuple[list[str], list[str], collections.Counter[str]]:
+    """Returns `(radiographs, unreadable, passed_over)` of a folder and of those below it.
+
+    They are the radiographs' paths in it, sorted; a line on each folder that is unreadable; and how many other files
+    there are, by suffix. Hidden files, and what lies in `out`, count nowhere.
+    """
+    radiographs, unreadable, passed_over = [], [], collections.Counter()
+    for here, names in _folders(folder, out, unreadable):
+        names = [name for name in names if not name.startswith(".")]
+        kept = [name for name in names if _is_radiograph(here, name)]
+        headers = {pathlib.Path(name).stem for name in kept if metaimage.is_header(name)}
+        for path in map(pathlib.Path, set(names) - set(kept)):
+            suffix = path.suffix.lower()
+            is_part = suffix in RAW_SUFFIXES and path.stem in headers
+            if not is_part and path.name.upper() != DICOM_INDEX:
+                passed_over[suffix or "without a suffix"] += 1
+        below = here.relative_to(folder)
+        radiographs += [str(below / name) for name in kept]
+    # As paths are sorted: a folder's files before those of a folder whose name goes on.
+    return sorted(radiographs, key=lambda name: pathlib.PurePath(name).parts), unreadable, passed_over
+
+
+def _folders(top, out, unreadable):
+    """Yields `(path, names of files)` of a folder and of those below it, each folder once; hidden ones and `out` never.
+
+    Links are followed once all is seen that is no link: so what does not need one keeps its own path.
+    """
+
+    def note(error):
+        unreadable.append(f"{error.filename}: the folder cannot be read ({error.strerror}), nor what lies below it")
+
+    # A link to a folder that holds `top` would lead to everything beside it, too.
+    seen, waiting = {os.path.realpath(out), *map(str, pathlib.Path(os.path.realpath(top)).parents)}, [top]
+    while waiting:
+        for parent, folders, names in os.walk(waiting.pop(0), onerror=note):
+            here, real = pathlib.Path(parent), os.path.realpath(parent)
+            folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
+            waiting += [here / name for name in folders if (here / name).is_symlink()]
+            if real not in seen:
+                seen.add(real)
+                yield here, names
+
+
+def _is_radiograph(folder, name):
+    """Returns whether a file in a folder is taken for a radiograph: by its suffix, or else by its first bytes.
+
+    DICOM files are often named by number, `IM0001` or `1.2.840.113619`; a JPEG may be called `.jfif`, or anything.
+    """
+    if name.lower().endswith(SUFFIXES):
+        return True
+    if name.upper() == DICOM_INDEX:
+        return False
+    try:
+        head = read_bytes(folder / name, dicom.HEAD)
+    except InputError:
+        return False
+    return head.startswith(*dicom.MARK) or head.startswith(SIGNATURES)
