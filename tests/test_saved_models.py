@@ -73,6 +73,15 @@ def test_shipped_files_say_what_they_are_and_on_what_terms(path):
     assert "Research and education only" in about["terms"]
 
 
+def test_weights_from_phantoms_alone(phantom):
+    folder = FOLDER.parent / "clavicle_unet_phantom"
+    card = (folder / "model_card.md").read_text(encoding="utf-8")
+    for name in ("model_dynamic_int8.tflite", "model_float16.keras"):
+        assert f"`{name}` {hashlib.sha256((folder / name).read_bytes()).hexdigest()}" in card
+        assert iou(phantom.mask, Segmenter.load(folder / name).segment(phantom.image).mask) > 0.75
+    assert "Apache-2.0" in Segmenter.load(folder / "model_dynamic_int8.tflite").metadata["terms"]
+
+
 def test_one_radiograph_gives_one_mask_from_every_kind_of_file(phantom, tmp_path):
     image, segmenter = phantom.image, Segmenter.load()
     expected = segmenter.segment(image).mask
