@@ -103,8 +103,8 @@ def _check_unlabelled(manual_dir, dataset):
     needed = [manual_dir / FOLDER / name for name in (IMAGE_FOLDER, "train.txt", "val.txt")]
     if dataset != DEFAULT_DATASET or not all(path.exists() for path in needed):
         raise InputError(
-            f"{manual_dir}: found {dataset} without {IMAGE_FOLDER}, train.txt and val.txt in {FOLDER}, expected the PNG "
-            f"layout of {DEFAULT_DATASET} to add radiographs without masks to"
+            f"{manual_dir}: found {dataset} without {IMAGE_FOLDER}, train.txt and val.txt in {FOLDER}, expected the "
+            f"PNG layout of {DEFAULT_DATASET} to add radiographs without masks to"
         )
 
 
