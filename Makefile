@@ -6,7 +6,7 @@ BEAM_READY = .venv-beam/.ready
 FAST = tests/common/test_files.py tests/common/test_parallel.py tests/geometry/test_grids.py tests/measurement/test_contours.py tests/measurement/test_measures.py \
 	tests/measurement/test_quality.py tests/reporting/test_overlay.py tests/radiographs/test_radiograph.py tests/inference/test_segmentation.py \
 	tests/measurement/test_metrics.py tests/evaluation/test_evaluate.py tests/check/test_examples.py \
-	tests/check/test_similarity.py tests/radiographs/formats tests/phantom tests/reporting tests/prediction/outputs tests/sources
+	tests/check/test_duplicates.py tests/radiographs/formats tests/phantom tests/reporting tests/prediction/outputs tests/sources
 
 .PHONY: demo scale test test-again test-beam test-fast lint docs page clean
 

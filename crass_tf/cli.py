@@ -337,7 +337,7 @@ COMMANDS = {
         argument(
             "--preset NAME",
             "unet: one network on the whole radiograph (default); clavicles: the clavicle model, more accurate; "
-            "phantoms, tuned: the steps of crass-tf recipe",
+            "phantoms, tuned, joined: the steps of crass-tf recipe",
         ),
         argument("--init MODEL", "a .keras model to start from"),
         flag("--resume", "go on after the last completed epoch of RUN"),
@@ -346,7 +346,7 @@ COMMANDS = {
         argument("--batch-size", type=int),
         argument("--learning-rate", type=float),
         argument("--seed", type=int),
-        argument("--devices N", "of all machines, that share every batch equally (default: 1)", type=positive),
+        argument("--devices N", "how many share each batch equally, of all machines (default: 1)", type=positive),
         argument("--precision", "default: float32 on a CPU, mixed_bfloat16 on a GPU", choices=PRECISIONS),
         XLA,
         report=lambda model, options: print(f"wrote {options['run']}/model.keras"),
@@ -368,7 +368,7 @@ COMMANDS = {
         argument("--out DIR", "gets everything; run again to go on", required=True),
         DATASET,
         argument("--init MODEL", "a clavicle model to tune instead of one trained on phantoms first"),
-        argument("--unlabelled PATH", "without masks: outlines are proposed, and it is tuned on both", nargs="+"),
+        argument("--unlabelled PATH", "radiographs without masks, to learn from outlines that are proposed", nargs="+"),
         DROP,
         argument("--phantoms N", "number of phantoms (default: 600)", type=int),
         argument("--seed", "of tuning (default: %(default)s)", type=int, default=0),
@@ -378,7 +378,11 @@ COMMANDS = {
     "evaluate": Command(
         "crass_tf.commands.evaluate:evaluate_models",
         "scores a model at native size on a split, or on the fold that its run held out; several runs are pooled",
-        argument("models MODEL", "in any form, or RUN of crass-tf train; several only of runs with --fold", nargs="+"),
+        argument(
+            "models MODEL",
+            ".keras file, SavedModel folder, .tflite file or RUN of crass-tf train; several only of runs with --fold",
+            nargs="+",
+        ),
         DATA_DIR,
         argument("--dataset NAME", "default: the one that RUN was trained on, else crass12"),
         argument("--split NAME", "default: the fold that RUN held out, else validation, or the last by name"),

@@ -100,11 +100,11 @@ def recipe(
 
 
 def _check_unlabelled(manual_dir, dataset):
-    lists = [manual_dir / FOLDER / f"{split}.txt" for split in ("train", "val")]
-    if dataset != DEFAULT_DATASET or not all(path.is_file() for path in lists):
+    needed = [manual_dir / FOLDER / name for name in (IMAGE_FOLDER, "train.txt", "val.txt")]
+    if dataset != DEFAULT_DATASET or not all(path.exists() for path in needed):
         raise InputError(
-            f"{manual_dir}: found {dataset} without train.txt and val.txt in {FOLDER}, expected the PNG layout of "
-            f"{DEFAULT_DATASET} to add radiographs without masks to"
+            f"{manual_dir}: found {dataset} without {IMAGE_FOLDER}, train.txt and val.txt in {FOLDER}, expected the "
+            f"PNG layout of {DEFAULT_DATASET} to add radiographs without masks to"
         )
 
 

@@ -1,6 +1,8 @@
 """From a folder to the artifact in one call, and again without doing anything twice."""
 
+import numpy as np
 import pytest
+from metaimages import write_mhd
 
 from crass_tf.commands import recipe as recipes
 from crass_tf.common.files import InputError
@@ -39,8 +41,15 @@ def test_a_model_to_tune_has_to_be_there(phantom_folder, tmp_path):
 
 
 def test_what_is_missing_is_said_before_any_work(phantom_folder, tmp_path):
+    # The original release: proposals, which are PNG files, cannot join it.
+    release = tmp_path / "release/CRASS12"
+    for name, split in (("a", "train.txt"), ("b", "val.txt")):
+        for part in ("data_train", "mask_mhd"):
+            write_mhd(release / part / f"{name}.mhd", np.ones((8, 8), np.uint8))
+        (release / split).write_text(name)
     for arguments, message in (
         ({"manual_dir": tmp_path / "none"}, "none: "),
+        ({"unlabelled": [phantom_folder], "manual_dir": tmp_path / "release"}, "expected the PNG layout of crass12"),
         ({"unlabelled": [tmp_path / "more"]}, "more: no such file or folder"),
         ({"unlabelled": [phantom_folder], "drop": tmp_path / "drop.txt"}, "drop.txt: cannot be opened"),
     ):

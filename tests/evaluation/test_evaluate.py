@@ -281,6 +281,13 @@ def test_one_segmenter_is_held_at_a_time(tmp_path):
     assert metrics["iou"] == run(tmp_path / "alone")["iou"]
 
 
+def test_an_image_in_two_runs_is_refused(tmp_path):
+    runs = [Run("model.keras", fold, lambda: Prepared(MASKS), examples(["perfect"])) for fold in ("1/2", "2/2")]
+    with pytest.raises(InputError, match="perfect: found two images"):
+        evaluate_runs(runs, tmp_path / "out", progress=False)
+    assert not (tmp_path / "out" / "metrics.json").exists()
+
+
 def test_runs_are_ordered_by_the_number_of_their_fold():
     record = make_record("a", TRUTH, TRUTH, split_sides(TRUTH), None) | {"model": "m"}
     records = [record | {"image_id": fold, "fold": fold} for fold in ("10/10", "2/10", "1/10")]
