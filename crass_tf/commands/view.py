@@ -116,6 +116,8 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         port = self.server.server_port
         if self.headers.get("Host") not in (f"{LOOPBACK}:{port}", f"localhost:{port}"):
             return self.send_error(403)
+        if "%00" in self.path:
+            return self.send_error(404)
         if urllib.parse.urlsplit(self.path).path != "/files.json":
             # What lies at an address differs between calls of the command, whatever its date.
             del self.headers["If-Modified-Since"]

@@ -80,6 +80,8 @@ def open_model(path: PathLike, threads: int | None = None, output: str | None = 
     """
     if output not in (None, *output_kind.KINDS):
         raise InputError(f"output: found {output!r}, expected one of {', '.join(output_kind.KINDS)}")
+    if threads is not None and (threads != int(threads) or threads < 1):
+        raise InputError(f"threads: found {threads}, expected a whole number of 1 or more, or None")
     path = local_path(path, "model")
     if not path.exists():
         raise InputError(f"{path}: model not found")
@@ -202,7 +204,7 @@ def _open_tflite(path, threads, output):
 
     try:
         with quiet_native():
-            interpreter = Interpreter(str(path), num_threads=threads or default_threads())
+            interpreter = Interpreter(str(path), num_threads=int(threads or default_threads()))
             interpreter.allocate_tensors()
             signatures = interpreter.get_signature_list()
             if list(signatures) != [SIGNATURE]:

@@ -147,6 +147,12 @@ def test_foreign_models_are_refused(tmp_path):
             Segmenter.load(tmp_path / name)
 
 
+@pytest.mark.parametrize("threads", [0, -1, 1.5])
+def test_threads_are_a_whole_number(models, threads):
+    with pytest.raises(InputError, match=f"threads: found {threads}, expected a whole number of 1 or more"):
+        Segmenter.load(models / "model.tflite", threads=threads)
+
+
 def test_threads_do_not_change_the_result(models):
     image = cv2.GaussianBlur(bars(), (9, 9), 0)
     one, two = (Segmenter.load(models / "model.tflite", threads=n).segment(image).outlines[0].logits for n in (1, 2))

@@ -61,7 +61,8 @@ def test_the_page_and_the_files_that_were_named_are_served_and_nothing_else(ask,
     assert get("/")[2] == b"the page"
     assert json.loads(get("/files.json")[2]) == ["b.dcm", "a.png"]
     assert get("/files/1")[2] == b"more/a.png"
-    for path in ("/files/2", "/files/-1", "/files/", "/../secret.txt", "/%2e%2e/secret.txt", "/files/../secret.txt"):
+    outside = ("/../secret.txt", "/%2e%2e/secret.txt", "/files/../secret.txt")
+    for path in ("/files/2", "/files/-1", "/files/", "/index.html%00", *outside):
         assert get(path)[0] == 404, path
 
 
