@@ -249,9 +249,9 @@ def _draw_arrow(drawn, unit, rng):
     height, width = drawn.shape
     tip = rng.uniform(0.05, 0.95, 2) * (width, height)
     tail = tip + rng.uniform(-120, 120, 2) * unit
-    ends = [tuple(int(c) for c in point) for point in (tail, tip)]
+    start, end = np.array([tail, tip]).astype(int).tolist()
     grey = int(rng.choice((0, 255, 220)))
-    cv2.arrowedLine(drawn, *ends, grey, max(1, round(unit * rng.uniform(2, 8))), cv2.LINE_AA, tipLength=0.35)
+    cv2.arrowedLine(drawn, start, end, grey, max(1, round(unit * rng.uniform(2, 8))), cv2.LINE_AA, tipLength=0.35)
 
 
 def _draw_text(drawn, unit, rng):
@@ -325,7 +325,7 @@ def change_exposure(image: np.ndarray, settings: Augmentation, rng: Generator) -
     changed = np.rint(np.clip(values, 0, 255)).astype(np.uint8)
     if _happens(settings.compression, rng):
         _, file = cv2.imencode(".jpg", changed, (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 76))))
-        return cv2.imdecode(file, cv2.IMREAD_GRAYSCALE)
+        return np.asarray(cv2.imdecode(file, cv2.IMREAD_GRAYSCALE))
     return changed
 
 

@@ -7,7 +7,7 @@ import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from crass_tf import sources
 from crass_tf.common.files import InputError, data_path, local_path, lock, made_folder, remote_url
@@ -105,7 +105,8 @@ def _builder_maker(dataset, source, data_dir, spacing_mm):
 
     import tfds_builder  # noqa: F401
 
-    builder = tfds.builder_cls(dataset)
+    # `tfds_builder`'s classes have more than TFDS' base class declares.
+    builder = cast(Any, tfds.builder_cls(dataset))
 
     def make_builder(name, data_dir=data_dir, **options):
         if builder.get_builder_config(name) is None:

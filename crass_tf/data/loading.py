@@ -146,16 +146,16 @@ def read(builder: Any, split: str, image_ids: Sequence[str] | None = None) -> An
 def prepared_builder(dataset: str, config: str, data_dir: PathLike | None = None) -> Any:
     """Returns the TFDS builder of a data set that `crass-tf build` has prepared; raises InputError otherwise."""
     import tensorflow as tf
-    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core import dataset_info, read_only_builder, registered
 
     data_dir = data_path(data_dir)
     check_reachable(data_dir)
-    not_found = tfds.core.registered.DatasetNotFoundError, tfds.core.dataset_info.DatasetInfoFileError
+    not_found = registered.DatasetNotFoundError, dataset_info.DatasetInfoFileError
     missing = *not_found, FileNotFoundError, tf.errors.NotFoundError
     try:
         with damage_named(f"{dataset}/{config}", missing):
             # From the prepared files alone: works for configs that are not among the builder's own, too.
-            builder = tfds.core.read_only_builder.builder_from_files(f"{dataset}/{config}", data_dir=data_dir)
+            builder = read_only_builder.builder_from_files(f"{dataset}/{config}", data_dir=data_dir)
             if not builder.info.splits:
                 raise InputError(f"{builder.data_path}: found no splits in {INFO}; remove this folder, build it again")
             return builder
@@ -199,10 +199,10 @@ def check_reachable(data_dir: str | None) -> None:
 
 def _built_configs(dataset, data_dir):
     """Returns words on which configs of a data set are built, or damaged; "" where there are none."""
-    import tensorflow_datasets as tfds
     from etils import epath
+    from tensorflow_datasets.core import constants
 
-    folder = epath.Path(data_dir or tfds.core.constants.DATA_DIR) / dataset
+    folder = epath.Path(data_dir or constants.DATA_DIR) / dataset
     try:
         versions = sorted(folder.glob("*/[0-9]*.[0-9]*.[0-9]*"))
     except OSError:

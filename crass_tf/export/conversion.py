@@ -8,7 +8,7 @@ import re
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -189,9 +189,10 @@ def _halve_finder(quantizer):
 
 
 @contextlib.contextmanager
-def _quantizer(float32, recipe, kept=()):
+def _quantizer(float32, recipe, kept=()) -> Iterator[Any]:
     """Yields a quantizer with a recipe that leaves the outer operators, and those in `kept`, in float."""
     from litert_quantizer.algorithm_manager import AlgorithmName
+    from litert_quantizer.qtyping import TFLOperationName
     from litert_quantizer.quantizer import Quantizer
 
     with quiet_native(), warnings.catch_warnings():
@@ -201,7 +202,7 @@ def _quantizer(float32, recipe, kept=()):
         quantizer.load_quantization_recipe(recipe)
         # One expression: hundreds would not fit into the cache of compiled ones, and be compiled for each operator.
         outer = "|".join(f"^{re.escape(scope)}" for scope in outer_scopes(float32))
-        for scope, operator in (*kept, *([(outer, "*")] if outer else [])):
+        for scope, operator in (*kept, *([(outer, TFLOperationName.ALL_SUPPORTED)] if outer else [])):
             quantizer.update_quantization_recipe(scope, operator, algorithm_key=AlgorithmName.NO_QUANTIZE)
         yield quantizer
 

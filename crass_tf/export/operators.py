@@ -1,6 +1,7 @@
 """What a `.tflite` is made of, and whether it keeps the package's contract."""
 
 import collections
+from typing import Any, cast
 
 import numpy as np
 
@@ -63,7 +64,8 @@ def _read(data):
     """Returns the parsed model and the name of each of its operator codes."""
     from ai_edge_litert import schema_py_generated as schema
 
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+    # The generated classes declare their lists as None and their bytes as text.
+    model = cast(Any, schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0)))
     names = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
     return model, [
         # Files from before 128 operators existed carry the number in the older field.
