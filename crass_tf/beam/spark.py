@@ -44,9 +44,9 @@ def segment(
     `spark` is a `SparkSession`; the others are as in `transforms.Segment` and `transforms.Radiographs`.
     """
     context = spark.sparkContext
-    found = [file for pattern in patterns for file in sources.find(pattern, kind, out)]
-    parts = max(1, len(found) // TASK)
-    references = context.parallelize(found, parts).flatMap(
+    files = [file for pattern in patterns for file in sources.find(pattern, kind, out)]
+    parts = max(1, len(files) // TASK)
+    references = context.parallelize(files, parts).flatMap(
         functools.partial(sources.references, kind=kind, patient_key=patient_key)
     )
     earlier = context.parallelize(work.earlier_files(out), context.defaultParallelism).flatMap(work.rows_in)
@@ -60,9 +60,9 @@ def _segment_group(settings: Settings, overwrite: bool, groups: Iterable[Any]) -
     journal, worker, stamp = RowFiles(str(settings.out)), worker_of_process(settings), settings.stamp()
 
     def left():
-        for _, (found, earlier) in groups:
-            if found := list(found):
-                chosen = work.choose(found, list(earlier), settings, stamp, overwrite)
+        for _, (current, earlier) in groups:
+            if current := list(current):
+                chosen = work.choose(current, list(earlier), settings, stamp, overwrite)
                 if isinstance(chosen, Reference):
                     yield chosen
                 else:

@@ -95,4 +95,4 @@ def remove(urls: Iterable[str]) -> None:
 def below(folder: str, pattern: str) -> Iterator[str]:
     """Yields the paths that match a pattern in a folder, which need not be there."""
     if not is_local(folder) or pathlib.Path(folder).is_dir():
-        yield from (found.path for found in match(f"{folder}/{pattern}"))
+        yield from (entry.path for entry in match(f"{folder}/{pattern}"))

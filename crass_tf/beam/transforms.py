@@ -98,8 +98,8 @@ class Segment(beam.PTransform):
             | "ReadRows" >> beam.FlatMap(work.rows_in)
             | beam.Map(lambda row: (row["result"], row))
         )
-        found = references | "Key" >> beam.Map(lambda reference: (reference.result, reference))
-        groups = {"found": found, "earlier": earlier} | beam.CoGroupByKey()
+        current = references | "Key" >> beam.Map(lambda reference: (reference.result, reference))
+        groups = {"current": current, "earlier": earlier} | beam.CoGroupByKey()
         choose = beam.ParDo(_Choose(settings, self._overwrite)).with_outputs("done", main="left")
         left, done = cast(Iterable[Any], groups | choose)
         made = (
@@ -121,10 +121,10 @@ class _Choose(beam.DoFn):
     def process(self, element):
         """Chooses for one key."""
         _, groups = element
-        found, earlier = (list(groups[name]) for name in ("found", "earlier"))
-        if not found:
+        current, earlier = (list(groups[name]) for name in ("current", "earlier"))
+        if not current:
             return
-        chosen = work.choose(found, earlier, self._settings, self._stamp, self._overwrite)
+        chosen = work.choose(current, earlier, self._settings, self._stamp, self._overwrite)
         if isinstance(chosen, Reference):
             yield chosen
         else:

@@ -223,16 +223,16 @@ def rows_in(path: str) -> Iterator[dict[str, Any]]:
         yield from reader
 
 
-def choose(found: list[Reference], earlier: list[dict[str, Any]], settings: Settings, stamp: str, overwrite: bool):
+def choose(current: list[Reference], earlier: list[dict[str, Any]], settings: Settings, stamp: str, overwrite: bool):
     """Returns what is to be done about the radiographs of one key: a `Reference`, or a row that an earlier run wrote.
 
-    `found` are those of this run, at least one, `earlier` the rows of earlier runs, `stamp` is `settings.stamp()`.
+    `current` are those of this run, at least one, `earlier` the rows of earlier runs, `stamp` is `settings.stamp()`.
     """
     # An order of its own, since engines have none.
-    found = sorted(found, key=lambda one: (one.url, one.start))
-    first = found[0]
+    current = sorted(current, key=lambda one: (one.url, one.start))
+    first = current[0]
     written = tuple(sorted({name for row in earlier for name in str(row.get("outputs") or "").split()} & set(OUTPUTS)))
-    others = [other for other in found if (other.url, other.start) != (first.url, first.start)]
+    others = [other for other in current if (other.url, other.start) != (first.url, first.start)]
     if others:
         problem = f"it and {others[0].name} would both write {first.result}*; rename one of them"
         return dataclasses.replace(first, problem=problem, written=written)

@@ -74,8 +74,8 @@ def _near_flags(groups, pairs):
     for pair in pairs:
         first, second = groups[pair.first], groups[pair.second]
         how = "mirrored, " if pair.mirrored else ""
-        found = f"nearly the same radiograph ({how}correlation in detail {pair.correlation:.2f})"
-        yield _flag("near-duplicate", [first[0], second[0]], found, _splits(first), _splits(second))
+        what = f"nearly the same radiograph ({how}correlation in detail {pair.correlation:.2f})"
+        yield _flag("near-duplicate", [first[0], second[0]], what, _splits(first), _splits(second))
 
 
 def _mask_flags(looks, pairs):
@@ -89,13 +89,13 @@ def _mask_flags(looks, pairs):
     ]
 
 
-def _flag(kind, looks, found, *splits, of_masks=False):
+def _flag(kind, looks, what, *splits, of_masks=False):
     """Returns the flag of looks that share something; `splits` are theirs, unless more than they have."""
     splits = splits or [_splits([look]) for look in looks]
     across = any(a != b for one, other in itertools.combinations(splits, 2) for a in one for b in other)
     paths = tuple(str(path) for look in looks for path in (look.mask_paths if of_masks else [look.image_path]))
     where = "; ".join(f"{look.image_id} in {' and '.join(look.splits) or 'no split'}" for look in looks)
-    text = f"{' and '.join(paths)}: found {found} ({where}), expected each once"
+    text = f"{' and '.join(paths)}: found {what} ({where}), expected each once"
     return Flag(kind + (ACROSS if across else ""), SPOILS, text, tuple(look.image_id for look in looks), paths)
 
 

@@ -57,13 +57,13 @@ def finding_flags(findings: Sequence[Finding]) -> list[Flag]:
     """Returns the flags of what listing found."""
     return [
         Flag(
-            found.kind,
-            STOPS if found.stops else SPOILS if found.kind in SPOILING else REMARK,
-            found.text,
-            found.image_ids,
-            (_named_file(found.text),),
+            finding.kind,
+            STOPS if finding.stops else SPOILS if finding.kind in SPOILING else REMARK,
+            finding.text,
+            finding.image_ids,
+            (_named_file(finding.text),),
         )
-        for found in findings
+        for finding in findings
     ]
 
 
@@ -111,12 +111,12 @@ def _grey_flaws(grey, scale):
     ends = (("highest", high, grey.brightest, MOST_BRIGHTEST), ("lowest", low, grey.darkest, MOST_DARKEST))
     for name, value, share, most in ends:
         if share > most:
-            found = f"found the {name} value, {value}, in {_percent(share)} of the pixels off the rim"
-            yield "saturated", f"{found}, expected {_percent(most)} at most"
+            problem = f"found the {name} value, {value}, in {_percent(share)} of the pixels off the rim"
+            yield "saturated", f"{problem}, expected {_percent(most)} at most"
     dark, _, bright = scale.to_grey8(grey.percentiles).tolist()
     if bright - dark < LEAST_CONTRAST:
-        found = f"found 98 % of the grey values between {dark} and {bright} of 255"
-        yield "low contrast", f"{found}, expected {LEAST_CONTRAST} or more apart"
+        problem = f"found 98 % of the grey values between {dark} and {bright} of 255"
+        yield "low contrast", f"{problem}, expected {LEAST_CONTRAST} or more apart"
     if is_inverted(grey, scale):
         yield "inverted", "found lungs brighter than the mediastinum, expected them darker: dense tissue bright"
 
@@ -124,20 +124,20 @@ def _grey_flaws(grey, scale):
 def _mask_flaws(mask, size):
     """Yields `(kind, what was found and expected)` of a mask in a radiograph of `(height, width)`."""
     if len(mask.values) > MOST_MASK_VALUES:
-        found = f"found {len(mask.values)} values from {mask.values[0]} to {mask.values[-1]}"
-        yield "mask values", f"{found}, expected background and clavicle; whatever is above 0 counts as clavicle"
+        problem = f"found {len(mask.values)} values from {mask.values[0]} to {mask.values[-1]}"
+        yield "mask values", f"{problem}, expected background and clavicle; whatever is above 0 counts as clavicle"
     if not mask.pixels:
         yield "empty mask", "found no clavicle pixel, expected two clavicles"
         return
     yield from _component_flaws(mask.components, size[0])
     share, (low, high) = mask.pixels / np.prod(size), MASK_SHARES
     if not low <= share <= high:
-        found = f"found clavicles on {_percent(share)} of the pixels"
-        yield "mask area", f"{found}, expected {_percent(low)} to {_percent(high)}"
+        problem = f"found clavicles on {_percent(share)} of the pixels"
+        yield "mask area", f"{problem}, expected {_percent(low)} to {_percent(high)}"
     right, left = mask.sides
     if 0 < min(right, left) < LEAST_SIDE_RATIO * max(right, left):
-        found = f"found {right} pixels on the patient's right and {left} on the left"
-        yield "unequal clavicles", f"{found}, expected less than three times as many on one side"
+        problem = f"found {right} pixels on the patient's right and {left} on the left"
+        yield "unequal clavicles", f"{problem}, expected less than three times as many on one side"
 
 
 def _component_flaws(components, height):
@@ -152,8 +152,8 @@ def _component_flaws(components, height):
         yield "specks", f"found {places} beside the clavicles, expected none"
     end = max(part.end for part in large)
     if end > height / 2:
-        found = f"found clavicle pixels down to row {end - 1} of {height}"
-        yield "mask below the middle", f"{found}, expected them in the upper half"
+        problem = f"found clavicle pixels down to row {end - 1} of {height}"
+        yield "mask below the middle", f"{problem}, expected them in the upper half"
 
 
 def _named_file(text):

@@ -110,7 +110,7 @@ def registration_flags(looks: Sequence[Look], ignored: Collection[str] = ()) -> 
         return []
     registrations = [look.registration for look in judged if look.registration]
     owners, foreign = _best_partners(registrations)
-    own, mirrored, shares = np.array([(found.own, found.mirrored, found.share) for found in registrations]).T
+    own, mirrored, shares = np.array([(r.own, r.mirrored, r.share) for r in registrations]).T
     if len(judged) >= LEAST_MASKS and np.median(shares) < LEAST_SHARE:
         return [_data_set_flag(judged, own, mirrored, foreign)]
     flags = []
@@ -127,21 +127,21 @@ def _best_partners(registrations):
 
     A fit is -1 where a mask fits none of them better than that radiograph's own mask.
     """
-    directions = np.stack([found.directions for found in registrations])
-    own = np.array([found.own for found in registrations])
+    directions = np.stack([r.directions for r in registrations])
+    own = np.array([r.own for r in registrations])
     owners, fits = np.zeros(len(own), int), np.full(len(own), -1.0)
-    for mask, found in enumerate(registrations):
+    for mask, registration in enumerate(registrations):
         first = max(0, min(mask - PARTNERS // 2, len(own) - PARTNERS))
         partners = slice(first, first + PARTNERS)
-        fit = _fit(directions[partners], found.rows, found.columns, found.normals)
+        fit = _fit(directions[partners], registration.rows, registration.columns, registration.normals)
         fit[fit - own[partners] <= FOREIGN_BY] = -1
         owners[mask], fits[mask] = first + int(fit.argmax()), fit.max()
     return owners, fits
 
 
 def _flag(kind, look, what, fit, own):
-    found = f"found a mask that fits {what} ({fit:.2f} against {own:.2f})"
-    return spoiling_flag(kind, look, look.mask_paths, f"{found}, expected the clavicles of {look.image_path}")
+    problem = f"found a mask that fits {what} ({fit:.2f} against {own:.2f})"
+    return spoiling_flag(kind, look, look.mask_paths, f"{problem}, expected the clavicles of {look.image_path}")
 
 
 def _data_set_flag(judged, own, mirrored, foreign):
@@ -149,8 +149,8 @@ def _data_set_flag(judged, own, mirrored, foreign):
     median, kind = max((np.median(mirrored), MIRRORED), (np.median(foreign), FOREIGN))
     kind = kind if median >= EXPLAINS else MISPLACED
     folder = judged[0].mask_paths[0].parent
-    found = f"masks that fit their radiographs no better than moved aside (median fit {np.median(own):.2f})"
-    text = f"{folder}: found {found}, {EXPLANATIONS[kind]}; expected them on the radiographs' edges (about 0.6)"
+    problem = f"masks that fit their radiographs no better than moved aside (median fit {np.median(own):.2f})"
+    text = f"{folder}: found {problem}, {EXPLANATIONS[kind]}; expected them on the radiographs' edges (about 0.6)"
     return Flag(kind, SPOILS, text, tuple(look.image_id for look in judged), (str(folder),))
 
 

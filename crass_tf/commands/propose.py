@@ -185,10 +185,10 @@ def _upper(image, part):
 def _outlines(segmenter, view):
     """Returns a view's outlines, `[(logits, matrix, score), ...]`, the radiograph's left one first."""
     grey, matrix = view
-    found = [(o.logits, np.array(o.grid.matrix) @ matrix, o.score) for o in segmenter.segment(grey).outlines]
-    if len(found) != 2 or any(score is None for *_, score in found):
+    outlines = [(o.logits, np.array(o.grid.matrix) @ matrix, o.score) for o in segmenter.segment(grey).outlines]
+    if len(outlines) != 2 or any(score is None for *_, score in outlines):
         raise InputError("found a model without a score for each clavicle, expected a clavicle model")
-    return found[::-1] if matrix[0, 0] < 0 else found
+    return outlines[::-1] if matrix[0, 0] < 0 else outlines
 
 
 def _consensus(outlines, shape):

@@ -92,10 +92,10 @@ def _radiographs(path):
         return [path]
     if not path.is_dir():
         raise InputError(f"{path}: file not found")
-    found = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file()]
-    if not found:
+    paths = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file()]
+    if not paths:
         raise InputError(f"{path}: found no {', '.join(SUFFIXES)} files in this folder")
-    return found
+    return paths
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):

@@ -143,8 +143,8 @@ def remote_url(path: PathLike) -> str | None:
 
 def _checked_local(path, name="path"):
     if url := remote_url(path):
-        found = f"found the URL {url}, expected a path on this machine"
-        raise InputError(f"{name}: {found}; copy files with another program")
+        problem = f"found the URL {url}, expected a path on this machine"
+        raise InputError(f"{name}: {problem}; copy files with another program")
     return pathlib.Path(path)
 
 
@@ -152,13 +152,13 @@ def _at_home(path, name):
     """Returns a path as text, `~` and `~user` replaced, as a shell does except behind a `=`."""
     text = os.fspath(path)
     if not text or "\0" in text:
-        found = "a path with a zero byte" if text else "an empty path"
-        raise InputError(f"{name}: found {found}, expected a file or folder")
-    found = os.path.expanduser(text)  # noqa: PTH111 -- pathlib's raises where there is no such user.
+        problem = "a path with a zero byte" if text else "an empty path"
+        raise InputError(f"{name}: found {problem}, expected a file or folder")
+    expanded = os.path.expanduser(text)  # noqa: PTH111 -- pathlib's raises where there is no such user.
     # Editors call their copies `~name`.
-    if found.startswith("~") and not os.path.lexists(found):  # noqa: PTH110
+    if expanded.startswith("~") and not os.path.lexists(expanded):  # noqa: PTH110
         raise InputError(f"{text}: found no such user's home folder, expected ~ or ~USER; write ./{text} for a name")
-    return found
+    return expanded
 
 
 @contextlib.contextmanager

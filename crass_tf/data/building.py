@@ -196,9 +196,9 @@ def _is_whole(builder):
 
 
 def _print_kept(builder, fingerprint, file_format):
-    found = builder.info.file_format.value
+    stored_format = builder.info.file_format.value
     differs = ["from OTHER files or spacing"] * (builder.info.metadata.get("fingerprint") != fingerprint)
-    differs += [f"as {found}"] * (file_format not in (None, found))
+    differs += [f"as {stored_format}"] * (file_format not in (None, stored_format))
     note = f", but built {' and '.join(differs)}; overwrite it to build it anew" if differs else " as built before"
     print(f"kept{note}: {builder.summary()}")
 

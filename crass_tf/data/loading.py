@@ -236,10 +236,10 @@ def load_arrays(
         `(images, masks)`: uint8 `[N, H, W, 1]`, grey values and 0/1.
     """
     chosen = examples(dataset, split, data_dir, config, image_ids)
-    found = [to_grid(e.image, e.mask, image_size or e.image.shape) for e in chosen]
-    if len({image.shape for image, _ in found}) > 1:
+    pairs = [to_grid(e.image, e.mask, image_size or e.image.shape) for e in chosen]
+    if len({image.shape for image, _ in pairs}) > 1:
         raise InputError(f"{dataset}/{config}: found radiographs of several sizes, expected image_size=(height, width)")
-    images, masks = zip(*found)
+    images, masks = zip(*pairs)
     return np.stack(images)[..., None], np.stack(masks)[..., None]
 
 

@@ -73,8 +73,8 @@ def export(
     reference, model = _load(model_path, output)
     images = [model_input(example.image, reference.segmenter.image_size) for example in calibration]
     examples = list(examples)
-    for found, purpose in ((images, "calibrate on"), (examples, "compare the forms on")):
-        if not found:
+    for radiographs, purpose in ((images, "calibrate on"), (examples, "compare the forms on")):
+        if not radiographs:
             raise InputError(f"found no radiographs to {purpose}, expected at least one")
     _check_out(out)
     with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as name:
@@ -92,8 +92,8 @@ def export(
     print(f"export: {out} holds {', '.join(FILES)}")
     for name, form in parity["forms"].items():
         if not form["passed"]:
-            found = f"mask IoU to Keras {form['mask_iou']['mean']:.4f}, expected at least {form['least_iou']}"
-            print(f"export: WARNING: {name}: {found}; do not use {form['file']} in the model's place", file=sys.stderr)
+            iou = f"mask IoU to Keras {form['mask_iou']['mean']:.4f}, expected at least {form['least_iou']}"
+            print(f"export: WARNING: {name}: {iou}; do not use {form['file']} in the model's place", file=sys.stderr)
     return parity
 
 
@@ -149,10 +149,10 @@ def _measure(reference, model, folder, examples, source, output):
     truth = agreement[KERAS]["iou_truth"]
     forms = {name: _facts(form) | judge(name, agreement[name], truth) for name, form in others.items()}
     for name, facts in forms.items():
-        found = f"{facts['bytes']} bytes, mask IoU to Keras {facts['mask_iou']['mean']:.4f}"
+        text = f"{facts['bytes']} bytes, mask IoU to Keras {facts['mask_iou']['mean']:.4f}"
         if facts["passed_by"] == TRUTH:
-            found += f", passed by the true masks: IoU {facts['iou_truth']:.4f}, Keras' {truth:.4f}"
-        print(f"export: {name}: {found}")
+            text += f", passed by the true masks: IoU {facts['iou_truth']:.4f}, Keras' {truth:.4f}"
+        print(f"export: {name}: {text}")
     strips, about = model.output.get(model_files.STRIP_LOGITS), describe(model, KERAS)
     return {
         "reference": {

@@ -56,8 +56,8 @@ def check_contract(name: str, data: bytes) -> None:
     for tensor in interpreter.get_input_details() + interpreter.get_output_details():
         shape = [int(size) for size in tensor["shape_signature"]]
         if shape[0] != 1 or min(shape) < 1 or tensor["dtype"] != np.float32:
-            found = f"{np.dtype(tensor['dtype']).name} {shape}"
-            raise InputError(f"{name}: found {tensor['name']} of {found}, expected float32 with a static batch of 1")
+            kind = f"{np.dtype(tensor['dtype']).name} {shape}"
+            raise InputError(f"{name}: found {tensor['name']} of {kind}, expected float32 with a static batch of 1")
 
 
 def _read(data):

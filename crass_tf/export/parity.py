@@ -135,10 +135,10 @@ def judge(name: str, agreement: dict[str, Any], reference_truth: float | None = 
     with the true masks, or None; `passed`; and `passed_by`: `keras`, `truth` or None. `reference_truth` is the
     `iou_truth` of Keras; None without true masks.
     """
-    found, truth, least_iou = agreement["mask_iou"]["mean"], agreement["iou_truth"], LEAST_IOU[name]
+    iou, truth, least_iou = agreement["mask_iou"]["mean"], agreement["iou_truth"], LEAST_IOU[name]
     loss = None if reference_truth is None or truth is None else reference_truth - truth
-    by_truth = name in EIGHT_BITS and loss is not None and loss <= MOST_LOSS and found >= least_iou - NEAR
-    passed_by = KERAS if found >= least_iou else TRUTH if by_truth else None
+    by_truth = name in EIGHT_BITS and loss is not None and loss <= MOST_LOSS and iou >= least_iou - NEAR
+    passed_by = KERAS if iou >= least_iou else TRUTH if by_truth else None
     judged = {"least_iou": least_iou, "loss_truth": loss, "passed": passed_by is not None, "passed_by": passed_by}
     return agreement | judged
 

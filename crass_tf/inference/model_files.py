@@ -91,15 +91,15 @@ def open_model(path: PathLike, threads: int | None = None, output: str | None = 
         return of_keras(load_keras(path), output, path)
     if path.suffix == ".tflite":
         return _open_tflite(path, threads, output)
-    found = path.suffix or "no suffix"
-    raise InputError(f"{path}: found {found}, expected a .keras or .tflite file or a SavedModel")
+    suffix = path.suffix or "no suffix"
+    raise InputError(f"{path}: found {suffix}, expected a .keras or .tflite file or a SavedModel")
 
 
 def of_keras(model: Any, output: str | None = None, name: object = "the model") -> Network:
     """Returns the `Network` of a Keras model in memory; arguments and errors as in `open_model`."""
     if not getattr(model, "inputs", None):
-        found = f"{type(model).__name__} without inputs"
-        raise InputError(f"{name}: found {found}, expected a functional or Sequential model")
+        problem = f"{type(model).__name__} without inputs"
+        raise InputError(f"{name}: found {problem}, expected a functional or Sequential model")
     inputs = {tensor.name: (tuple(tensor.shape), tensor.dtype) for tensor in model.inputs}
     outputs = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in output_kind.named_outputs(model).items()}
     kind = output_kind.kind_of_keras(model, name)
@@ -159,8 +159,8 @@ def read_metadata(path: PathLike) -> dict[str, Any]:
     about, end = _attached_metadata(path, data)
     version = about.get("format_version")
     if version != FORMAT_VERSION:
-        found = f"found format version {version!r} in its {METADATA}, expected {FORMAT_VERSION}"
-        raise InputError(f"{path}: {found}; install the crass-tf that made it, or export it again")
+        problem = f"found format version {version!r} in its {METADATA}, expected {FORMAT_VERSION}"
+        raise InputError(f"{path}: {problem}; install the crass-tf that made it, or export it again")
     if about.get("sha256") != hashlib.sha256(memoryview(data)[:end]).hexdigest():
         raise InputError(f"{path}: found another checksum than its {METADATA} says; the file is damaged: copy it again")
     return about
@@ -206,8 +206,8 @@ def _open_tflite(path, threads, output):
             interpreter.allocate_tensors()
             signatures = interpreter.get_signature_list()
             if list(signatures) != [SIGNATURE]:
-                found = f"found signatures {sorted(signatures)}, expected {SIGNATURE} alone"
-                raise InputError(f"{path}: {found}: a model of an earlier version, to be exported again")
+                problem = f"found signatures {sorted(signatures)}, expected {SIGNATURE} alone"
+                raise InputError(f"{path}: {problem}: a model of an earlier version, to be exported again")
             runner = interpreter.get_signature_runner(SIGNATURE)
     except (ValueError, RuntimeError) as error:
         raise InputError(f"{path}: cannot be opened as a LiteRT model ({_first_line(error)})") from None
@@ -223,8 +223,8 @@ def _open_tflite(path, threads, output):
 
     network = _network(path, inputs, outputs, run, output)
     if list(network.image_size) != about.get("image_size"):
-        found = f"an input of {list(network.image_size)}"
-        raise InputError(f"{path}: found {found}, expected {about.get('image_size')} by its {METADATA}")
+        problem = f"an input of {list(network.image_size)}"
+        raise InputError(f"{path}: found {problem}, expected {about.get('image_size')} by its {METADATA}")
     return dataclasses.replace(network, metadata=about)
 
 
@@ -304,8 +304,8 @@ def _dense(name, run, kind):
 def _to_logits(name, values):
     """Returns the logits of probabilities."""
     if values.size and not (values.min() >= 0 and values.max() <= 1):
-        found = f"values from {values.min():.3g} to {values.max():.3g}"
-        raise InputError(f"{name}: found {found}, expected probabilities between 0 and 1: its output is logits")
+        problem = f"values from {values.min():.3g} to {values.max():.3g}"
+        raise InputError(f"{name}: found {problem}, expected probabilities between 0 and 1: its output is logits")
     inner = np.clip(values.astype(np.float64), 1 - LARGEST_PROBABILITY, LARGEST_PROBABILITY)
     return np.log(inner / (1 - inner)).astype(np.float32)
 

@@ -121,8 +121,8 @@ def centre_line(
             line = _extend_to_outline(field, _smooth(line, sections.mean(axis=1), whole), unit, width)
     if (_sample(field, line[1:-1], unit) <= 0).any():
         return None
-    found = ((part / unit + inner + 0.5) * step - 0.5 + corner for part in (line, sections[whole]))
-    points, sections = (part.astype(np.float32) for part in found)
+    native = ((part / unit + inner + 0.5) * step - 0.5 + corner for part in (line, sections[whole]))
+    points, sections = (part.astype(np.float32) for part in native)
     return CentreLine(points, sections, spacing_mm)
 
 
@@ -154,14 +154,14 @@ def medial_distances(
         midline: what `find_midline` returned.
         spacing_mm: `(row, column)` or None.
     """
-    found, ratio = {}, None
+    distances, ratio = {}, None
     for suffix, unit in (("pixels", scale(None)), ("mm", None if spacing_mm is None else scale(spacing_mm))):
         right, left = (_to_midline(lines[name], midline, spacing_mm, unit) for name in ("right", "left"))
-        found |= {f"right_{suffix}": right, f"left_{suffix}": left, f"difference_{suffix}": None}
+        distances |= {f"right_{suffix}": right, f"left_{suffix}": left, f"difference_{suffix}": None}
         if right is not None and left is not None:
-            found[f"difference_{suffix}"] = right - left
+            distances[f"difference_{suffix}"] = right - left
             ratio = min(right, left) / max(right, left) if max(right, left) > 0 else ratio
-    return found | {"ratio": ratio}
+    return distances | {"ratio": ratio}
 
 
 def find_midline(image: np.ndarray, spacing_mm: Spacing | None = None) -> np.ndarray:
@@ -255,11 +255,11 @@ def _sections(field, line, unit, width):
     normals = np.stack([-tangents[:, 1], tangents[:, 0]], axis=1)
     reach = np.arange(-1.5 * width, 1.5 * width, _step(unit, width))
     values = _sample(field, line[:, None] + normals[:, None] * reach[:, None], unit)
-    low, high, found = _run(values)
+    low, high, bounded = _run(values)
     offsets = np.stack([np.interp(edge, np.arange(len(reach)), reach) for edge in (low, high)], axis=1)
     along = _along(line)
     needed = CLEAR * np.maximum(np.ptp(offsets, axis=1), width)
-    whole = found & (along > needed) & (along < along[-1] - needed)
+    whole = bounded & (along > needed) & (along < along[-1] - needed)
     return line[:, None] + normals[:, None] * offsets[..., None], whole
 
 
@@ -284,9 +284,9 @@ def _run(values):
     nearest = np.argmin(np.where(inside, np.abs(place - len(place) // 2), len(place)), axis=1)[:, None]
     low = np.where(~inside & (place < nearest), place, -1).max(axis=1)
     high = np.where(~inside & (place > nearest), place, len(place)).min(axis=1)
-    found = inside.any(axis=1) & (low >= 0) & (high < len(place))
-    low, high = np.where(found, low, 0), np.where(found, high, 1)
-    return low + _share(values, low, low + 1), high - _share(values, high, high - 1), found
+    bounded = inside.any(axis=1) & (low >= 0) & (high < len(place))
+    low, high = np.where(bounded, low, 0), np.where(bounded, high, 1)
+    return low + _share(values, low, low + 1), high - _share(values, high, high - 1), bounded
 
 
 def _share(values, outer, inner):
@@ -358,11 +358,11 @@ def _evened(image):
 
 def _best_axis(image):
     """Returns the upright axis of mirror symmetry once the image is turned: its x, and the turn in degrees."""
-    found = [_upright_axis(_turned(image, tilt)) for tilt in TILTS_DEG]
-    place, _ = _peak([likeness for _, likeness in found])
+    axes = [_upright_axis(_turned(image, tilt)) for tilt in TILTS_DEG]
+    place, _ = _peak([likeness for _, likeness in axes])
     return (
-        float(np.interp(place, np.arange(len(found)), [x for x, _ in found])),
-        float(np.interp(place, np.arange(len(found)), TILTS_DEG)),
+        float(np.interp(place, np.arange(len(axes)), [x for x, _ in axes])),
+        float(np.interp(place, np.arange(len(axes)), TILTS_DEG)),
     )
 
 

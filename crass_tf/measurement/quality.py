@@ -145,11 +145,11 @@ class Trust:
         if not path.is_file():
             return None
         try:
-            found = cls(**json.loads(read_text(path)))
-            groups = len(found.scores)
-            if np.shape(found.iou) != (groups, 3) or np.shape(found.contour) != (groups, 3):
+            intervals = cls(**json.loads(read_text(path)))
+            groups = len(intervals.scores)
+            if np.shape(intervals.iou) != (groups, 3) or np.shape(intervals.contour) != (groups, 3):
                 raise ValueError(f"not three figures for each of {groups} groups")
-            return found
+            return intervals
         except (ValueError, TypeError) as error:
             raise InputError(
                 f"{path}: found no intervals by score ({error}); remove the file, or copy it again"

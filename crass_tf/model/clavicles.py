@@ -58,12 +58,13 @@ def clavicle_model(finder, outliner, image_size=IMAGE_SIZE):
     step = image_size[0] // finder.input_shape[1]
     # The strides, too: on JAX Keras pools nothing without them.
     coarse = ops.average_pool(image, step, step, padding="valid")
-    found = ops.sigmoid(finder(coarse))
-    centre, axis, length = strips.locate(found, image_size)
+    probability = ops.sigmoid(finder(coarse))
+    centre, axis, length = strips.locate(probability, image_size)
     matrices = strips.matrices(centre, axis, length, strip_size)
     # Cut.
-    found = strips.sample(ops.transpose(found, (0, 3, 1, 2)), matrices, strip_size, COARSE, image_size)
-    strip = unify_polarity(strips.cut(image, matrices, strip_size), found)
+    by_side = ops.transpose(probability, (0, 3, 1, 2))
+    strip_probability = strips.sample(by_side, matrices, strip_size, COARSE, image_size)
+    strip = unify_polarity(strips.cut(image, matrices, strip_size), strip_probability)
     # Outline: one batch of all strips.
     outlined = outliner(ops.reshape(strip, (-1, *strip_size, 1)))
     strip_logits = ops.reshape(outlined, (-1, 2, *strip_size))
@@ -71,7 +72,7 @@ def clavicle_model(finder, outliner, image_size=IMAGE_SIZE):
     logits = strips.place(strip_logits, matrices, image_size, STEP)
     outputs = {
         "logits": logits,
-        "score": score(strip_logits, found) * (0.5 + 0.5 * can_be(centre, length, image_size[1])),
+        "score": score(strip_logits, strip_probability) * (0.5 + 0.5 * can_be(centre, length, image_size[1])),
         "strip_logits": strip_logits,
         "strip_matrices": matrices,
     }
@@ -90,39 +91,39 @@ def networks(model):
         raise InputError(f"found the model {model.name!r}, expected one with the layers {FINDER}, {OUTLINER}") from None
 
 
-def unify_polarity(strip, found):
+def unify_polarity(strip, probability):
     """Returns strips `[B, 2, h, w]` with bright bones: 255 minus them where clavicles are darker than the lung below.
 
     Decided once for a radiograph, over both clavicles. In all of the 124 odd-numbered JSRT radiographs clavicles are
     brighter by a quarter of a standard deviation or more, by 0.6 in the median.
 
-    `found` are the finder's probabilities on every `COARSE`th row and column, `[B, 2, h / 8, w / 8]`.
+    `probability` is the finder's on every `COARSE`th row and column, `[B, 2, h / 8, w / 8]`.
     """
     grey = _pooled(strip)
     down = round(BELOW * grey.shape[2])
-    below = ops.pad(found, ((0, 0), (0, 0), (down, 0), (0, 0)))[:, :, : grey.shape[2]] * (1 - found)
-    bone, lung = _total(found), _total(below) + 1e-3
-    difference = _total(found * grey) - bone / lung * _total(below * grey)
+    below = ops.pad(probability, ((0, 0), (0, 0), (down, 0), (0, 0)))[:, :, : grey.shape[2]] * (1 - probability)
+    bone, lung = _total(probability), _total(below) + 1e-3
+    difference = _total(probability * grey) - bone / lung * _total(below * grey)
     # -1 or 1 for a radiograph, 1 where nothing was found.
     bright = ops.clip(1e3 * ops.sum(difference, axis=1) + 1, -1, 1)
     bright = ops.reshape(bright, (-1, 1, 1, 1))
     return 127.5 + bright * (strip - 127.5)
 
 
-def score(strip_logits, found):
+def score(strip_logits, probability):
     """Returns how far each outline can be trusted, `[B, 2]`, from 0 to 1; it ranks them by their IoU with the truth.
 
     The outline's stability (pixels above 3/4 in those above 1/4), times its agreement with the finder's pixels, which
     are coarse and agree from an IoU of one half on; halved for an area that no clavicle of that length has.
-    `strip_logits` are `[B, 2, h, w]`, `found` as in `unify_polarity`.
+    `strip_logits` are `[B, 2, h, w]`, `probability` as in `unify_polarity`.
 
     Source: the stability score of Kirillov et al., Segment Anything, ICCV 2023.
     """
     # Shares of coarse pixels: sums over all of a strip's pixels would be slow.
     outline, narrow, wide = (_pooled(_above(strip_logits, level)) for level in (0.0, SURE, -SURE))
     stability = _total(narrow) / (_total(wide) + 1e-3)
-    found = _above(found, 0.5)
-    agreement = _total(ops.minimum(outline, found)) / (_total(ops.maximum(outline, found)) + 1e-3)
+    coarse = _above(probability, 0.5)
+    agreement = _total(ops.minimum(outline, coarse)) / (_total(ops.maximum(outline, coarse)) + 1e-3)
     share = _total(outline) / (strips.STRIP_FILL * outline.shape[3]) ** 2
     least, most = AREA_PER_LENGTH_SQUARED
     plausible = 0.5 + 0.5 * _above(share, least) * _above(-share, -most)
@@ -166,12 +167,12 @@ def _named(network, name):
 
 
 def _check(finder, outliner, image_size):
-    found, strip = finder.input_shape[1:3], outliner.input_shape[1:3]
-    factors = {side / part for side, part in zip(image_size, found)}
+    finder_size, strip_size = finder.input_shape[1:3], outliner.input_shape[1:3]
+    factors = {side / part for side, part in zip(image_size, finder_size)}
     if len(factors) > 1 or not all(factor.is_integer() for factor in factors) or finder.output_shape[3] != 2:
         raise InputError(
             f"finder: found {finder.input_shape} -> {finder.output_shape}, expected two classes and a size of which "
             f"{tuple(image_size)} is a whole multiple"
         )
-    if outliner.output_shape[3] != 1 or any(side % COARSE for side in strip):
+    if outliner.output_shape[3] != 1 or any(side % COARSE for side in strip_size):
         raise InputError(f"outliner: found {outliner.input_shape} -> {outliner.output_shape}, expected one class")

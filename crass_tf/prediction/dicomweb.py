@@ -51,10 +51,10 @@ def predict(urls: Sequence[str], out: PathLike, outputs: Sequence[str] = DEFAULT
     base, _, query = urls[0].partition("?")
     client, out = _client(base), local_path(out, "out")
     with _one_line(base):
-        found = [one for modality in MODALITIES for one in _search(client, query, Modality=modality)]
-    if not found:
+        instances = [one for modality in MODALITIES for one in _search(client, query, Modality=modality)]
+    if not instances:
         raise InputError(f"{urls[0]}: found no radiographs there, of modality {' or '.join(MODALITIES)}")
-    failed = [_tried(base, _fetch, client, one, out / FETCHED) for one in found]
+    failed = [_tried(base, _fetch, client, one, out / FETCHED) for one in instances]
     code = run.predict([out / FETCHED], out / RESULTS, outputs=outputs, **options)
     written = sorted((out / RESULTS).rglob(f"*{OUTPUTS[SEGMENTATION].suffix}"))
     failed += [_tried(base, _store, client, path) for path in written]
@@ -103,8 +103,8 @@ def _search(client, query="", **filters):
     return [Dataset.from_json(one) for one in client.search_for_instances(search_filters=filters, get_remaining=True)]
 
 
-def _fetch(client, found, folder):
-    uids = (found.StudyInstanceUID, found.SeriesInstanceUID, found.SOPInstanceUID)
+def _fetch(client, instance, folder):
+    uids = (instance.StudyInstanceUID, instance.SeriesInstanceUID, instance.SOPInstanceUID)
     path = pathlib.Path(folder, uids[0], f"{uids[-1]}.dcm")
     if not path.exists():
         # The client refuses what is no UID, which might lead out of the folder.

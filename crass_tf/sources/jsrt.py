@@ -163,8 +163,8 @@ class Listing:
 def _files(folder):
     """Yields all files in a folder and those below it, but hidden ones; each folder once, behind links, too."""
     seen = set()
-    for found, folders, names in os.walk(folder, followlinks=True):
-        real = pathlib.Path(found).resolve()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = pathlib.Path(parent).resolve()
         # A link may lead back to where the search came from.
         if real in seen:
             folders.clear()
@@ -172,9 +172,9 @@ def _files(folder):
         seen.add(real)
         folders.sort()
         # Archives packed on a Mac hold hidden twins such as `._JPCLN001.IMG`.
-        paths = (pathlib.Path(found, name) for name in sorted(names) if not name.startswith("."))
+        paths = (pathlib.Path(parent, name) for name in sorted(names) if not name.startswith("."))
         yield from (path for path in paths if path.is_file())
 
 
-def _wrong_length(path, found):
-    return f"{path}: found {found} bytes, expected {BYTES}: {SIZE[0]} x {SIZE[1]} pixels of 16 bits"
+def _wrong_length(path, length):
+    return f"{path}: found {length} bytes, expected {BYTES}: {SIZE[0]} x {SIZE[1]} pixels of 16 bits"

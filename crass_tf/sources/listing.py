@@ -88,7 +88,7 @@ class Listing:
             self.findings.note("no examples", text)
             return {split: [] for split in SPLIT_FILES}, ""
         derived = derive_split(names)
-        counts = " and ".join(f"{len(found)} for {split}" for split, found in derived.items())
+        counts = " and ".join(f"{len(members)} for {split}" for split, members in derived.items())
         missing = " and ".join(SPLIT_FILES.values())
         self.findings.note("derived split", f"{self.folder}: found no {missing}; derived {counts}: {DERIVED}", False)
         return derived, f"derived: {DERIVED}"
@@ -98,18 +98,18 @@ class Listing:
         train, validation = names.values()
         train_file, validation_file = (self.folder / name for name in SPLIT_FILES.values())
         if train and len(validation) > len(train):
-            found = f"found {len(validation)} names, but {len(train)} in {train_file.name}"
-            text = f"{validation_file}: {found}, expected fewer; exchange the files if that is a slip"
+            problem = f"found {len(validation)} names, but {len(train)} in {train_file.name}"
+            text = f"{validation_file}: {problem}, expected fewer; exchange the files if that is a slip"
             self.findings.note("larger validation", text, False)
         if both := sorted(set(train) & set(validation)):
             more = f" and {len(both) - 1} more ({', '.join(both[1:6])})" if len(both) > 1 else ""
-            found = f"found {both[0]}{more}, which {train_file} has too"
-            text = f"{validation_file}: {found}, expected each radiograph in one of them"
+            problem = f"found {both[0]}{more}, which {train_file} has too"
+            text = f"{validation_file}: {problem}, expected each radiograph in one of them"
             self.findings.note("in both splits", text, image_ids=both)
         return names
 
     def _note_left_out(self, names):
-        named = {name for found in names.values() for name in found}
+        named = {name for members in names.values() for name in members}
         labelled = set(self.images) & set(self.masks)
         if len(labelled) != RADIOGRAPH_COUNT:
             text = f"found {len(labelled)} radiographs with masks; CRASS12 as published has {RADIOGRAPH_COUNT}"

@@ -65,10 +65,10 @@ def fit_mask(path: PathLike, mask: np.ndarray, size: tuple[int, int]) -> np.ndar
     return mask
 
 
-def size_mismatch(path: PathLike, found: tuple[int, int], expected: tuple[int, int]) -> str:
+def size_mismatch(path: PathLike, size: tuple[int, int], expected: tuple[int, int]) -> str:
     """Returns the line on a mask of another size than its radiograph's."""
     return (
-        f"{path}: found a mask of {found[0]} x {found[1]} pixels (rows x columns), "
+        f"{path}: found a mask of {size[0]} x {size[1]} pixels (rows x columns), "
         f"expected its radiograph's {expected[0]} x {expected[1]}"
     )
 

@@ -72,8 +72,8 @@ class WeightAverage(keras.callbacks.Callback):
     def _hide(self, model):
         if self._shown is None:
             return
-        for index, found in enumerate(model.get_weights()):
-            if not np.array_equal(found, self._shown[index], equal_nan=True):
-                self._trained[index], self._average[index] = found, found.copy()
+        for index, weight in enumerate(model.get_weights()):
+            if not np.array_equal(weight, self._shown[index], equal_nan=True):
+                self._trained[index], self._average[index] = weight, weight.copy()
         model.set_weights(self._trained)
         self._shown = None

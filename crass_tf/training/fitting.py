@@ -98,8 +98,8 @@ def _fit(
         images, masks, batch_size = validation if isinstance(validation, tuple) else (None, None, None)
         has_bar = verbose == 1 and sys.stdout.isatty()
         # One callback need not be in a list, as in Keras.
-        found = keras.tree.flatten(callbacks) if callbacks else []
-        given = [each if isinstance(each, keras.callbacks.Callback) else each(model) for each in found]
+        listed = keras.tree.flatten(callbacks) if callbacks else []
+        given = [each if isinstance(each, keras.callbacks.Callback) else each(model) for each in listed]
         model.fit(
             batches_from(first),
             epochs=settings.epochs,
@@ -162,8 +162,8 @@ def fit_arrays(
             f"{settings.image_size[1]}, 1] twice"
         )
     if images.dtype != "uint8" or masks.max(initial=0) > 1:
-        found = f"found images of {images.dtype} and masks up to {masks.max()}"
-        raise InputError(f"{found}, expected uint8 grey values from 0 to 255, and masks of 0 and 1")
+        problem = f"found images of {images.dtype} and masks up to {masks.max()}"
+        raise InputError(f"{problem}, expected uint8 grey values from 0 to 255, and masks of 0 and 1")
     names = ("batch_size", "seed", "augmentation", "image_size")
     options = {name: getattr(settings, name) for name in names}
 

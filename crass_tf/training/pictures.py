@@ -35,7 +35,7 @@ class Pictures(keras.callbacks.Callback):
 
 def _picture(image, mask, logits):
     """Returns an RGB overlay of an image, its masks and logits: of one channel, or two, the image's left and right."""
-    found = logits > 0
-    labels = split_sides(found[:, :, 0]) if found.shape[2] == 1 else np.where(found[:, :, 0], 1, 2 * found[:, :, 1])
+    first, last = logits[:, :, 0] > 0, logits[:, :, -1] > 0
+    labels = split_sides(first) if logits.shape[2] == 1 else np.where(first, 1, 2 * last)
     drawn = overlay(image[:, :, 0].astype(np.uint8), labels.astype(np.uint8), mask.any(axis=2).astype(np.uint8))
     return drawn[:, :, ::-1]

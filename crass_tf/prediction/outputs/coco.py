@@ -26,7 +26,7 @@ def dataset(segmentation: Segmentation, source: PathLike) -> dict[str, Any]:
     of a pixel, in COCO's coordinates, where (0, 0) is the first pixel's corner. `score` is the radiograph's.
     """
     height, width = segmentation.mask.shape
-    found = [(name, side) for name, side in SIDES.items() if segmentation.quality[name]["found"]]
+    sides = [(name, side) for name, side in SIDES.items() if segmentation.quality[name]["found"]]
     return {
         "info": {"description": f"Clavicles. {NOTE}"},
         "licenses": [],
@@ -34,7 +34,7 @@ def dataset(segmentation: Segmentation, source: PathLike) -> dict[str, Any]:
         "categories": [
             {"id": side, "name": f"{name} clavicle", "supercategory": "clavicle"} for name, side in SIDES.items()
         ],
-        "annotations": [_annotation(segmentation, name, side) for name, side in found],
+        "annotations": [_annotation(segmentation, name, side) for name, side in sides],
     }
 
 

@@ -90,11 +90,11 @@ class Content:
 
     def check_size(self, width: int, height: int) -> None:
         """Raises InputError where a header claims no pixels, or more than are decoded."""
-        found = f"{self}: the header claims {width} x {height} pixels"
+        claim = f"{self}: the header claims {width} x {height} pixels"
         if not 0 < width * height <= MAX_PIXELS or max(width, height) > MAX_SIDE:
-            raise InputError(f"{found}, expected at most {MAX_PIXELS} in all and {MAX_SIDE} a side")
+            raise InputError(f"{claim}, expected at most {MAX_PIXELS} in all and {MAX_SIDE} a side")
         if width * height > self.max_pixels:
-            raise TooLargeError(f"{found}, expected at most {self.max_pixels}", width * height)
+            raise TooLargeError(f"{claim}, expected at most {self.max_pixels}", width * height)
 
 
 def suffix(path: PathLike | Content) -> str:

@@ -146,8 +146,8 @@ def _check_lengths(path, dataset):
     for element in dataset.elements():
         count = len(element.value) if isinstance(element.value, bytes) else 0
         if element.tag.group in GROUPS and count > MAX_ELEMENT_BYTES:
-            found = f"{count} bytes in the element {element.tag}"
-            raise InputError(f"{path}: found {found}, expected at most {MAX_ELEMENT_BYTES}")
+            problem = f"{count} bytes in the element {element.tag}"
+            raise InputError(f"{path}: found {problem}, expected at most {MAX_ELEMENT_BYTES}")
 
 
 def _check_kind(path, dataset):
@@ -182,8 +182,8 @@ def _mirrored(path, dataset):
     """Returns whether image left is the patient's left; InputError for views other than frontal and upright."""
     right, down = ([*(dataset.get("PatientOrientation") or []), "", ""])[:2]
     if str(right)[:1] not in ("L", "R", "") or str(down)[:1] not in ("F", ""):
-        found = rf"found PatientOrientation = {right}\{down}"
-        raise InputError(rf"{path}: {found}, expected L\F or R\F, frontal and upright")
+        problem = rf"found PatientOrientation = {right}\{down}"
+        raise InputError(rf"{path}: {problem}, expected L\F or R\F, frontal and upright")
     return str(right)[:1] == "R"
 
 
@@ -193,16 +193,16 @@ def _spacing(path, dataset):
     A spacing of 1 x 1 mm, or of 0 x 0, is what is filled in where nothing is known, and taken as no measurement.
     """
     for name, note in SPACINGS.items():
-        if dataset.get_item(name) is None or not (found := _stored(dataset, name)):
+        if dataset.get_item(name) is None or not (stored := _stored(dataset, name)):
             continue
         try:
-            row_mm, column_mm = map(float, found)
+            row_mm, column_mm = map(float, stored)
         except (TypeError, ValueError):
             row_mm = column_mm = math.nan
         if (row_mm, column_mm) in NOT_MEASURED:
             continue
         if not all(math.isfinite(length) and length > 0 for length in (row_mm, column_mm)):
-            shown = "\\".join(map(str, found)) if isinstance(found, list) else found
+            shown = "\\".join(map(str, stored)) if isinstance(stored, list) else stored
             raise InputError(f"{path}: found {name} = {shown!r}, expected two lengths above 0 in millimetres")
         return (row_mm, column_mm), (note,) if note else ()
     return None, ()
@@ -239,15 +239,15 @@ def _check_pixels(path, dataset):
     expected = whole = height * width * dataset.SamplesPerPixel * dataset.BitsAllocated // 8
     if dataset.PhotometricInterpretation == "YBR_FULL_422":
         expected = expected * 2 // 3
-    found = len(dataset.PixelData)
-    if found in (expected, expected + expected % 2):
+    length = len(dataset.PixelData)
+    if length in (expected, expected + expected % 2):
         return 0
     # Colours of whose samples none was left out are no surplus.
-    is_whole = dataset.PhotometricInterpretation == "YBR_FULL_422" and found in (whole, whole + whole % 2)
-    if not is_surplus(found - expected, expected) or is_whole:
-        raise InputError(f"{path}: found {found} bytes of pixels, expected {expected} for {width} x {height}")
+    is_whole = dataset.PhotometricInterpretation == "YBR_FULL_422" and length in (whole, whole + whole % 2)
+    if not is_surplus(length - expected, expected) or is_whole:
+        raise InputError(f"{path}: found {length} bytes of pixels, expected {expected} for {width} x {height}")
     dataset.PixelData = dataset.PixelData[: expected + expected % 2]
-    return found - expected
+    return length - expected
 
 
 def _check_frame(path, dataset, size):
@@ -259,12 +259,12 @@ def _check_frame(path, dataset, size):
     if not get_decoder(syntax).is_available:
         raise InputError(f"{path}: {syntax.name} needs a decoder; install it with: pip install crass-tf[dicom]")
     frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
-    found = _frame_size(frame)
-    if found is not None and found != size:
+    frame_size = _frame_size(frame)
+    if frame_size is not None and frame_size != size:
         expected = f"expected {size[1]} x {size[0]} by the header"
-        raise InputError(f"{path}: found pixels of {found[1]} x {found[0]}, {expected}")
+        raise InputError(f"{path}: found pixels of {frame_size[1]} x {frame_size[0]}, {expected}")
     # Bytes that fill up a length may follow. Decoders fill what is missing with grey.
-    if found is not None and END_MARKER not in frame.rstrip(b"\0")[-64:]:
+    if frame_size is not None and END_MARKER not in frame.rstrip(b"\0")[-64:]:
         raise InputError(f"{path}: the compressed pixels are truncated, expected their end marker; copy the file again")
 
 
@@ -281,14 +281,14 @@ def _frame_size(frame):
 
 def _integer(path, dataset, name, default=None):
     """Returns a whole number above 0 of the header; InputError where there is another or none."""
-    found = dataset.get(name)
-    found = default if found in (None, "") else found
+    value = dataset.get(name)
+    value = default if value in (None, "") else value
     try:
-        number = 0 if found is None else int(found)
+        number = 0 if value is None else int(value)
     except (TypeError, ValueError):
         number = 0
     if number < 1:
-        raise InputError(f"{path}: found {name} = {found}, expected a whole number above 0")
+        raise InputError(f"{path}: found {name} = {value}, expected a whole number above 0")
     return number
 
 

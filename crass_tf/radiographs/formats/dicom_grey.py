@@ -21,13 +21,13 @@ def check(path: object, dataset: pydicom.Dataset) -> None:
     """Raises InputError where the header promises pixels that are no grey values or colours of 8 or 16 bits."""
     kind, samples = dataset.get("PhotometricInterpretation"), dataset.get("SamplesPerPixel", 1)
     if (kind, samples) not in [*((grey, 1) for grey in GREY), *((colour, 3) for colour in COLOURS)]:
-        found = f"{samples} samples a pixel of {kind}"
-        raise InputError(f"{path}: found {found}, expected 1 of {' or '.join(GREY)}, or 3 of RGB")
+        problem = f"{samples} samples a pixel of {kind}"
+        raise InputError(f"{path}: found {problem}, expected 1 of {' or '.join(GREY)}, or 3 of RGB")
     allocated, stored = dataset.get("BitsAllocated"), dataset.get("BitsStored")
     high = dataset.get("HighBit", stored - 1 if stored else None)
     if allocated not in (8, 16) or not stored or not 1 <= stored <= allocated or high != stored - 1:
-        found = f"BitsAllocated = {allocated}, BitsStored = {stored}, HighBit = {high}"
-        raise InputError(f"{path}: found {found}, expected 8 or 16 bits, all stored ones from the lowest on")
+        problem = f"BitsAllocated = {allocated}, BitsStored = {stored}, HighBit = {high}"
+        raise InputError(f"{path}: found {problem}, expected 8 or 16 bits, all stored ones from the lowest on")
     for name, wanted in (("PixelRepresentation", True), ("PlanarConfiguration", samples == 3)):
         if wanted and dataset.get(name) not in (0, 1):
             raise InputError(f"{path}: found {name} = {dataset.get(name)}, expected 0 or 1")
@@ -178,8 +178,8 @@ def _apply_lut(path, dataset, name, values):
         first -= 2**16
     entries = _entries(dataset, item, count, bits)
     if len(entries) < count or not 8 <= bits <= 16:
-        found = f"{len(entries)} entries of {bits} bits"
-        raise InputError(f"{path}: found {found} in {name}, expected {count} of 8 to 16 bits")
+        problem = f"{len(entries)} entries of {bits} bits"
+        raise InputError(f"{path}: found {problem} in {name}, expected {count} of 8 to 16 bits")
     index = np.clip(np.round(values - first), 0, count - 1).astype(np.int64)
     return np.minimum(entries.astype(np.float64), 2**bits - 1)[index], bits
 
@@ -199,9 +199,9 @@ def _number(path, dataset, name, default):
     if dataset.get_item(name) is None:
         return default
     try:
-        found = dataset.get(name)
-        found = found[0] if isinstance(found, (list, tuple)) or hasattr(found, "append") else found
-        number = default if found in (None, "") else float(found)
+        value = dataset.get(name)
+        value = value[0] if isinstance(value, (list, tuple)) or hasattr(value, "append") else value
+        number = default if value in (None, "") else float(value)
     except (TypeError, ValueError, IndexError):
         number = math.nan
     if number is not None and not math.isfinite(number):

@@ -104,8 +104,8 @@ def _size(content, fields):
     if fields.get("ElementNumberOfChannels", "1") != "1":
         raise InputError(f"{content}: found {fields['ElementNumberOfChannels']} channels, expected 1, grey values")
     if fields.get("NDims") != str(len(numbers)):
-        found = f"NDims = {fields.get('NDims')} with DimSize = {fields['DimSize']}"
-        raise InputError(f"{content}: the MetaImage file cannot be decoded, found {found}, expected as many numbers")
+        problem = f"NDims = {fields.get('NDims')} with DimSize = {fields['DimSize']}"
+        raise InputError(f"{content}: the MetaImage file cannot be decoded, found {problem}, expected as many numbers")
     width, height = numbers[:2]
     content.check_size(width, height)
     return height, width
@@ -150,8 +150,8 @@ def _pixel_bytes(content, fields, end, expected):
         data = _unpacked(data, expected)
     surplus = len(data) - expected
     if surplus and not is_surplus(surplus, expected):
-        found = "the compressed pixels do not unpack to" if is_packed else "the pixels of the MetaImage file are not"
-        raise InputError(f"{data_file}: {found} the {expected} bytes that {content} promises; copy the file again")
+        problem = "the compressed pixels do not unpack to" if is_packed else "the pixels of the MetaImage file are not"
+        raise InputError(f"{data_file}: {problem} the {expected} bytes that {content} promises; copy the file again")
     return data[:expected], surplus
 
 

@@ -85,8 +85,8 @@ def read(content: Content) -> Decoded:
         InputError: where the file is truncated, damaged, no picture of grey values or colours, or more than one.
     """
     if ImageFile.LOAD_TRUNCATED_IMAGES:
-        found = "found PIL.ImageFile.LOAD_TRUNCATED_IMAGES set, with which damaged files pass for whole ones"
-        raise InputError(f"{content}: {found}, expected False")
+        problem = "found PIL.ImageFile.LOAD_TRUNCATED_IMAGES set, with which damaged files pass for whole ones"
+        raise InputError(f"{content}: {problem}, expected False")
     try:
         return _read(content)
     except InputError:
@@ -144,8 +144,8 @@ def _check_png(content, image, header):
         raise InputError(f"{content}: the image cannot be decoded (no palette); copy the file again")
     image.verify()
     if not content.data.startswith(PNG_END, header.tell() - 8):
-        found = f"truncated after {len(content.data)} bytes, or damaged at its end"
-        raise InputError(f"{content}: the PNG file is {found}; copy the file again")
+        problem = f"truncated after {len(content.data)} bytes, or damaged at its end"
+        raise InputError(f"{content}: the PNG file is {problem}; copy the file again")
 
 
 def _check_tiff(content, image):
@@ -184,8 +184,8 @@ def _tiff_pixels(content, image):
     """Returns the pixels of a TIFF file as `_pixels` does; InputError for kinds that cannot be kept as they are."""
     tags, bits = image.tag_v2, max(image.tag_v2.get(BITS, (1,)))
     if image.mode in ("F", "CMYK", "LAB") or bits > 16 or PHOTOMETRIC not in tags:
-        found = f"found {bits} bits of photometric interpretation {tags.get(PHOTOMETRIC)} in the TIFF file"
-        raise InputError(f"{content}: {found}, expected integers of 8 or 16 bits, grey values or RGB")
+        problem = f"found {bits} bits of photometric interpretation {tags.get(PHOTOMETRIC)} in the TIFF file"
+        raise InputError(f"{content}: {problem}, expected integers of 8 or 16 bits, grey values or RGB")
     # Whether colours are multiplied by it depends on the program that wrote them.
     if image.mode in ("LA", "La", "RGBA") and image.getchannel(image.getbands()[-1]).getextrema() != (255, 255):
         raise InputError(f"{content}: found a TIFF file with transparent pixels, expected opaque ones")
