@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if runner_options:
         options["runner_options"] = runner_options
     try:
-        return _run(command, options)
+        return _run_command(command, options)
     except InputError as error:
         return _fail(str(error))
     except BrokenPipeError:
@@ -100,7 +100,7 @@ def spacing(text: str) -> tuple[float, float]:
     """Returns `(row, column)` in millimetres from `R` or `R,C`."""
     from crass_tf.radiographs.radiograph import RANGE, is_plausible
 
-    pair = _pair(text, float, ",")
+    pair = _parse_pair(text, float, ",")
     if not pair or not is_plausible(pair):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected millimetres as R or R,C, such as 0.25, {RANGE}")
     return pair
@@ -115,7 +115,7 @@ def positive(text: str) -> int:
 
 def size(text: str) -> tuple[int, int]:
     """Returns `(height, width)` from `N` or `HxW`."""
-    pair = _pair(text.lower(), int, "x")
+    pair = _parse_pair(text.lower(), int, "x")
     if not pair or min(pair) < 1:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected pixels as N or HxW, such as 512x512")
     return pair
@@ -148,7 +148,7 @@ def flag(name: str, text: str) -> tuple[str, dict[str, Any]]:
     return argument(name, text, action="store_true")
 
 
-def _pair(text, kind, separator):
+def _parse_pair(text, kind, separator):
     """Returns two numbers of a text, one of them twice where it is alone; None for anything else."""
     try:
         numbers = [kind(part) for part in text.split(separator)]
@@ -165,7 +165,7 @@ def _part_runner_options(arguments):
     return arguments[:end], arguments[end + 1 :]
 
 
-def _run(command, options):
+def _run_command(command, options):
     """Returns the exit code of a command."""
     if command.needs_tensorflow:
         _import_tensorflow()

@@ -107,7 +107,7 @@ class Worker:
         kept = reference.written if reference.is_same and cells["status"] == "segmented" else ()
         cells["outputs"] = " ".join(name for name in OUTPUTS if name in files or name in kept)
         if self._settings.out is not None:
-            with _timed(milliseconds, "write"):
+            with _time_stage(milliseconds, "write"):
                 _store(f"{self._settings.out}/{reference.result}", files, set(reference.written) - set(kept))
             files = {}
         named = {"image": reference.name, "result": reference.result, "input": reference.stamp, "settings": self._stamp}
@@ -117,13 +117,13 @@ class Worker:
         """Returns the summary's cells and the result files `{output: bytes}`, all of which names the reference's."""
         problem, path = reference.problem, pathlib.Path(folder, "radiograph")
         if not problem:
-            with _timed(milliseconds, "read"):
+            with _time_stage(milliseconds, "read"):
                 try:
                     path = reference.fetch(folder)
                 except OSError as error:
                     problem = f"cannot be read ({error.strerror or error})"
         job = Job(str(path), "result", f"{folder}/results")
-        with _timed(milliseconds, "segment"):
+        with _time_stage(milliseconds, "segment"):
             if problem:
                 cells = refuse(self._run, job, one_line(f"{reference.name}: {problem}"), []) | {"input": ""}
             else:
@@ -132,11 +132,11 @@ class Worker:
             cells["reason"] = cells["reason"].replace(job.image, reference.name)
         cells.pop("notes", None)
         names = cells["outputs"].split()
-        files = {name: _renamed(job.target(name), job.image, reference.name) for name in names}
+        files = {name: _replace_name(job.target(name), job.image, reference.name) for name in names}
         return cells, files
 
 
-def _renamed(path, before, after):
+def _replace_name(path, before, after):
     """Returns a result file's content; a JSON speaks of the radiograph by its name, not by where a worker had it."""
     data = path.read_bytes()
     if before == after or path.suffix != ".json":
@@ -153,7 +153,7 @@ def _store(stem, files, stale):
 
 
 @contextlib.contextmanager
-def _timed(milliseconds, stage):
+def _time_stage(milliseconds, stage):
     start = time.perf_counter()
     yield
     milliseconds[stage] = 1000 * (time.perf_counter() - start)

@@ -112,27 +112,27 @@ def _splits(looks):
 
 def _propose(thumbnails):
     """Returns `(whole, part, window of whole, mirrored, inverted)` of each radiograph's most similar partners."""
-    upright = [_coarse(image) for image in thumbnails]
-    mirrored = [_coarse(image[:, ::-1]) for image in thumbnails]
-    looks = ordered_map(lambda image: _best_windows(image, np.stack(upright + mirrored)), thumbnails)
+    upright = [_shrink_to_vector(image) for image in thumbnails]
+    mirrored = [_shrink_to_vector(image[:, ::-1]) for image in thumbnails]
+    looks = ordered_map(lambda image: _find_best_windows(image, np.stack(upright + mirrored)), thumbnails)
     # Both [whole, 2, part], the 2 being upright and mirrored.
     score, place = (np.stack(rows).reshape(len(thumbnails), 2, -1) for rows in zip(*looks))
     return [
         (whole, part, WINDOWS[place[whole, flip, part]], bool(flip), score[whole, flip, part] < 0)
         for flip in (0, 1)
-        for whole, part in _most_similar(np.abs(score[:, flip]))
+        for whole, part in _find_most_similar(np.abs(score[:, flip]))
     ]
 
 
-def _best_windows(image, parts):
+def _find_best_windows(image, parts):
     """Returns the correlation of each part `[N, 144]` with that window of an image it is most like, and which it is."""
-    windows = np.stack([_coarse(_cut(image, *window)) for window in WINDOWS])
+    windows = np.stack([_shrink_to_vector(_cut_window(image, *window)) for window in WINDOWS])
     alike = parts @ windows.T
     place = np.abs(alike).argmax(axis=1)
     return alike[np.arange(len(parts)), place], place
 
 
-def _most_similar(score):
+def _find_most_similar(score):
     """Returns `[whole, part]` of the best scores `[N, N]` in each row and in each column, without the diagonal."""
     score = np.where(np.eye(len(score)), 0, score)
     # Ranks from 0 on; of equal scores the first is best.
@@ -174,12 +174,12 @@ def _warp(image, warp):
     return cv2.warpAffine(image, warp, image.shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
 
-def _cut(image, *window):
+def _cut_window(image, *window):
     top, bottom, left, right = (round(share * THUMBNAIL) for share in window)
     return image[top : THUMBNAIL - bottom, left : THUMBNAIL - right]
 
 
-def _coarse(image):
+def _shrink_to_vector(image):
     """Returns 12 x 12 pixels as a vector of mean 0 and length 1; of zeros for a constant image."""
     return _standard(cv2.resize(np.ascontiguousarray(image), (COARSE, COARSE), interpolation=cv2.INTER_AREA).ravel())
 

@@ -125,9 +125,9 @@ def look(source: Source, example: Example, splits: tuple[str, ...]) -> Look:
 def look_at_grey(pixels: np.ndarray, spacing_mm: Spacing | None = None) -> Grey:
     """Returns the `Grey` of stored values `[H, W]`, 8 or 16 bits."""
     extremes = np.array([pixels.min(), pixels.max()])
-    inner = _part(pixels, RIM, 1 - RIM, RIM, 1 - RIM)
+    inner = _cut_part(pixels, RIM, 1 - RIM, RIM, 1 - RIM)
     darkest, brightest = (np.count_nonzero(inner == value) / inner.size for value in extremes)
-    medians = [np.percentile(_part(pixels, *place), 50, method="nearest") for place in (*LUNGS, MEDIASTINUM)]
+    medians = [np.percentile(_cut_part(pixels, *place), 50, method="nearest") for place in (*LUNGS, MEDIASTINUM)]
     return Grey(
         size=(pixels.shape[0], pixels.shape[1]),
         range=extremes,
@@ -162,7 +162,7 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
     return (ranks / (2 * small.size)).astype(np.float32).reshape(THUMBNAIL, THUMBNAIL)
 
 
-def _part(pixels, top, bottom, left, right):
+def _cut_part(pixels, top, bottom, left, right):
     """Returns the part of `[H, W]` between rows and columns that are given as shares of the sides; a pixel at least."""
     height, width = pixels.shape
     first_row, first_column = int(top * height), int(left * width)

@@ -109,7 +109,7 @@ def registration_flags(looks: Sequence[Look], ignored: Collection[str] = ()) -> 
     if not judged:
         return []
     registrations = [look.registration for look in judged if look.registration]
-    owners, foreign = _best_partners(registrations)
+    owners, foreign = _find_best_partners(registrations)
     own, mirrored, shares = np.array([(r.own, r.mirrored, r.share) for r in registrations]).T
     if len(judged) >= LEAST_MASKS and np.median(shares) < LEAST_SHARE:
         return [_data_set_flag(judged, own, mirrored, foreign)]
@@ -122,7 +122,7 @@ def registration_flags(looks: Sequence[Look], ignored: Collection[str] = ()) -> 
     return flags
 
 
-def _best_partners(registrations):
+def _find_best_partners(registrations):
     """Returns `(owners, fits)`, `[N]` each: the other radiograph that a mask fits best, among those with a worse mask.
 
     A fit is -1 where a mask fits none of them better than that radiograph's own mask.

@@ -67,22 +67,22 @@ def demo(
     """
     out = _claim(out)
     seconds: dict[str, float] = {}
-    with _step(seconds, f"Drawing {count} phantoms of {size} x {size} pixels"):
+    with _time_step(seconds, f"Drawing {count} phantoms of {size} x {size} pixels"):
         phantom.write_folder(out / "phantoms", count, seed, size)
-    with _step(seconds, "Building the TFDS data set"):
+    with _time_step(seconds, "Building the TFDS data set"):
         build(out / "phantoms", out / "data", [config])
-    with _step(seconds, f"Training the U-Net for {epochs} epochs"):
+    with _time_step(seconds, f"Training the U-Net for {epochs} epochs"):
         train(out / "run", out / "data", config=config, epochs=epochs, seed=seed, augmentation=AUGMENTATION)
     model = out / "run" / "model.keras"
-    with _step(seconds, "Evaluating on the validation phantoms at native size"):
+    with _time_step(seconds, "Evaluating on the validation phantoms at native size"):
         validation = examples("crass12", "validation", out / "data")
         about: dict[str, Any] = {"model": "run/model.keras", "dataset": "crass12 (phantoms)", "split": "validation"}
         metrics = evaluate(Segmenter.load(model), validation, out / "evaluation", **about)
-    with _step(seconds, "Exporting to SavedModel and LiteRT"):
+    with _time_step(seconds, "Exporting to SavedModel and LiteRT"):
         origin = f"{count} phantoms, seed {seed}; no patient"
         forms = export_from(model, out / "export", out / "data", training_data=origin)["forms"]
         file = smallest_that_passed(forms)
-    with _step(seconds, f"Predicting with {file}"):
+    with _time_step(seconds, f"Predicting with {file}"):
         images = [out / "phantoms" / "CRASS12" / "image" / f"{e.image_id}.PNG" for e in validation]
         predict(images, out / "predictions", out / "export" / file)
     _write_pictures(out)
@@ -102,7 +102,7 @@ def smallest_that_passed(forms: dict[str, dict[str, Any]]) -> str:
 
 
 @contextlib.contextmanager
-def _step(seconds, title):
+def _time_step(seconds, title):
     """Announces a step, and adds how long it took to `seconds`."""
     print(f"== {title}", flush=True)
     start = time.monotonic()

@@ -62,7 +62,7 @@ def evaluate_models(
         given = [examples(dataset, split, data_dir)]
     else:
         # All of them first: what one of them lacks is to be known before hours of work.
-        given, split = [_held_out(model, dataset, data_dir) for model in trained], describe_folds(trained)
+        given, split = [_load_held_out(model, dataset, data_dir) for model in trained], describe_folds(trained)
     about: dict[str, Any] = {"dataset": dataset, "split": split}
     loads = [functools.partial(Segmenter.load, path, threads, output, extent) for path, _ in trained]
     if len(trained) > 1:
@@ -124,7 +124,7 @@ def describe_folds(trained: Sequence[Trained]) -> str:
     return "; ".join(f"fold {', '.join(folds)} of {split}" for split, folds in numbers.items())
 
 
-def _held_out(model, dataset, data_dir):
+def _load_held_out(model, dataset, data_dir):
     try:
         return examples(dataset, model.settings.split, data_dir, image_ids=model.settings.held_out)
     except InputError as error:

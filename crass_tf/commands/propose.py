@@ -92,7 +92,7 @@ def propose(
             except InputError as error:
                 row["reason"] = str(error)
                 continue
-            reason = "dropped" if name in dropped else _doubt(figures, labels, least)
+            reason = "dropped" if name in dropped else _find_doubt(figures, labels, least)
             row |= figures | {"kept": reason is None, "reason": reason}
             if row["kept"]:
                 write_png(folder / IMAGE_FOLDER / f"{name}.png", image)
@@ -126,13 +126,13 @@ def _propose(segmenter, path):
     image = Letterbox.fit(image.shape, size).image_to_model(image)
     figures, labels = {}, np.zeros(image.shape, np.uint8)
     for (name, side), outlines in zip(SIDES.items(), zip(*(_outlines(segmenter, view) for view in views(image)))):
-        mean, certainty, share = _consensus(outlines, image.shape)
+        mean, certainty, share = _find_consensus(outlines, image.shape)
         figures |= {name: round(float(certainty), 3), f"{name}_views": round(float(share), 3)}
-        labels[_smooth(_largest_part(mean > 0.5))] = side
+        labels[_smooth_mask(_keep_largest_part(mean > 0.5))] = side
     return image, labels, figures
 
 
-def _doubt(figures, labels, least):
+def _find_doubt(figures, labels, least):
     """Returns why labels are not proposed; None where nothing speaks against it."""
     if min(figures["right_views"], figures["left_views"]) < LEAST_AGREEMENT:
         return "views disagree"
@@ -158,27 +158,27 @@ def views(image: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         (image, whole),
         (image, mirror @ whole),
         (local, whole),
-        (smooth, _turned(0, 0.9) @ whole),
-        *((image, _turned(degrees, 1.0) @ whole) for degrees in (-14, -7, 7, 14)),
-        (image, _turned(0, 0.78) @ whole),
-        (brighter, _turned(4, 1.2) @ whole),
-        (darker, mirror @ _turned(-4, 1.1) @ whole),
+        (smooth, _make_turn(0, 0.9) @ whole),
+        *((image, _make_turn(degrees, 1.0) @ whole) for degrees in (-14, -7, 7, 14)),
+        (image, _make_turn(0, 0.78) @ whole),
+        (brighter, _make_turn(4, 1.2) @ whole),
+        (darker, mirror @ _make_turn(-4, 1.1) @ whole),
         (image, lower @ whole),
         (local, narrower @ whole),
-        (image, _upper(image, 0.65)),
-        (local, mirror @ _upper(image, 0.5)),
-        (smooth, _turned(-10, 1.3) @ whole),
+        (image, _cut_upper(image, 0.65)),
+        (local, mirror @ _cut_upper(image, 0.5)),
+        (smooth, _make_turn(-10, 1.3) @ whole),
     ]
     for grey, matrix in changed:
         yield cv2.warpAffine(grey, matrix[:2], (SIDE, SIDE), flags=cv2.INTER_LINEAR), matrix
 
 
-def _turned(degrees, scale):
+def _make_turn(degrees, scale):
     """Returns the matrix `[3, 3]` that turns and enlarges about where clavicles use to lie."""
     return np.vstack([cv2.getRotationMatrix2D((511.5, 400), degrees, scale), [0, 0, 1]])
 
 
-def _upper(image, part):
+def _cut_upper(image, part):
     return Letterbox.fit((max(1, round(image.shape[0] * part)), image.shape[1]), (SIDE, SIDE)).matrix
 
 
@@ -191,7 +191,7 @@ def _outlines(segmenter, view):
     return outlines[::-1] if matrix[0, 0] < 0 else outlines
 
 
-def _consensus(outlines, shape):
+def _find_consensus(outlines, shape):
     """Returns `(mean, certainty, share)` of one clavicle's outlines.
 
     They are the mean probability, float32 `[H, W]`, of those that agree with the one that most agree with; its
@@ -211,12 +211,12 @@ def _consensus(outlines, shape):
     return mean, stability(mean), np.count_nonzero(agree) / len(outlines)
 
 
-def _largest_part(mask):
+def _keep_largest_part(mask):
     _, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     return mask & (parts == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])) if mask.any() else mask
 
 
-def _smooth(mask):
+def _smooth_mask(mask):
     """Returns a bool mask `[H, W]` without narrow notches and spurs, which come from where views disagree."""
     unit = np.sqrt(np.count_nonzero(mask))
     margin = int(unit) + 1

@@ -53,7 +53,7 @@ def local_path(path: PathLike | None, name: str = "path") -> pathlib.Path | None
     """
     if path is None:
         return None
-    return _checked_local(_at_home(path, name), name)
+    return _checked_local(_expand_home(path, name), name)
 
 
 def local_paths(paths: PathLike | Iterable[PathLike], name: str = "path") -> list[pathlib.Path]:
@@ -124,7 +124,7 @@ def data_path(path: PathLike | None, name: str = "data_dir") -> str | None:
     """
     if path is None:
         return None
-    text = _at_home(path, name)
+    text = _expand_home(path, name)
     url = URL.match(text)
     if url and url[1] not in DATA_URLS:
         expected = ", ".join(f"{scheme}://" for scheme in DATA_URLS)
@@ -148,7 +148,7 @@ def _checked_local(path, name="path"):
     return pathlib.Path(path)
 
 
-def _at_home(path, name):
+def _expand_home(path, name):
     """Returns a path as text, `~` and `~user` replaced, as a shell does except behind a `=`."""
     text = os.fspath(path)
     if not text or "\0" in text:

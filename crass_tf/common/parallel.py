@@ -89,10 +89,10 @@ def quiet_native() -> Iterator[TextIO]:
     global _open, _kept
     with _LOCK:
         if not _open:
-            _kept = _turn_off()
+            _kept = _silence_stderr()
         _open += 1
     try:
-        with _voice() as voice:
+        with _open_stderr() as voice:
             yield voice
     finally:
         with _LOCK:
@@ -104,7 +104,7 @@ def quiet_native() -> Iterator[TextIO]:
                 _kept = None
 
 
-def _turn_off():
+def _silence_stderr():
     """Sends descriptor 2 to nowhere and returns a copy of what it was; None where that is not standard error."""
     try:
         kept = os.dup(2)
@@ -123,7 +123,7 @@ def _turn_off():
     return kept
 
 
-def _voice():
+def _open_stderr():
     """Returns a text file, to be opened by `with`, that writes to where standard error went before."""
     if sys.stderr is None:
         return open(os.devnull, "w")  # noqa: PTH123, SIM115

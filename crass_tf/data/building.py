@@ -73,7 +73,7 @@ def build(
     make_builder = _builder_maker(dataset, source, data_dir, rule.option_mm)
     names = [NATIVE_CONFIG, *(name for name in dict.fromkeys(configs) if name != NATIVE_CONFIG)]
     for name in names:
-        with _alone_in(make_builder(name).data_path.parent):
+        with _lock_folder(make_builder(name).data_path.parent):
             pass
     for line in source.remarks:
         print(line)
@@ -124,7 +124,7 @@ def _prepare(make_builder, name, manual_dir, fingerprint, overwrite, file_format
     """Returns the builder of a config, prepared now or before, and prints a line on it."""
     builder = make_builder(name)
     path = builder.data_path
-    with _alone_in(path.parent):
+    with _lock_folder(path.parent):
         _remove_unfinished(path)
         if path.exists() and not overwrite and _is_whole(builder):
             _print_kept(builder, fingerprint, file_format)
@@ -149,17 +149,17 @@ def _download_and_prepare(builder, manual_dir, path, beam):
 
     try:
         # What TFDS prints names a folder that will be moved.
-        with contextlib.redirect_stdout(io.StringIO()), _bars_on_terminals():
+        with contextlib.redirect_stdout(io.StringIO()), _hide_bars_in_files():
             config = tfds.download.DownloadConfig(manual_dir=manual_dir, **beam)
             builder.download_and_prepare(download_config=config)
     except Exception as error:
-        if mistake := _mistake(error, path):
+        if mistake := _as_input_error(error, path):
             raise mistake from None
         raise
 
 
 @contextlib.contextmanager
-def _bars_on_terminals():
+def _hide_bars_in_files():
     """Keeps TFDS' progress bars out of files, where they would be megabytes of control characters."""
     from tensorflow_datasets.core.utils import tqdm_utils
 
@@ -172,7 +172,7 @@ def _bars_on_terminals():
         tqdm_utils._active = shown
 
 
-def _mistake(error, path):
+def _as_input_error(error, path):
     """Returns as InputError what a user can mend among an error and its causes; None where there is nothing of it."""
     import tensorflow as tf
 
@@ -204,7 +204,7 @@ def _print_kept(builder, fingerprint, file_format):
 
 
 @contextlib.contextmanager
-def _alone_in(path):
+def _lock_folder(path):
     """Makes the folder and holds a lock on it, which ends with the process; InputError where another build holds it.
 
     Where nothing came into the folders that it had to make, they are gone afterwards.

@@ -10,7 +10,7 @@ from numpy.random import Generator
 
 def negative(size: tuple[int, ...], rng: Generator) -> np.ndarray:
     """Returns a picture of `size`, `(height, width)`, of a kind that the generator chooses."""
-    kinds = (_blank, _noise, _clouds, _leaves, _hand, _bones, _page)
+    kinds = (_blank, _noise, _draw_clouds, _draw_leaves, _hand, _bones, _page)
     picture = kinds[rng.integers(len(kinds))](size, rng)
     return np.clip(picture, 0, 255).astype(np.uint8)
 
@@ -28,7 +28,7 @@ def _noise(size, rng):
     return cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 4)) if rng.random() < 0.5 else picture
 
 
-def _clouds(size, rng):
+def _draw_clouds(size, rng):
     """Noise of all scales, strongest in the coarsest."""
     height, width = size
     picture, roughness = np.zeros(size, np.float32), rng.uniform(0.4, 0.8)
@@ -38,7 +38,7 @@ def _clouds(size, rng):
     return rng.uniform(90, 170) + rng.uniform(30, 80) * picture
 
 
-def _leaves(size, rng):
+def _draw_leaves(size, rng):
     """Shapes that cover each other, as things do in photographs, each with a shade and a texture."""
     height, width = size
     picture = np.full(size, rng.uniform(0, 255), np.float32)
@@ -54,7 +54,7 @@ def _leaves(size, rng):
             cv2.fillPoly(shape, [corners.astype(np.int32)], 1)
         picture = np.where(shape > 0, rng.uniform(0, 255), picture)
     picture = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), rng.uniform(0.5, 2))
-    return picture + rng.uniform(0, 0.3) * (_clouds(size, rng) - 128)
+    return picture + rng.uniform(0, 0.3) * (_draw_clouds(size, rng) - 128)
 
 
 def _hand(size, rng):
@@ -65,7 +65,7 @@ def _hand(size, rng):
     wrist = np.array([width / 2, height / 2 + 0.3 * unit])
 
     def line(picture, start, end, thickness, grey):
-        (x0, y0), (x1, y1) = ((wrist + _turned(np.array(p) * unit, turn)).astype(int).tolist() for p in (start, end))
+        (x0, y0), (x1, y1) = ((wrist + _rotate(np.array(p) * unit, turn)).astype(int).tolist() for p in (start, end))
         cv2.line(picture, (x0, y0), (x1, y1), grey, max(1, int(thickness * unit)), cv2.LINE_AA)
 
     line(tissue, (0, 0.1), (0, -0.2), 0.3, 90)
@@ -111,5 +111,5 @@ def _page(size, rng):
     return picture
 
 
-def _turned(point, angle):
+def _rotate(point, angle):
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ point

@@ -142,7 +142,7 @@ def table_text(summary: dict) -> str:
 
 def conclusion(summary: dict) -> str:
     """Returns how many of the required perturbations were stood, in a few words."""
-    required = _chosen(summary, True)
+    required = _select_perturbations(summary, True)
     stood = sum(each["passed"] for each in required.values())
     return f"{stood} of {len(required)} required perturbations lower the mean IoU by at most {summary['limit']}"
 
@@ -187,14 +187,14 @@ def _figures(records):
     return metrics | {"refused": sum(record["refused"] is not None for record in records)}
 
 
-def _chosen(summary, required):
+def _select_perturbations(summary, required):
     return {name: each for name, each in summary["perturbations"].items() if each["required"] == required}
 
 
 def _groups(summary):
     """Returns `[(title or "", [(name, cells)])]`: the unchanged radiographs, then the perturbations."""
     titles = {True: f"Required to cost at most {summary['limit']}", False: "Reported only"}
-    groups = [("", {"clean": summary["clean"]}), *((titles[r], _chosen(summary, r)) for r in titles)]
+    groups = [("", {"clean": summary["clean"]}), *((titles[r], _select_perturbations(summary, r)) for r in titles)]
     return [(title, [(name, _cells(each)) for name, each in group.items()]) for title, group in groups]
 
 

@@ -61,14 +61,14 @@ def write_saved_model(model: keras.Model, folder: PathLike) -> None:
 
     module: Any = tf.Module()
     module.weights = [variable.value for variable in model.variables]
-    serve = _function(model)
+    serve = _make_function(model)
     with quiet_native():
         tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve, FROM_BYTES: serve_bytes(serve)})
 
 
 def write_onnx(model: keras.Model, path: PathLike) -> None:
     """Writes the model as ONNX, by Keras; InputError where tf2onnx and onnx are not installed."""
-    signature = _function(model).input_signature
+    signature = _make_function(model).input_signature
     try:
         with quiet_native():
             model.export(str(path), format="onnx", verbose=False, input_signature=signature)
@@ -121,7 +121,7 @@ def to_float32(model: keras.Model, half: bool = False) -> bytes:
 
     with quiet_native(), tempfile.TemporaryDirectory() as folder:
         module: Any = tf.Module()
-        module.function = _frozen(model)
+        module.function = _freeze_model(model)
         # Through a SavedModel: it is the way to a named signature.
         tf.saved_model.save(module, folder, signatures={SIGNATURE: module.function})
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
@@ -144,7 +144,7 @@ def to_dynamic_int8(float32: bytes) -> bytes:
     """
     from litert_quantizer import recipe
 
-    with _quantizer(float32, recipe.dynamic_wi8_afp32()) as quantizer:
+    with _open_quantizer(float32, recipe.dynamic_wi8_afp32()) as quantizer:
         return bytes(quantizer.quantize(enable_progress_report=False).quantized_model)
 
 
@@ -166,7 +166,7 @@ def to_int8(float32: bytes, calibration: Sequence[np.ndarray]) -> bytes:
     inputs, ranges = {SIGNATURE: [{INPUT: image[None]} for image in calibration]}, None
     # litert-quantizer 0.11 cannot cast kernels that convolutions share, as in untrained networks: float32 then.
     for halved in (True, False):
-        with _quantizer(float32, recipe.static_wi8_ai8(), kept) as quantizer:
+        with _open_quantizer(float32, recipe.static_wi8_ai8(), kept) as quantizer:
             if halved:
                 _halve_finder(quantizer)
             ranges = ranges or quantizer.calibrate(inputs, num_threads=CALIBRATION_THREADS)
@@ -189,7 +189,7 @@ def _halve_finder(quantizer):
 
 
 @contextlib.contextmanager
-def _quantizer(float32, recipe, kept=()) -> Iterator[Any]:
+def _open_quantizer(float32, recipe, kept=()) -> Iterator[Any]:
     """Yields a quantizer with a recipe that leaves the outer operators, and those in `kept`, in float."""
     from litert_quantizer.algorithm_manager import AlgorithmName
     from litert_quantizer.qtyping import TFLOperationName
@@ -207,7 +207,7 @@ def _quantizer(float32, recipe, kept=()) -> Iterator[Any]:
         yield quantizer
 
 
-def _function(model, batch=None):
+def _make_function(model, batch=None):
     """Returns the model as a `tf.function` on float32, with named input and outputs and a batch of any or one size."""
     import tensorflow as tf
 
@@ -215,7 +215,7 @@ def _function(model, batch=None):
     return tf.function(lambda image: model(image, training=False), input_signature=[signature])
 
 
-def _frozen(model):
+def _freeze_model(model):
     """Returns a model as a `tf.function` with its weights as constants and a batch of 1.
 
     With variables left in, LiteRT would keep them as resources, and calibration stops at reading them.
@@ -223,7 +223,7 @@ def _frozen(model):
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    function = _function(model, 1)
+    function = _make_function(model, 1)
     concrete = function.get_concrete_function()
     constant = convert_variables_to_constants_v2(concrete)
     # A frozen function returns a list, in the order of the sorted names.

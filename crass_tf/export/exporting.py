@@ -147,7 +147,7 @@ def _measure(reference, model, folder, examples, source, output):
     others[conversion.FROM_BYTES] = Served(folder / FORMS["saved_model"])
     agreement = compare(reference, others, examples)
     truth = agreement[KERAS]["iou_truth"]
-    forms = {name: _facts(form) | judge(name, agreement[name], truth) for name, form in others.items()}
+    forms = {name: _collect_facts(form) | judge(name, agreement[name], truth) for name, form in others.items()}
     for name, facts in forms.items():
         text = f"{facts['bytes']} bytes, mask IoU to Keras {facts['mask_iou']['mean']:.4f}"
         if facts["passed_by"] == TRUTH:
@@ -156,7 +156,7 @@ def _measure(reference, model, folder, examples, source, output):
     strips, about = model.output.get(model_files.STRIP_LOGITS), describe(model, KERAS)
     return {
         "reference": {
-            **_facts(reference),
+            **_collect_facts(reference),
             **{name: about[name] for name in ("image_size", "outputs")},
             "strip_size": None if strips is None else list(strips.shape[2:]),
             "parameters": model.count_params(),
@@ -167,7 +167,7 @@ def _measure(reference, model, folder, examples, source, output):
     }
 
 
-def _facts(form):
+def _collect_facts(form):
     """Returns the name, size and latency of a model and, for a `.tflite`, its operators."""
     path = form.path
     operators = count_operators(path.read_bytes()) if path.suffix == ".tflite" else None

@@ -125,7 +125,7 @@ def compare(reference: Form, others: dict[str, Form], examples: Iterable[Example
             difference = None if logits is None else float(np.abs(logits - logits_keras).max())
             truth = None if example.mask is None else iou(example.mask, mask)
             rows[name].append((iou(mask_keras, mask), difference, truth))
-    return {name: _agreement(values) for name, values in rows.items()}
+    return {name: _summarise_agreement(values) for name, values in rows.items()}
 
 
 def judge(name: str, agreement: dict[str, Any], reference_truth: float | None = None) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def judge(name: str, agreement: dict[str, Any], reference_truth: float | None = 
     return agreement | judged
 
 
-def _agreement(rows):
+def _summarise_agreement(rows):
     mask_ious, differences, truths = zip(*rows)
     known = [truth for truth in truths if truth is not None]
     return {

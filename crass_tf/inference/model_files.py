@@ -276,10 +276,10 @@ def _network(name, inputs, outputs, run, kind, is_keras=False):
     if kind is None and LOGITS in outputs and not is_keras:
         # So an export calls them; an unnamed output of a Keras model in memory is called so here, too.
         kind = "logits"
-    return Network(tuple(shape[1:3]), _dense(name, run, kind), has_strips=False)
+    return Network(tuple(shape[1:3]), _name_output(name, run, kind), has_strips=False)
 
 
-def _dense(name, run, kind):
+def _name_output(name, run, kind):
     """Returns a function that gives the single output of another one as `{"logits": ...}`."""
 
     def run_dense(batch):

@@ -45,7 +45,7 @@ def prolong(
     end, direction, width = _lateral_end(line, unit)
     start, length = end - OVERLAP * width * direction, OVERLAP * width + share * line.length(unit)
     last = (end + direction * (length + width)) / unit
-    larger = _enlarged(box, last, native)
+    larger = _enlarge_box(box, last, native)
     rows, columns = (np.arange(part.start, part.stop) for part in larger)
     x, y = (columns * unit[0] - start[0])[None], (rows * unit[1] - start[1])[:, None]
     along, across = x * direction[0] + y * direction[1], y * direction[0] - x * direction[1]
@@ -66,7 +66,7 @@ def _lateral_end(line, unit):
     return points[-1], direction / np.hypot(*direction), widths[-max(1, round(TAIL * len(widths))) :].mean()
 
 
-def _enlarged(box, point, native):
+def _enlarge_box(box, point, native):
     """Returns the smallest box that holds a box and a point (x, y) with a margin, within the radiograph."""
     rows, columns = (
         slice(max(0, min(part.start, int(place) - MARGIN)), min(side, max(part.stop, int(place) + MARGIN + 1)))

@@ -49,7 +49,7 @@ def sides(
     `scores` are of the sides that have one. Behind the score stand `EXPECTED`, None each for a clavicle that was not
     found and without a `trust`.
     """
-    areas = _areas(labels[bounding_box(labels)])
+    areas = _count_pixels(labels[bounding_box(labels)])
     return {name: _side(area, spacing_mm, scores.get(name), trust) for name, area in zip(SIDES, areas)}
 
 
@@ -60,16 +60,16 @@ def checks(labels: np.ndarray) -> dict[str, bool]:
         labels: uint8 `[H, W]`, 0 background, 1 right clavicle, 2 left clavicle.
     """
     rows, columns = box = bounding_box(labels)
-    areas = _areas(labels[box])
+    areas = _count_pixels(labels[box])
     if not any(areas):
         return {"both_found": False, "area": False, "position": False, "symmetry": False}
     width = columns.stop - columns.start
     shares = [area / width**2 for area in areas if area]
     return {
         "both_found": all(areas),
-        "area": all(_within(share, AREA_SHARE) for share in shares),
-        "position": _within((rows.start + rows.stop - 1) / 2 / labels.shape[0], HEIGHT_SHARE)
-        and _within(width / labels.shape[1], WIDTH_SHARE),
+        "area": all(_is_within(share, AREA_SHARE) for share in shares),
+        "position": _is_within((rows.start + rows.stop - 1) / 2 / labels.shape[0], HEIGHT_SHARE)
+        and _is_within(width / labels.shape[1], WIDTH_SHARE),
         "symmetry": all(areas) and max(areas) <= SYMMETRY * min(areas),
     }
 
@@ -168,7 +168,7 @@ class Trust:
         return dict(zip(EXPECTED, [*self.iou[group], *contour]))
 
 
-def _areas(labels):
+def _count_pixels(labels):
     """Returns the number of pixels of each of `SIDES`."""
     return [int(np.count_nonzero(labels == label)) for label in SIDES.values()]
 
@@ -179,7 +179,7 @@ def _side(pixels, spacing_mm, score, trust):
     return {"found": pixels > 0, "area_pixels": pixels, "area_mm2": area_mm2, "score": score} | expected
 
 
-def _within(value, limits):
+def _is_within(value, limits):
     return bool(limits[0] <= value <= limits[1])
 
 

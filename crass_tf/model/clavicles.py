@@ -49,8 +49,8 @@ def clavicle_model(finder, outliner, image_size=IMAGE_SIZE):
     >>> model.output["logits"].shape, model.output["strip_logits"].shape
     ((None, 32, 32, 2), (None, 2, 32, 64))
     """
-    _check(finder, outliner, image_size)
-    finder, outliner = _named(finder, FINDER), _named(outliner, OUTLINER)
+    _check_networks(finder, outliner, image_size)
+    finder, outliner = _rename_network(finder, FINDER), _rename_network(outliner, OUTLINER)
     strip_size = outliner.input_shape[1:3]
 
     image = keras.Input((*image_size, 1), dtype="float32", name="image")
@@ -99,11 +99,11 @@ def unify_polarity(strip, probability):
 
     `probability` is the finder's on every `COARSE`th row and column, `[B, 2, h / 8, w / 8]`.
     """
-    grey = _pooled(strip)
+    grey = _pool_blocks(strip)
     down = round(BELOW * grey.shape[2])
     below = ops.pad(probability, ((0, 0), (0, 0), (down, 0), (0, 0)))[:, :, : grey.shape[2]] * (1 - probability)
-    bone, lung = _total(probability), _total(below) + 1e-3
-    difference = _total(probability * grey) - bone / lung * _total(below * grey)
+    bone, lung = _sum_pixels(probability), _sum_pixels(below) + 1e-3
+    difference = _sum_pixels(probability * grey) - bone / lung * _sum_pixels(below * grey)
     # -1 or 1 for a radiograph, 1 where nothing was found.
     bright = ops.clip(1e3 * ops.sum(difference, axis=1) + 1, -1, 1)
     bright = ops.reshape(bright, (-1, 1, 1, 1))
@@ -120,13 +120,13 @@ def score(strip_logits, probability):
     Source: the stability score of Kirillov et al., Segment Anything, ICCV 2023.
     """
     # Shares of coarse pixels: sums over all of a strip's pixels would be slow.
-    outline, narrow, wide = (_pooled(_above(strip_logits, level)) for level in (0.0, SURE, -SURE))
-    stability = _total(narrow) / (_total(wide) + 1e-3)
-    coarse = _above(probability, 0.5)
-    agreement = _total(ops.minimum(outline, coarse)) / (_total(ops.maximum(outline, coarse)) + 1e-3)
-    share = _total(outline) / (strips.STRIP_FILL * outline.shape[3]) ** 2
+    outline, narrow, wide = (_pool_blocks(_is_above(strip_logits, level)) for level in (0.0, SURE, -SURE))
+    stability = _sum_pixels(narrow) / (_sum_pixels(wide) + 1e-3)
+    coarse = _is_above(probability, 0.5)
+    agreement = _sum_pixels(ops.minimum(outline, coarse)) / (_sum_pixels(ops.maximum(outline, coarse)) + 1e-3)
+    share = _sum_pixels(outline) / (strips.STRIP_FILL * outline.shape[3]) ** 2
     least, most = AREA_PER_LENGTH_SQUARED
-    plausible = 0.5 + 0.5 * _above(share, least) * _above(-share, -most)
+    plausible = 0.5 + 0.5 * _is_above(share, least) * _is_above(-share, -most)
     return stability * ops.minimum(1.0, 0.2 + 1.6 * agreement) * plausible
 
 
@@ -136,37 +136,37 @@ def can_be(centre, length, width):
     `centre` and `length` are what `strips.locate` returns, `width` is the image's. Where nothing was found, the length
     is the least one: a clavicle alone can be.
     """
-    both = _above(ops.min(length, axis=1, keepdims=True), 1.01 * strips.LEAST_LENGTH * width)
+    both = _is_above(ops.min(length, axis=1, keepdims=True), 1.01 * strips.LEAST_LENGTH * width)
     mean_length = ops.mean(length, axis=1, keepdims=True)
     distance_x, distance_y = (centre[:, 1:, i] - centre[:, :1, i] for i in (0, 1))
     nearest, furthest = PAIR_DISTANCE
-    side_by_side = _above(distance_x, nearest * mean_length) * _above(-distance_x, -furthest * mean_length)
-    return 1 - both * (1 - side_by_side * _above(PAIR_HEIGHT * mean_length, ops.abs(distance_y)))
+    side_by_side = _is_above(distance_x, nearest * mean_length) * _is_above(-distance_x, -furthest * mean_length)
+    return 1 - both * (1 - side_by_side * _is_above(PAIR_HEIGHT * mean_length, ops.abs(distance_y)))
 
 
-def _above(values, threshold):
+def _is_above(values, threshold):
     """Returns 1 where values exceed a threshold, 0 elsewhere, without a comparison."""
     return ops.clip(1e4 * (values - threshold), 0, 1)
 
 
-def _pooled(values):
+def _pool_blocks(values):
     """Returns `[B, 2, h, w]` averaged over blocks of `COARSE` rows and columns."""
     height, width = values.shape[2:]
     pooled = ops.average_pool(ops.reshape(values, (-1, height, width, 1)), COARSE, COARSE, padding="valid")
     return ops.reshape(pooled, (-1, 2, height // COARSE, width // COARSE))
 
 
-def _total(values):
+def _sum_pixels(values):
     """Returns the sums `[B, 2]` of `[B, 2, h, w]`."""
     return ops.sum(values, axis=(2, 3))
 
 
-def _named(network, name):
+def _rename_network(network, name):
     """Returns a network as a model of that name, with the same layers."""
     return keras.Model(network.inputs, network.outputs[0], name=name)
 
 
-def _check(finder, outliner, image_size):
+def _check_networks(finder, outliner, image_size):
     finder_size, strip_size = finder.input_shape[1:3], outliner.input_shape[1:3]
     factors = {side / part for side, part in zip(image_size, finder_size)}
     if len(factors) > 1 or not all(factor.is_integer() for factor in factors) or finder.output_shape[3] != 2:

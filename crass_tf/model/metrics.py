@@ -39,8 +39,8 @@ class IoU(keras.metrics.Mean):
         y_true, y_pred = as_pairs(y_true, y_pred, self.from_logits)
         weights = as_pixel_weights(sample_weight, y_true)
         true, predicted = y_true > 0, y_pred > (0.0 if self.from_logits else 0.5)
-        intersection = _sum(ops.logical_and(true, predicted), weights)
-        union = _sum(ops.logical_or(true, predicted), weights)
+        intersection = _sum_pixels(ops.logical_and(true, predicted), weights)
+        union = _sum_pixels(ops.logical_or(true, predicted), weights)
         iou = ops.where(union > 0, ops.divide_no_nan(intersection, union), 1.0)
         channels = ops.mean(weights, PIXELS)
         super().update_state(weighted_mean(iou, channels, 1), ops.mean(channels, 1))
@@ -50,5 +50,5 @@ class IoU(keras.metrics.Mean):
         return super().get_config() | {"from_logits": self.from_logits}
 
 
-def _sum(pixels, weights):
+def _sum_pixels(pixels, weights):
     return ops.sum(ops.cast(pixels, "float32") * weights, PIXELS)

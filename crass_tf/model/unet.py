@@ -61,7 +61,7 @@ def unet(image_size=(512, 512), filters=DEFAULT_FILTERS, seed=0, classes=1):
     # About 2 % of a radiograph is clavicle: training starts from that probability instead of from a half.
     prior = keras.initializers.Constant(-4.0)
     head = keras.layers.Conv2D(
-        classes, 1, dtype="float32", kernel_initializer=_normal(seeds), bias_initializer=prior, name="head"
+        classes, 1, dtype="float32", kernel_initializer=_normal_initializer(seeds), bias_initializer=prior, name="head"
     )
     logits = head(x)
     # Bilinear resizing fails in float16 under XLA on TensorFlow, hence float32.
@@ -87,7 +87,7 @@ def standardise(image):
 def convolution(x, filters, seeds, kernel=3, strides=1, activation=True, *, name):
     """Convolution, batch normalisation and, unless switched off, a ReLU."""
     x = keras.layers.Conv2D(
-        filters, kernel, strides, "same", use_bias=False, kernel_initializer=_he(seeds), name=f"{name}_conv"
+        filters, kernel, strides, "same", use_bias=False, kernel_initializer=_he_initializer(seeds), name=f"{name}_conv"
     )(x)
     x = keras.layers.BatchNormalization(momentum=0.95, name=f"{name}_norm")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x) if activation else x
@@ -108,7 +108,7 @@ def add_place(x, seeds):
     rows, columns = (np.linspace(-1, 1, side, dtype=np.float32) for side in x.shape[1:3])
     place = np.stack(np.meshgrid(columns, rows), axis=-1)
     place = keras.ops.zeros_like(x[:, :, :, :2]) + place
-    place = keras.layers.Dense(x.shape[3], kernel_initializer=_he(seeds), name="place")(place)
+    place = keras.layers.Dense(x.shape[3], kernel_initializer=_he_initializer(seeds), name="place")(place)
     return keras.layers.Add(name="place_add")([x, place])
 
 
@@ -117,9 +117,9 @@ def upsample(x, *, name):
     return keras.layers.UpSampling2D(2, interpolation="bilinear", dtype="float32", name=name)(x)
 
 
-def _he(seeds):
+def _he_initializer(seeds):
     return keras.initializers.HeNormal(seed=next(seeds))
 
 
-def _normal(seeds):
+def _normal_initializer(seeds):
     return keras.initializers.RandomNormal(stddev=0.01, seed=next(seeds))

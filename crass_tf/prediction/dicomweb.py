@@ -50,14 +50,14 @@ def predict(urls: Sequence[str], out: PathLike, outputs: Sequence[str] = DEFAULT
     run.check_outputs(outputs)
     base, _, query = urls[0].partition("?")
     client, out = _client(base), local_path(out, "out")
-    with _one_line(base):
+    with _raise_in_one_line(base):
         instances = [one for modality in MODALITIES for one in _search(client, query, Modality=modality)]
     if not instances:
         raise InputError(f"{urls[0]}: found no radiographs there, of modality {' or '.join(MODALITIES)}")
-    failed = [_tried(base, _fetch, client, one, out / FETCHED) for one in instances]
+    failed = [_has_failed(base, _fetch, client, one, out / FETCHED) for one in instances]
     code = run.predict([out / FETCHED], out / RESULTS, outputs=outputs, **options)
     written = sorted((out / RESULTS).rglob(f"*{OUTPUTS[SEGMENTATION].suffix}"))
-    failed += [_tried(base, _store, client, path) for path in written]
+    failed += [_has_failed(base, _store, client, path) for path in written]
     return code or int(any(failed))
 
 
@@ -74,7 +74,7 @@ def _client(base):
 
 
 @contextlib.contextmanager
-def _one_line(name):
+def _raise_in_one_line(name):
     import requests
 
     try:
@@ -84,10 +84,10 @@ def _one_line(name):
         raise InputError(one_line(f"{name}: the server did not do what it was asked: {error}")) from None
 
 
-def _tried(base, function, *arguments):
+def _has_failed(base, function, *arguments):
     """Returns whether something about one object failed, which is then said."""
     try:
-        with _one_line(base):
+        with _raise_in_one_line(base):
             function(*arguments)
     except InputError as error:
         print(error, file=sys.stderr)

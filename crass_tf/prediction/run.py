@@ -149,7 +149,7 @@ def plan(paths: PathLike | Iterable[PathLike], out: PathLike) -> tuple[list[Job]
     out, jobs, unreadable, passed_over = local_path(out, "out"), [], [], collections.Counter()
     for path in local_paths(paths, "path"):
         if path.is_file():
-            jobs.append(Job(str(path), _stem(path.name), str(out)))
+            jobs.append(Job(str(path), _strip_suffix(path.name), str(out)))
             continue
         if not path.is_dir():
             raise InputError(f"{path}: no such file or folder")
@@ -174,10 +174,10 @@ def plan(paths: PathLike | Iterable[PathLike], out: PathLike) -> tuple[list[Job]
 def result_path(name: PathLike) -> str:
     """Returns `Job.result` of a radiograph's path in its folder."""
     path = pathlib.PurePath(name)
-    return path.with_name(_stem(path.name)).as_posix()
+    return path.with_name(_strip_suffix(path.name)).as_posix()
 
 
-def _stem(name):
+def _strip_suffix(name):
     """Returns a file's name without its suffix; what follows the last point of a DICOM number is none."""
     stem, _, suffix = name.rpartition(".")
     return name if not stem or suffix.isdigit() else stem
@@ -238,8 +238,8 @@ def _run_all(run, jobs, journal, progress):
             remove_leftovers(folder)
     stamp = journal and summary.settings_stamp(run.segmenter.path, run.spacing_mm, *run.options)
     # What decoders would print of damaged files is in the one line of each.
-    with quiet_native() as voice, _bar(len(jobs), progress, voice) as bar:
-        for row, reused in ordered_map(lambda job: _outcome(run, job, journal, stamp), jobs):
+    with quiet_native() as voice, _open_bar(len(jobs), progress, voice) as bar:
+        for row, reused in ordered_map(lambda job: _run_or_keep(run, job, journal, stamp), jobs):
             notes, reason = row.pop("notes", []), row.get("reason")
             if journal:
                 journal.add(row)
@@ -254,7 +254,7 @@ def _run_all(run, jobs, journal, progress):
     return counts
 
 
-def _outcome(run, job, journal, stamp):
+def _run_or_keep(run, job, journal, stamp):
     """Returns a job's row of the summary, and whether an earlier run had done it all."""
     named = {"image": job.source.as_posix(), "result": job.result}
     if journal is None:
@@ -389,7 +389,7 @@ def _exit_code(counts, total):
     return 2 if counts["refused"] == total else 1
 
 
-def _bar(total, progress, file):
+def _open_bar(total, progress, file):
     """Returns a progress bar, or a context of None where there is none to show."""
     if progress and total > 1:
         # A device has NumPy, OpenCV, Pillow and LiteRT only; it works without a bar.

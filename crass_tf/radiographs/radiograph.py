@@ -217,7 +217,7 @@ def is_plausible(spacing_mm: Sequence[float]) -> bool:
 
 def check_spacing(spacing_mm: Any, source: str) -> tuple[float, float]:
     """Returns `spacing_mm` as a tuple of two floats; InputError that names `source` unless it is a plausible pair."""
-    pair = _pair(spacing_mm)
+    pair = _as_pair(spacing_mm)
     if pair is None or not is_plausible(pair):
         shown = " ".join(repr(spacing_mm).split())[:100]
         raise InputError(f"{source}: found {shown}, expected two lengths, (row, column) in millimetres, {RANGE}")
@@ -226,13 +226,13 @@ def check_spacing(spacing_mm: Any, source: str) -> tuple[float, float]:
 
 def known_spacing(spacing_mm: Any, source: str) -> tuple[float, float] | None:
     """Returns what `check_spacing` does; None where it is unknown: None, or NaN twice as the data sets have it."""
-    pair = _pair(spacing_mm)
+    pair = _as_pair(spacing_mm)
     if spacing_mm is None or (pair is not None and all(math.isnan(length) for length in pair)):
         return None
     return check_spacing(spacing_mm, source)
 
 
-def _pair(spacing_mm):
+def _as_pair(spacing_mm):
     """Returns a tuple of two floats, or None where these are not two numbers."""
     try:
         row_mm, column_mm = spacing_mm

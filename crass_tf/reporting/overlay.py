@@ -69,7 +69,7 @@ def draw_measures(
             _draw_line(canvas, [end, end + to_line(end, midline, spacing_mm)], MIDLINE_COLOUR, thickness)
             _draw_line(canvas, line.points, colour, thickness)
             for radius, fill in ((3 * thickness, CASING_COLOUR), (2 * thickness, colour)):
-                cv2.circle(canvas, _fixed(end), _fixed(radius), fill, cv2.FILLED, cv2.LINE_AA, SHIFT)
+                cv2.circle(canvas, _to_fixed_point(end), _to_fixed_point(radius), fill, cv2.FILLED, cv2.LINE_AA, SHIFT)
     return canvas
 
 
@@ -91,9 +91,9 @@ def sheet(pictures: Sequence[np.ndarray], columns: int, width: int) -> np.ndarra
 def _draw_line(canvas, points, colour, thickness):
     """Draws a line in a dark casing: it is to be seen on a bright spine and a dark windpipe alike."""
     for width, shade in ((3 * thickness, CASING_COLOUR), (thickness, colour)):
-        cv2.polylines(canvas, [_fixed(points)[:, None]], False, shade, width, cv2.LINE_AA, SHIFT)
+        cv2.polylines(canvas, [_to_fixed_point(points)[:, None]], False, shade, width, cv2.LINE_AA, SHIFT)
 
 
-def _fixed(value):
+def _to_fixed_point(value):
     """Returns pixels as OpenCV takes parts of them: whole numbers of 1 / 2^SHIFT."""
     return np.round(np.multiply(value, 2**SHIFT)).astype(np.int32)

@@ -31,7 +31,7 @@ def write_pictures(folder: pathlib.Path, name: str, image: np.ndarray, labels: n
         mask_gt: true mask, uint8 `[H, W]`.
     """
     whole = _resize(image, labels, mask_gt, min(1.0, WHOLE_SIZE / max(image.shape)))
-    write_jpeg(folder / "whole" / f"{name}.jpg", _tint(overlay(*whole), whole[1]))
+    write_jpeg(folder / "whole" / f"{name}.jpg", _tint_labels(overlay(*whole), whole[1]))
     box = close_up(mask_gt if mask_gt.any() else labels)
     part = _resize(image[box], labels[box], mask_gt[box], CLOSE_UP_WIDTH / image[box].shape[1])
     write_jpeg(folder / "clavicles" / f"{name}.jpg", overlay(*part))
@@ -96,7 +96,7 @@ def _resize(image, labels, mask_gt, scale):
     return image, *(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT) for mask in (labels, mask_gt))
 
 
-def _tint(picture, labels):
+def _tint_labels(picture, labels):
     for side, colour in SIDE_COLOURS.items():
         inside = labels == side
         picture[inside] = (1 - TINT) * picture[inside] + TINT * np.array(colour)

@@ -55,7 +55,7 @@ class Listing:
         if any((self.folder / name).exists() for name in SPLIT_FILES.values()):
             names, origin = self._from_files(), f"{self.folder.name}/{{{','.join(SPLIT_FILES.values())}}}"
         else:
-            names, origin = self._derived()
+            names, origin = self._list_derived()
         self._note_left_out(names)
         return {
             split: [example for name in sorted(set(names[split])) if (example := self._example(name, split))]
@@ -80,7 +80,7 @@ class Listing:
             return SpacingRule(fallback_mm=DOCUMENTED_SPACING_MM, fallback_source=source)
         return SpacingRule()
 
-    def _derived(self):
+    def _list_derived(self):
         """Returns the names of the one published split, which was drawn from all radiographs with masks."""
         names = sorted(set(self.images) & set(self.masks))
         if len(names) < 2:

@@ -21,7 +21,7 @@ class LearningRate(keras.callbacks.Callback):
 
     def start(self, model: keras.Model, step: int) -> None:
         """Begins after so many steps, 0 for a new run; of a run that is resumed the model's own rate goes on."""
-        self._step, self._set = step, self._at(step)
+        self._step, self._set = step, self._rate_at(step)
         if step == 0:
             model.optimizer.learning_rate = self._set
 
@@ -37,10 +37,10 @@ class LearningRate(keras.callbacks.Callback):
         if self._set is None or self._set != rate_of(self.model):
             self._set = None
             return
-        self._set = self._at(self._step)
+        self._set = self._rate_at(self._step)
         self.model.optimizer.learning_rate = self._set
 
-    def _at(self, step):
+    def _rate_at(self, step):
         return float(np.float32(keras.ops.convert_to_numpy(self._schedule(step))))
 
 

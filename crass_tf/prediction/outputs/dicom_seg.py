@@ -56,8 +56,8 @@ def write(path: PathLike, segmentation: Segmentation, source: PathLike, model: P
         # What pydicom would warn of stands in the radiograph's header already.
         with warnings.catch_warnings(), atomic_file(path) as temporary:
             warnings.simplefilter("ignore")
-            header, emptied = _source(source)
-            _object(segmentation, header, model).save_as(temporary)
+            header, emptied = _read_header(source)
+            _make_object(segmentation, header, model).save_as(temporary)
     except InputError:
         raise
     # highdicom and pydicom raise whatever an unusual header leads to.
@@ -67,7 +67,7 @@ def write(path: PathLike, segmentation: Segmentation, source: PathLike, model: P
     return [f"{path}: left {name} empty, since {source} has no such value as DICOM allows" for name in emptied]
 
 
-def _source(path):
+def _read_header(path):
     """Returns the header of the radiograph's DICOM file, and the names of what was emptied in it.
 
     Raises InputError where it is none, or lacks what is needed.
@@ -110,7 +110,7 @@ def _is_valid(element):
     return True
 
 
-def _object(segmentation, header, model):
+def _make_object(segmentation, header, model):
     """Returns the segmentation object of a radiograph of any class."""
     import highdicom
     from pydicom.uid import generate_uid

@@ -83,7 +83,7 @@ class Content:
             raise InputError(f"{path or 'file'}: found {type(source).__name__}, expected a file opened as 'rb'")
         if len(source) > MAX_BYTES:
             raise InputError(f"{path or 'bytes'}: found more than {MAX_BYTES} bytes, expected at most as many")
-        return cls(_not_empty(path or "bytes", bytes(source)), path, max_pixels)
+        return cls(_check_not_empty(path or "bytes", bytes(source)), path, max_pixels)
 
     def __str__(self) -> str:
         return str(self.path or "bytes")
@@ -151,7 +151,7 @@ def read_bytes(path: PathLike, count: int = -1) -> bytes:
         if count < 0 and status.st_size > MAX_BYTES:
             raise InputError(f"{path}: found a file of {status.st_size} bytes, expected at most {MAX_BYTES}")
         with path.open("rb") as file:
-            return _not_empty(path, file.read(count))
+            return _check_not_empty(path, file.read(count))
     except FileNotFoundError:
         raise InputError(f"{path}: file not found") from None
     except (OSError, RuntimeError) as error:
@@ -159,7 +159,7 @@ def read_bytes(path: PathLike, count: int = -1) -> bytes:
         raise InputError(f"{path}: cannot be opened ({reason})") from None
 
 
-def _not_empty(path, data):
+def _check_not_empty(path, data):
     if not data:
         raise InputError(f"{path}: found an empty file of 0 bytes, expected an image")
     return data

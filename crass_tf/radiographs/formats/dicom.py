@@ -97,8 +97,8 @@ def _read(path):
     _check_lengths(path, dataset)
     _check_kind(path, dataset)
     _check_view(path, dataset)
-    mirrored = _mirrored(path, dataset)
-    spacing_mm, spacing_notes = _spacing(path, dataset)
+    mirrored = _is_mirrored(path, dataset)
+    spacing_mm, spacing_notes = _read_spacing(path, dataset)
     surplus = _check_pixels(path, dataset)
     pixels, bits, notes = dicom_grey.grey(path, dataset)
     return Decoded(pixels, spacing_mm, bits, mirrored, (*notes, *spacing_notes, *surplus_notes(surplus)))
@@ -152,33 +152,33 @@ def _check_lengths(path, dataset):
 
 def _check_kind(path, dataset):
     """Raises InputError for anything but one projection radiograph as it is shown."""
-    kind, modality = dataset.get("SOPClassUID"), _text(dataset, "Modality")
-    intent = _text(dataset, "PresentationIntentType")
+    kind, modality = dataset.get("SOPClassUID"), _read_text(dataset, "Modality")
+    intent = _read_text(dataset, "PresentationIntentType")
     if kind == FOR_PROCESSING or intent == "FOR PROCESSING":
         raise InputError(f"{path}: found a detector's raw values (FOR PROCESSING), expected them FOR PRESENTATION")
     if kind and kind not in CLASSES:
         raise InputError(f"{path}: found {kind.name}, expected {EXPECTED}")
     if modality and modality not in MODALITIES:
         raise InputError(f"{path}: found modality {modality}, expected {EXPECTED}")
-    frames = _integer(path, dataset, "NumberOfFrames", 1)
+    frames = _read_integer(path, dataset, "NumberOfFrames", 1)
     if frames != 1:
         raise InputError(f"{path}: found {frames} frames in the DICOM file, expected 1")
 
 
 def _check_view(path, dataset):
     """Raises InputError where the header clearly says that this is no frontal view of the chest."""
-    part, view = _text(dataset, "BodyPartExamined"), _text(dataset, "ViewPosition")
+    part, view = _read_text(dataset, "BodyPartExamined"), _read_text(dataset, "ViewPosition")
     if OTHER_PARTS.fullmatch(part):
         raise InputError(f"{path}: found BodyPartExamined = {part}, expected CHEST")
     if any(word in OTHER_VIEWS or word.startswith(OTHER_WORDS) for word in re.findall("[A-Z]+", view)):
         raise InputError(f"{path}: found ViewPosition = {view}, expected a frontal view, PA or AP")
     for item in dataset.get("ViewCodeSequence") or []:
-        meaning = _text(item, "CodeMeaning")
+        meaning = _read_text(item, "CodeMeaning")
         if "LATERAL" in meaning or "OBLIQUE" in meaning:
             raise InputError(f"{path}: found the view {meaning.lower()!r}, expected a frontal one, PA or AP")
 
 
-def _mirrored(path, dataset):
+def _is_mirrored(path, dataset):
     """Returns whether image left is the patient's left; InputError for views other than frontal and upright."""
     right, down = ([*(dataset.get("PatientOrientation") or []), "", ""])[:2]
     if str(right)[:1] not in ("L", "R", "") or str(down)[:1] not in ("F", ""):
@@ -187,13 +187,13 @@ def _mirrored(path, dataset):
     return str(right)[:1] == "R"
 
 
-def _spacing(path, dataset):
+def _read_spacing(path, dataset):
     """Returns `((row, column) in millimetres or None, notes)`.
 
     A spacing of 1 x 1 mm, or of 0 x 0, is what is filled in where nothing is known, and taken as no measurement.
     """
     for name, note in SPACINGS.items():
-        if dataset.get_item(name) is None or not (stored := _stored(dataset, name)):
+        if dataset.get_item(name) is None or not (stored := _read_words(dataset, name)):
             continue
         try:
             row_mm, column_mm = map(float, stored)
@@ -208,7 +208,7 @@ def _spacing(path, dataset):
     return None, ()
 
 
-def _stored(dataset, name):
+def _read_words(dataset, name):
     """Returns the words of an element as they stand in the file, since pydicom raises at what is no number."""
     value = getattr(dataset.get_item(name), "value", None)
     if isinstance(value, bytes):
@@ -222,10 +222,10 @@ def _check_pixels(path, dataset):
 
     if "PixelData" not in dataset or not dataset.PixelData:
         raise InputError(f"{path}: found a DICOM file without pixels, expected {EXPECTED}")
-    height, width = (_integer(path, dataset, name) for name in ("Rows", "Columns"))
+    height, width = (_read_integer(path, dataset, name) for name in ("Rows", "Columns"))
     path.check_size(width, height)
     for name in ("SamplesPerPixel", "BitsAllocated", "BitsStored"):
-        _integer(path, dataset, name)
+        _read_integer(path, dataset, name)
     dicom_grey.check(path, dataset)
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if syntax is not None and syntax.is_compressed:
@@ -259,7 +259,7 @@ def _check_frame(path, dataset, size):
     if not get_decoder(syntax).is_available:
         raise InputError(f"{path}: {syntax.name} needs a decoder; install it with: pip install crass-tf[dicom]")
     frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
-    frame_size = _frame_size(frame)
+    frame_size = _read_frame_size(frame)
     if frame_size is not None and frame_size != size:
         expected = f"expected {size[1]} x {size[0]} by the header"
         raise InputError(f"{path}: found pixels of {frame_size[1]} x {frame_size[0]}, {expected}")
@@ -268,7 +268,7 @@ def _check_frame(path, dataset, size):
         raise InputError(f"{path}: the compressed pixels are truncated, expected their end marker; copy the file again")
 
 
-def _frame_size(frame):
+def _read_frame_size(frame):
     """Returns the `(height, width)` that compressed pixels of JPEG, JPEG-LS or JPEG 2000 claim, else None."""
     if frame.startswith(JPEG):
         marker = FRAME.search(frame)
@@ -279,7 +279,7 @@ def _frame_size(frame):
     return None
 
 
-def _integer(path, dataset, name, default=None):
+def _read_integer(path, dataset, name, default=None):
     """Returns a whole number above 0 of the header; InputError where there is another or none."""
     value = dataset.get(name)
     value = default if value in (None, "") else value
@@ -292,6 +292,6 @@ def _integer(path, dataset, name, default=None):
     return number
 
 
-def _text(dataset, name):
+def _read_text(dataset, name):
     """Returns an element's text in capitals, without space around it; "" where it is missing."""
     return str(dataset.get(name) or "").strip().upper()
