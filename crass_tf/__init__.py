@@ -70,7 +70,7 @@ def __getattr__(name: str) -> object:
     if name not in HOMES:
         raise AttributeError(f"module 'crass_tf' has no attribute {name!r}")
     module = importlib.import_module(HOMES[name])
-    # `crass_tf.export` is a room of the package, which can be called as the function of this name.
+    # `crass_tf.export` is a subpackage that can be called like the function of its name.
     value = module if module.__name__ == f"crass_tf.{name}" else getattr(module, name)
     globals()[name] = value
     return value
@@ -103,7 +103,7 @@ class _KerasWatch:
 
 
 def _register() -> None:
-    # Keras has to work where, say, OpenCV is missing.
+    # Keras has to work even where, for example, OpenCV is missing.
     with contextlib.suppress(ImportError):
         importlib.import_module("crass_tf.model")
 

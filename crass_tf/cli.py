@@ -41,9 +41,9 @@ class Command:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code: 0 success, 1 some of many inputs failed, 2 a user's mistake.
 
-    130 after an interrupt; 141 where nobody reads on, as behind `| head`, which is what a shell says then.
+    130 after an interrupt; 141, as in a shell, where the reader of the output has stopped (`| head`).
     """
-    # TensorFlow's start-up lines say nothing about a user's data; whoever wants them sets the variable.
+    # Hides TensorFlow's start-up messages; a user who wants them sets the variable.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     given, runner_options = _part_runner_options(sys.argv[1:] if arguments is None else list(arguments))
     options = {name: value for name, value in vars(_parser().parse_args(given)).items() if value is not None}
@@ -138,13 +138,13 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def argument(name: str, text: str | None = None, **more: Any) -> tuple[str, dict[str, Any]]:
-    """Returns an argument's name and what else `add_argument` takes: its help, and the metavar behind its name."""
+    """Returns an argument's name and the options of `add_argument`; the word after the name is the metavar."""
     name, _, metavar = name.partition(" ")
     return name, ({"metavar": metavar} if metavar else {}) | {"help": text} | more
 
 
 def flag(name: str, text: str) -> tuple[str, dict[str, Any]]:
-    """Returns an argument that is given or not."""
+    """Returns an argument without a value."""
     return argument(name, text, action="store_true")
 
 
@@ -180,7 +180,7 @@ def _import_tensorflow():
     from crass_tf.common.parallel import quiet_native
 
     try:
-        # Its lines on processors and drivers come before any log level counts.
+        # Its messages on processors and drivers come before any log level applies.
         with quiet_native():
             import tensorflow  # noqa: F401
     except ImportError as error:
@@ -201,7 +201,7 @@ def _lacking_library(error):
 
 
 def _forget_output():
-    """Lets what is still to be printed go nowhere, as nobody takes it."""
+    """Discards the rest of the output, since its reader has stopped."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -211,7 +211,7 @@ def _fail(message):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line; `--help` is there for the rest."""
+    """Prints an error as one line, without the usage that `--help` shows."""
 
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")

@@ -57,7 +57,7 @@ def predict(
     model = None if model is None else str(pathlib.Path(model).resolve())
     spacing_mm = known_spacing(spacing_mm, "spacing_mm")
     settings = work.Settings(out.rstrip("/"), model, tuple(outputs), spacing_mm, threads, output, extent)
-    # A model that is missing, or something else, is named before any work.
+    # Fails here, before any work, where the model is missing or is no model.
     work.Worker(settings)
     radiographs = {"patterns": patterns, "kind": kind, "out": settings.out, "patient_key": patient_key}
     run = _on_spark if runner.lower() == SPARK else _on_beam
@@ -100,7 +100,7 @@ def _on_beam(radiographs, settings, runner, options, overwrite, summary, shards)
 
 
 def _exit_code(out, patterns, summary, shards):
-    """Removes what only served the run, prints how it ended and returns its exit code."""
+    """Removes the run's temporary files, prints how it ended and returns its exit code."""
     from crass_tf.beam import storage, work
 
     files = storage.below(out, f"summary-*-of-{shards:05d}.{summary}")
@@ -115,7 +115,7 @@ def _exit_code(out, patterns, summary, shards):
 
 @contextlib.contextmanager
 def _raise_in_one_line():
-    """Makes one line of what an engine raises: a user's mistake that a worker met, or the reason why it gave up."""
+    """Raises an engine's error as one line: a user's mistake that a worker met, or why the engine gave up."""
     try:
         yield
     except InputError:
@@ -148,7 +148,7 @@ def _print_metrics(result):
 
 
 def _remove_leftovers(out: str, current: str) -> None:
-    """Removes the journal, an earlier run's summaries in another number of files, and what killed workers left."""
+    """Removes the journal, summaries of earlier runs with another number of files, and leftovers of killed workers."""
     from crass_tf.beam import storage, work
 
     for path in work.earlier_files(out):

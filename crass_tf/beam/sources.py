@@ -135,7 +135,7 @@ def _rows(table):
 def references(reference: Reference, kind: str = "files", patient_key: str = "") -> Iterator[Reference]:
     """Yields the radiographs that a file of one of `KINDS` is or holds; none where it is something else.
 
-    Who does not know the secret `patient_key` cannot find out a patient's number from results' paths by trying.
+    Without the secret `patient_key`, nobody can guess a patient's number from the results' paths by trial.
     """
     if kind == "tar":
         yield from _members(reference)
@@ -170,12 +170,12 @@ def _open(url):
 
 
 def _instance(reference, patient_key):
-    """Yields a DICOM file under its patient and study; paths, which may hold names, are told to nobody."""
+    """Yields a DICOM file under its patient and study; its path, which may hold names, stays secret."""
     if reference.url.rpartition("/")[2].upper() == DICOM_INDEX:
         return
     hidden = hashlib.sha256(reference.url.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     key = f"unreadable/{hidden}"
-    # Whatever a damaged header leads to: segmenting says what is wrong.
+    # A damaged header may raise anything; segmenting reports it later.
     with contextlib.suppress(Exception):
         head = storage.read(reference.url, 0, DICOM_START)
         if not head.startswith(*dicom.MARK) and not dicom.is_named_so(reference.url):
@@ -214,7 +214,7 @@ def _is_radiograph(url):
 
 
 def _key(path):
-    """Returns a path below `out`: nothing in it leads out of there."""
+    """Returns a path that cannot leave `out`."""
     return "/".join(part for part in path.split("/") if part not in ("", ".", ".."))
 
 

@@ -15,7 +15,7 @@ from crass_tf.beam.sources import Reference
 from crass_tf.beam.work import Result, RowFiles, Settings, Worker
 
 NAMESPACE = "crass_tf"
-# Radiographs that a process has in hand at once; more would only make retries dearer.
+# Radiographs that a process works on at once; more would only make retries more expensive.
 BATCH = 32
 
 
@@ -130,7 +130,7 @@ class _Choose(beam.DoFn):
         else:
             self._reused.inc()
             _count(chosen)
-            # Of a CSV all cells are texts.
+            # All cells of a CSV are text.
             yield TaggedOutput("done", tables.typed(chosen))
 
 

@@ -23,12 +23,12 @@ from crass_tf.prediction import summary
 from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS
 from crass_tf.prediction.run import Job, Run, refuse, run_job
 
-# Rows of radiographs that are done lie here, below `out`, until the summary is whole.
+# The folder in `out` for rows of finished radiographs, until the summary is complete.
 JOURNAL = ".rows"
 ROWS_A_FILE, SECONDS_A_FILE = 500, 30
 # Of summaries in parts.
 FORMS = ("csv", "parquet")
-# What a refused radiograph counts as: by words of the reason.
+# The metric of a refused radiograph, by words of the reason.
 REASONS = {
     "frontal chest radiograph": "no_frontal_chest",
     "both write": "same_result",
@@ -137,7 +137,7 @@ class Worker:
 
 
 def _replace_name(path, before, after):
-    """Returns a result file's content; a JSON speaks of the radiograph by its name, not by where a worker had it."""
+    """Returns a result file's content; in a JSON the radiograph's name replaces its path on the worker."""
     data = path.read_bytes()
     if before == after or path.suffix != ".json":
         return data
@@ -146,7 +146,7 @@ def _replace_name(path, before, after):
 
 
 def _store(stem, files, stale):
-    """Writes result files, and removes an earlier run's that would seem to belong to them."""
+    """Writes result files, and removes those of an earlier run that are out of date."""
     storage.remove(stem + OUTPUTS[name].suffix for name in stale if name not in files)
     for name, data in files.items():
         storage.write(stem + OUTPUTS[name].suffix, data)
@@ -179,7 +179,7 @@ def reason_class(row: dict[str, Any]) -> str:
 
 
 class RowFiles:
-    """Rows of radiographs that are done, in files, `written`, before the run's end: a killed run goes on after them."""
+    """Files with the rows of finished radiographs, `written` during the run: a killed run resumes after them."""
 
     def __init__(self, out: str) -> None:
         self._out, self._lines = out, []
@@ -187,7 +187,7 @@ class RowFiles:
         self._last = time.monotonic()
 
     def add(self, row: dict[str, Any]) -> None:
-        """Keeps a row, and writes those that wait where they are many, or old."""
+        """Keeps a row, and writes the waiting rows where they are many or old."""
         self._lines.append(json.dumps(row))
         if len(self._lines) >= ROWS_A_FILE or time.monotonic() - self._last > SECONDS_A_FILE:
             self.flush()
@@ -224,11 +224,11 @@ def rows_in(path: str) -> Iterator[dict[str, Any]]:
 
 
 def choose(current: list[Reference], earlier: list[dict[str, Any]], settings: Settings, stamp: str, overwrite: bool):
-    """Returns what is to be done about the radiographs of one key: a `Reference`, or a row that an earlier run wrote.
+    """Returns the `Reference` to segment for one key, or the row that an earlier run wrote.
 
     `current` are those of this run, at least one, `earlier` the rows of earlier runs, `stamp` is `settings.stamp()`.
     """
-    # An order of its own, since engines have none.
+    # Sorted, since engines keep no order.
     current = sorted(current, key=lambda one: (one.url, one.start))
     first = current[0]
     written = tuple(sorted({name for row in earlier for name in str(row.get("outputs") or "").split()} & set(OUTPUTS)))

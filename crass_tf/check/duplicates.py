@@ -27,9 +27,9 @@ THRESHOLD = 0.75
 PARTNERS = 3
 PROPOSED_FROM = 0.9
 COARSE = 12
-# Of each side (top, bottom, left, right) none, half or all of a tenth is cut off.
+# Crops: 0, 5 or 10 % of each side (top, bottom, left, right).
 WINDOWS = list(itertools.product((0.0, 0.05, 0.1), repeat=4))
-# Of the 128 pixels: what is finer is a person's own; what lies at the rim is often the detector's.
+# In the 128 pixels: finer detail differs between persons; the rim often shows the detector.
 DETAIL = 2.5
 RIM = 12
 LEAST_OVERLAP = 0.4
@@ -47,12 +47,12 @@ class Pair(NamedTuple):
 def duplicate_flags(looks: Sequence[Look]) -> list[Flag]:
     """Returns the flags of radiographs and masks that are there twice.
 
-    Constant radiographs are left out: they are flagged, and all alike.
+    Constant radiographs are left out: they have a flag of their own, and all look alike.
     """
     looks = [look for look in looks if look.grey is not None and len(set(look.grey.range.tolist())) > 1]
     groups = _groups(looks, lambda look: look.grey.digest)
     exact = [_flag("duplicate", group, "the same pixels") for group in groups if len(group) > 1]
-    # Of exact duplicates only the first is compared further.
+    # Only the first of exact duplicates is compared further.
     pairs = near_pairs([group[0].grey.thumbnail for group in groups])
     return [*exact, *_near_flags(groups, pairs), *_mask_flags([group[0] for group in groups], pairs)]
 

@@ -1,4 +1,4 @@
-"""One radiograph reduced to what a check compares: statistics and a small picture; its pixels are let go."""
+"""One radiograph reduced to what a check compares: statistics and a small picture, without its pixels."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def look(source: Source, example: Example, splits: tuple[str, ...]) -> Look:
         for path in example.mask_paths:
             attempt(read_mask, path)
         whole = pixels, spacing_mm, [], []
-        # What is wrong with each file; where each can be read, that they do not fit together.
+        # The errors of each file; where all can be read, whether they fit together.
         errors = errors[1:] or errors
     pixels, spacing_mm, masks, values = whole
     grey = None if pixels is None else look_at_grey(pixels, spacing_mm)
@@ -131,7 +131,7 @@ def look_at_grey(pixels: np.ndarray, spacing_mm: Spacing | None = None) -> Grey:
     return Grey(
         size=(pixels.shape[0], pixels.shape[1]),
         range=extremes,
-        # A quarter of the pixels tells the same percentiles in a quarter of the time.
+        # A quarter of the pixels gives the same percentiles in a quarter of the time.
         percentiles=np.percentile(inner[::2, ::2], PERCENTILES, method="nearest"),
         fields=np.array(medians, pixels.dtype),
         brightest=brightest,

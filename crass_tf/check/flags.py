@@ -1,4 +1,4 @@
-"""What a curator objects to: what listing the folder found, and what each radiograph and mask look like."""
+"""What a curator objects to: flaws of the folder's list, and flaws of each radiograph and mask."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 STOPS, SPOILS, REMARK = "stops", "spoils", "remark"
 SEVERITIES = {STOPS: "flags that stop a build", SPOILS: "flags that spoil a build", REMARK: "remarks"}
-# What listing noticed and a build goes on with, though something is not as it was meant to be.
+# Kinds of findings with which a build continues, although something is wrong.
 SPOILING = ("in no split", "larger validation", "no mask", "mask without image")
 
 # Grey values of 256 between the 1st and the 99th percentile: fewer than 16 are four bits for a whole chest.
 LEAST_CONTRAST = 16
 # Share of the pixels within the rim. Air beside a narrow patient is black in many sound radiographs.
 MOST_BRIGHTEST, MOST_DARKEST = 0.1, 0.3
-# Of the range of grey values, by which both lungs outshine the mediastinum where bright means dark.
+# In an inverted radiograph both lungs are brighter than the mediastinum by this share of the grey range.
 INVERTED_BY = 0.05
 # Smaller components than this share of the mask's largest one are specks; a speck is no clavicle.
 SPECK = 0.05
 CLAVICLES = 2
-# Clavicles covered 0.9 to 3 % of the pixels wherever that was counted.
+# Share of the pixels; clavicles covered 0.9 to 3 % in all data sets that were counted.
 MASK_SHARES = (0.001, 0.1)
 LEAST_SIDE_RATIO = 1 / 3
 MOST_MASK_VALUES = 2
@@ -54,7 +54,7 @@ class Flag:
 
 
 def finding_flags(findings: Sequence[Finding]) -> list[Flag]:
-    """Returns the flags of what listing found."""
+    """Returns the flags of a listing's findings."""
     return [
         Flag(
             finding.kind,
@@ -68,7 +68,7 @@ def finding_flags(findings: Sequence[Finding]) -> list[Flag]:
 
 
 def reading_flags(look: Look, known: Sequence[Flag]) -> list[Flag]:
-    """Returns the flags of what could not be read, without those on files that `known` flags name."""
+    """Returns the flags of unreadable files, without the files that `known` flags name."""
     named = {file for flag in known if flag.kind in ("unreadable", "size mismatch") for file in flag.files}
     return [
         Flag("unreadable", STOPS, error, (look.image_id,), (_named_file(error),))

@@ -29,7 +29,7 @@ GRID = 512
 ROWS = GRID // 2
 # Directions are 256 parts of a full turn.
 COSINE = np.cos(np.arange(256) * np.pi / 128).astype(np.float32)
-# Pixels of an outline: fewer are a speck's, of more only some are compared.
+# Least and most pixels of an outline: fewer are a speck; of more, a sample is compared.
 LEAST_POINTS, MOST_POINTS = 40, 600
 SHIFT = 20
 SHIFTS = [(row * SHIFT, column * SHIFT) for row in range(-2, 3) for column in range(-2, 3) if (row, column) != (0, 0)]
@@ -37,7 +37,7 @@ SHIFTS = [(row * SHIFT, column * SHIFT) for row in range(-2, 3) for column in ra
 # A mask belongs to another radiograph if it fits that one by at least LEAST_FIT, and by FOREIGN_BY better than its own
 # radiograph, and than the other one's own mask does.
 LEAST_FIT, FOREIGN_BY, MIRRORED_BY = 0.35, 0.15, 0.12
-# What is wrong with a whole data set explains it if the median fit is then this. The best of 200 wrong ones is 0.36.
+# Median fit from which mirroring or exchange explains a whole data set. The best of 200 wrong ones is 0.36.
 EXPLAINS = 0.45
 # Each mask is compared with so many neighbours in the list of names.
 PARTNERS = 200
@@ -125,7 +125,7 @@ def registration_flags(looks: Sequence[Look], ignored: Collection[str] = ()) -> 
 def _find_best_partners(registrations):
     """Returns `(owners, fits)`, `[N]` each: the other radiograph that a mask fits best, among those with a worse mask.
 
-    A fit is -1 where a mask fits none of them better than that radiograph's own mask.
+    A fit is -1 where the mask fits no other radiograph better than that radiograph's own mask.
     """
     directions = np.stack([r.directions for r in registrations])
     own = np.array([r.own for r in registrations])
@@ -157,7 +157,7 @@ def _data_set_flag(judged, own, mirrored, foreign):
 def _gradient(pixels):
     """Returns the steepness and the direction, uint8, of the upper half of pixels `[H, W]` on the grid."""
     interpolation = cv2.INTER_AREA if pixels.size > GRID**2 else cv2.INTER_LINEAR
-    # Three rows more than the half, for what blurring and differences reach.
+    # Three more rows than the half, since blur and differences reach beyond it.
     small = cv2.resize(pixels, (GRID, GRID), interpolation=interpolation)[: ROWS + 4].astype(np.float32)
     smooth = cv2.GaussianBlur(small, (0, 0), 1)
     right, down = (cv2.Sobel(smooth, cv2.CV_32F, *order)[:ROWS] for order in ((1, 0), (0, 1)))

@@ -19,7 +19,7 @@ from crass_tf.data.loading import DEFAULT_DATASET
 from crass_tf.radiographs.radiograph import GreyScale
 from crass_tf.sources.source import Source
 
-# Where there is one of these flags, the mask's place cannot be judged.
+# With one of these flags, the position of the mask cannot be judged.
 UNSUITED = ("constant", "inverted", "mask area")
 
 

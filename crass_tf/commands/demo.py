@@ -116,7 +116,7 @@ def _claim(out: PathLike) -> pathlib.Path:
     names = {path.name for path in out.iterdir()} if out.exists() else set()
     if names - {*PARTS} or (names and MARKER not in names):
         raise InputError(f"{out}: found other files than an earlier demo's; name a new folder with --out")
-    # The marker first, and kept: an interrupted demo is recognised as one, and replaced by the next.
+    # The marker comes first and stays, so that the next demo recognises and replaces an interrupted one.
     write_json(out / MARKER, {"finished": False})
     for name in names - {MARKER}:
         part = out / name

@@ -61,7 +61,7 @@ def evaluate_models(
         split = default_splits(dataset, data_dir=data_dir)[1] if split is None else split
         given = [examples(dataset, split, data_dir)]
     else:
-        # All of them first: what one of them lacks is to be known before hours of work.
+        # All first: missing data should fail before hours of work.
         given, split = [_load_held_out(model, dataset, data_dir) for model in trained], describe_folds(trained)
     about: dict[str, Any] = {"dataset": dataset, "split": split}
     loads = [functools.partial(Segmenter.load, path, threads, output, extent) for path, _ in trained]

@@ -35,11 +35,11 @@ PROPOSALS = "proposals.csv"
 COLUMNS = ("image", "file", "right", "left", "right_views", "left_views", "kept", "reason")
 # Longest side of the radiographs that are written: the model's own grid.
 SIDE = 1024
-# An outline of less certainty, or one that fewer of the views agree on, is not proposed.
+# Least certainty of a proposed outline, and least share of the views that agree on it.
 LEAST_CERTAINTY, LEAST_AGREEMENT = 0.7, 0.5
-# Radii of what is filled in and cut off at an outline's edge, in square roots of its area: 0.45 of them is its width.
+# Radii of closing and opening at an outline's edge, / square root of its area; the clavicle's width is 0.45.
 NOTCH, SPUR = 0.14, 0.04
-# A view's outline counts from this score on, and agrees with another one from this IoU on.
+# Least score of a view's outline that counts, and least IoU of two outlines that agree.
 LEAST_SCORE, SAME = 0.35, 0.4
 SHEET_TILES, SHEET_COLUMNS, TILE_WIDTH = 20, 4, 390
 
@@ -204,7 +204,7 @@ def _find_consensus(outlines, shape):
     maps = [cv2.warpAffine(1 / (1 + np.exp(-logits)), matrix, shape[::-1], flags=flags) for logits, matrix, _ in used]
     weights = np.array([score**3 for *_, score in used])
     masks = [cv2.resize(each, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) > 0.5 for each in maps]
-    # Empty ones agree with none but themselves.
+    # An empty outline agrees only with itself.
     same = np.array([[1.0 if a is b else iou(a, b) * a.any() for a in masks] for b in masks])
     agree = same[np.argmax(same @ weights)] > SAME
     mean = sum(weight * each for weight, each, kept in zip(weights, maps, agree) if kept) / weights[agree].sum()
@@ -217,7 +217,7 @@ def _keep_largest_part(mask):
 
 
 def _smooth_mask(mask):
-    """Returns a bool mask `[H, W]` without narrow notches and spurs, which come from where views disagree."""
+    """Returns a bool mask `[H, W]` without narrow notches and spurs, which appear where views disagree."""
     unit = np.sqrt(np.count_nonzero(mask))
     margin = int(unit) + 1
     framed = np.pad(mask.astype(np.uint8), margin)

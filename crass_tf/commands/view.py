@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from crass_tf.common.files import InputError, local_path, local_paths
 from crass_tf.common.types import PathLike
 
-# What a browser keeps belongs to an address with its port: another port would not show yesterday's corrections.
+# Fixed: browsers store corrections by address and port, and another port would not show them.
 DEFAULT_PORT = 8737
 LOOPBACK = "127.0.0.1"
 # The page asks for `files.json` where it was opened with this mark.
@@ -112,12 +112,12 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
     def send_head(self):
         """Answers with the head; returns what follows it: a file, or the list of the radiographs that were named."""
-        # Another site's page may reach the loopback by a name of its own.
+        # Another site's page may reach the loopback by its own host name (DNS rebinding).
         port = self.server.server_port
         if self.headers.get("Host") not in (f"{LOOPBACK}:{port}", f"localhost:{port}"):
             return self.send_error(403)
         if urllib.parse.urlsplit(self.path).path != "/files.json":
-            # What lies at an address differs between calls of the command, whatever its date.
+            # The file at an address changes between calls of the command, whatever its date.
             del self.headers["If-Modified-Since"]
             return super().send_head()
         content = json.dumps(self.names).encode()

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 
 from crass_tf.common.types import PathLike
 
-# No other file could be written, either.
+# With these errors no other file can be written either.
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 # What the names of temporary files begin with.
 TEMPORARY = ".crass-tf-"
@@ -71,7 +71,7 @@ def output_folder(path: PathLike, name: str = ...) -> pathlib.Path: ...
 
 
 def output_folder(path: PathLike | None, name: str = "out") -> pathlib.Path | None:
-    """Returns `local_path` of a folder for results, once it is known that it can be made and written to: before work.
+    """Returns `local_path` of a folder for results, after a check, before any work, that it can be written to.
 
     Raises:
         InputError: as `local_path`, and where no file can be made there.
@@ -95,7 +95,7 @@ def output_file(path: PathLike | None, name: str = "out") -> pathlib.Path | None
 
 @contextlib.contextmanager
 def made_folder(path: PathLike) -> Iterator[None]:
-    """Makes a folder; where nothing came into it and into those above it that had to be made, they are gone afterwards.
+    """Makes a folder and its missing parents; afterwards those that are still empty are removed.
 
     Raises:
         InputError: where it cannot be made, or nothing can be written into it.
@@ -149,7 +149,7 @@ def _checked_local(path, name="path"):
 
 
 def _expand_home(path, name):
-    """Returns a path as text, `~` and `~user` replaced, as a shell does except behind a `=`."""
+    """Returns a path as text with `~` and `~user` replaced, as a shell does (which leaves them after a `=`)."""
     text = os.fspath(path)
     if not text or "\0" in text:
         problem = "a path with a zero byte" if text else "an empty path"
@@ -178,7 +178,7 @@ def atomic_file(path: PathLike) -> Iterator[pathlib.Path]:
 
 
 def lock(file: int | typing.IO, folder: PathLike, work: str) -> None:
-    """Locks an open file, or an opened folder, until it is closed or the process ends, however.
+    """Locks an open file or folder until it is closed or the process ends.
 
     Where the system or the file system has no such locks, as some network folders have none, a line on standard error
     says so.
@@ -235,7 +235,7 @@ def read_text(path: PathLike) -> str:
         text = "\0"
     except OSError as error:
         raise InputError(f"{path}: cannot be opened ({error.strerror}), expected a text file") from None
-    # UTF-16 of English letters, without its mark, is UTF-8 with zeros in between.
+    # UTF-16 of English letters, without a byte order mark, reads as UTF-8 with zero bytes.
     if "\0" in text:
         raise InputError(f"{path}: found bytes that are no UTF-8 text, expected text; save it as UTF-8")
     return text

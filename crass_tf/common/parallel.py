@@ -13,7 +13,7 @@ from typing import TextIO
 _LOCK = threading.Lock()
 # How many blocks of `quiet_native` are open; the first one turns standard error off, the last one on again.
 _open = 0
-# A copy of its descriptor meanwhile; None where the process has no standard error.
+# The copy of its descriptor while it is off; None where the process has no standard error.
 _kept = None
 
 
@@ -63,7 +63,7 @@ class Room:
 
     @contextlib.contextmanager
     def take(self, amount: int) -> Iterator[None]:
-        """Waits until so much is free, and holds it within the block; more than there is at all counts as all."""
+        """Waits until so much is free, and holds it within the block; at most all of it."""
         amount = min(amount, self._size)
         with self._changed:
             self._changed.wait_for(lambda: self._free >= amount)
@@ -105,7 +105,7 @@ def quiet_native() -> Iterator[TextIO]:
 
 
 def _silence_stderr():
-    """Sends descriptor 2 to nowhere and returns a copy of what it was; None where that is not standard error."""
+    """Redirects descriptor 2 to the null device; returns a copy of it, or None where it is not standard error."""
     try:
         kept = os.dup(2)
     except OSError:
@@ -115,7 +115,7 @@ def _silence_stderr():
             os.close(kept)
             return None
         sys.stderr.flush()
-    # Where it was closed it stays taken: as the number of the next file, it would get native code's lines as content.
+    # Descriptor 2 stays in use: otherwise the next file would get it, and native code would write its messages there.
     nothing = os.open(os.devnull, os.O_WRONLY)
     if nothing != 2:
         os.dup2(nothing, 2)
@@ -124,7 +124,7 @@ def _silence_stderr():
 
 
 def _open_stderr():
-    """Returns a text file, to be opened by `with`, that writes to where standard error went before."""
+    """Returns a text file, for a `with` block, that writes to the original standard error."""
     if sys.stderr is None:
         return open(os.devnull, "w")  # noqa: PTH123, SIM115
     try:

@@ -154,7 +154,7 @@ def augment(
 
 
 def _happens(probability, rng):
-    """Returns whether a change is made; what has no probability leaves the generator as it is."""
+    """Returns whether a change is made; a probability of 0 draws nothing from the generator."""
     return probability > 0 and rng.random() < probability
 
 
@@ -182,7 +182,7 @@ def process(image: np.ndarray, settings: Augmentation, rng: Generator) -> np.nda
 def spoil(image: np.ndarray, mask: np.ndarray, rng: Generator) -> np.ndarray:
     """Returns a radiograph in which no clavicle should be found, uint8 of the same size as `image` `[H, W]`.
 
-    It is turned by 90, 180 or 270 degrees; or what lies below the clavicles; or two or four in one picture.
+    It is turned by 90, 180 or 270 degrees, cut below the clavicles, or shown two or four times in one picture.
     """
     height, width = image.shape
     kind = rng.integers(0, 4)
@@ -216,7 +216,7 @@ def draw_clutter(image: np.ndarray, rng: Generator) -> np.ndarray:
     for _ in range(int(rng.integers(1, 5))):
         drawers = np.array((_draw_wire, _draw_wire, _draw_electrode, _draw_arrow, _draw_text))
         rng.choice(drawers)(drawn, unit, rng)
-    # What lies in the beam's way covers, and lets through, some of what is behind it.
+    # Objects in the beam are partly transparent.
     share = rng.uniform(0.5, 1.0)
     return cv2.addWeighted(drawn, share, image, 1 - share, 0)
 
@@ -340,7 +340,7 @@ def _draw_grain(shape, rng):
 
 
 def _draw_affine(native, size, settings, rng):
-    """Returns the 2 x 3 matrix that maps an image onto its augmented self, centre upon centre."""
+    """Returns the 2 x 3 matrix that maps an image onto its augmented self, with the same centre."""
     height, width = size
     angle = np.deg2rad(rng.uniform(-1, 1) * settings.rotation_deg)
     scale = _draw_factor(settings.scale, rng)
@@ -367,7 +367,7 @@ def _draw_elastic_places(matrix, size, settings, rng):
 
 
 def _draw_tone_curve(settings, rng):
-    """Returns a look-up table, float32 `[256]`, not clipped: noise and shading come on top before clipping."""
+    """Returns a look-up table, float32 `[256]`, not clipped: noise and shading are added first."""
     grey = np.linspace(0, 1, 256) ** _draw_factor(settings.gamma, rng)
     grey = 127.5 + (255 * grey - 127.5) * _draw_factor(settings.contrast, rng)
     grey = grey + rng.uniform(-1, 1) * settings.brightness

@@ -17,11 +17,11 @@ from crass_tf.sources.source import Source
 
 SOURCES = {"crass12": sources.open_crass12, "jsrt_clavicles": sources.open_jsrt}
 FILE_FORMATS = ("tfrecord", "array_record")
-# How TFDS begins the names of what it has not finished.
+# The prefix of unfinished folders of TFDS.
 UNFINISHED = "incomplete."
-# Where a data set waits while another takes its place.
+# The name of a data set while another one replaces it.
 BEFORE = UNFINISHED + "before_{}"
-# What a full or write-protected disk says.
+# Errors of a full or write-protected disk.
 CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -82,7 +82,7 @@ def build(
 
 
 def _beam_options(runner, options):
-    """Returns what `tfds.download.DownloadConfig` wants to hear of a runner of Beam's: nothing where there is none."""
+    """Returns the arguments of `tfds.download.DownloadConfig` for a Beam runner, `{}` without a runner."""
     if runner is None:
         return {}
     try:
@@ -129,7 +129,7 @@ def _prepare(make_builder, name, manual_dir, fingerprint, overwrite, file_format
         if path.exists() and not overwrite and _is_whole(builder):
             _print_kept(builder, fingerprint, file_format)
             return builder
-        # TFDS writes into a data dir of its own there: what it leaves beside the data set is gone with it.
+        # TFDS gets a temporary data dir, so that its leftovers beside the data set are removed, too.
         data_dir = path.parent / f"{UNFINISHED}new_{path.name}"
         try:
             unfinished = make_builder(name, data_dir, file_format=file_format)
@@ -144,11 +144,11 @@ def _prepare(make_builder, name, manual_dir, fingerprint, overwrite, file_format
 
 
 def _download_and_prepare(builder, manual_dir, path, beam):
-    """Runs TFDS for a data set at `path`; gives users' mistakes back as they were before TFDS wrapped them."""
+    """Runs TFDS for a data set at `path`; unwraps a user's mistake that TFDS has wrapped."""
     import tensorflow_datasets as tfds
 
     try:
-        # What TFDS prints names a folder that will be moved.
+        # TFDS prints the name of a folder that will be moved.
         with contextlib.redirect_stdout(io.StringIO()), _hide_bars_in_files():
             config = tfds.download.DownloadConfig(manual_dir=manual_dir, **beam)
             builder.download_and_prepare(download_config=config)
@@ -160,7 +160,7 @@ def _download_and_prepare(builder, manual_dir, path, beam):
 
 @contextlib.contextmanager
 def _hide_bars_in_files():
-    """Keeps TFDS' progress bars out of files, where they would be megabytes of control characters."""
+    """Turns TFDS' progress bars off outside terminals: in a file they are megabytes of control characters."""
     from tensorflow_datasets.core.utils import tqdm_utils
 
     shown = tqdm_utils._active  # TFDS has no other way to ask.
@@ -173,7 +173,7 @@ def _hide_bars_in_files():
 
 
 def _as_input_error(error, path):
-    """Returns as InputError what a user can mend among an error and its causes; None where there is nothing of it."""
+    """Returns an InputError for the first of an error and its causes that a user can mend, else None."""
     import tensorflow as tf
 
     while error is not None:
@@ -205,9 +205,9 @@ def _print_kept(builder, fingerprint, file_format):
 
 @contextlib.contextmanager
 def _lock_folder(path):
-    """Makes the folder and holds a lock on it, which ends with the process; InputError where another build holds it.
+    """Makes the folder and locks it until the process ends; InputError where another build holds the lock.
 
-    Where nothing came into the folders that it had to make, they are gone afterwards.
+    Folders that it made and that stay empty are removed afterwards.
     """
     if remote_url(path):
         # Object stores know neither folders nor locks.
@@ -225,7 +225,7 @@ def _lock_folder(path):
 
 
 def _remove_unfinished(path):
-    """Removes what killed builds left beside the prepared data set `path`, and `path` itself if it is half a one."""
+    """Removes leftovers of killed builds beside the prepared data set `path`, and `path` itself if incomplete."""
     aside = path.parent / BEFORE.format(path.name)
     if aside.exists() and not path.exists():
         aside.rename(path)
@@ -236,8 +236,8 @@ def _remove_unfinished(path):
 
 
 def _move_into_place(new, path):
-    """Moves a complete data set to `path`, and removes the one that was there; a killed move is mended by the next."""
-    # `tfds.load` without our code reads in it which config a bare name means.
+    """Moves a complete data set to `path` and removes the old one; the next build repairs a killed move."""
+    # Without `tfds_builder`, `tfds.load` reads here which config a bare name means.
     default = pathlib.Path(".config", "metadata.json")
     (path.parents[1] / default).parent.mkdir(exist_ok=True)
     (new.parents[1] / default).replace(path.parents[1] / default)

@@ -172,12 +172,12 @@ def prepared_builder(dataset: str, config: str, data_dir: PathLike | None = None
 
 @contextlib.contextmanager
 def damage_named(place, known=()):
-    """Makes one line of what TFDS raises where a prepared data set's description is damaged; `known` errors stay."""
+    """Raises TFDS' errors on a damaged data set as an InputError of one line; `known` errors pass."""
     try:
         yield
     except (InputError, *known):
         raise
-    # JSON, protocol buffers, whatever the reader meets first.
+    # JSON, protocol buffers and other readers raise different errors.
     except Exception as error:
         reason = one_line(str(error))[:200]
         raise InputError(f"{place}: found a damaged data set ({reason}); remove its folder, build it again") from None
@@ -191,7 +191,7 @@ def check_reachable(data_dir: str | None) -> None:
 
     try:
         epath.Path(data_dir).exists()
-    # Each store's library has errors of its own.
+    # Each store's library raises its own errors.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{data_dir}: cannot be reached ({reason})") from None
@@ -259,7 +259,7 @@ def iterate(dataset: Any, builder: Any = None) -> Iterator[Any]:
     """
     import tensorflow as tf
 
-    # Unknown is what an exception of a Python function, as reads array_record, becomes.
+    # TensorFlow turns an exception of a Python function (the array_record reader) into UnknownError.
     damage = tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.InvalidArgumentError
     damage += tf.errors.UnknownError, tf.errors.FailedPreconditionError
     try:
@@ -286,7 +286,7 @@ def _read_undecoded(builder, split):
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    # Not PartialDecoding, which would skip them altogether: it logs a warning that means nothing to a user.
+    # Not PartialDecoding, which would skip them: it logs a warning that a user cannot act on.
     decoders = {name: tfds.decode.SkipDecoding() for name in (IMAGE, MASK)}
     if builder.info.file_format.value != "array_record":
         return builder.as_dataset(split=split, shuffle_files=False, decoders=decoders)

@@ -1,4 +1,4 @@
-"""What a segmenter should stand: a fixed list of changes of a radiograph, its mask changed alike.
+"""A fixed list of changes of a radiograph and its mask, under which a segmenter should still work.
 
 NumPy and OpenCV only. Lengths are fractions of the image's side unless a name says otherwise, so that the same list
 suits radiographs of any size. What comes into the frame from outside is black.
@@ -15,13 +15,13 @@ import numpy as np
 from crass_tf.geometry import Strip
 from crass_tf.radiographs.radiograph import from_array
 
-# What is kept free around the clavicles, of the shorter side.
+# Free margin around the clavicles, as a part of the shorter side.
 MARGIN = 0.02
 WHITE = 255
 # Markers: (text, x, y), and blocks without text, x and y as parts of width and height.
 LETTERS = (("R", 0.07, 0.07), ("L", 0.93, 0.07), ("PA ERECT", 0.16, 0.85))
 BLOCKS = (("", 0.06, 0.93), ("", 0.94, 0.55))
-# Lowest and highest (x, y) of a tube's start, middle and end, likewise.
+# Lowest and highest (x, y) of a tube's start, middle and end, as parts of width and height.
 TUBE_RANGES = (((0, 0), (1, 0.2)), ((0.2, 0.2), (0.8, 0.6)), ((0, 0.7), (1, 1)))
 
 
@@ -35,7 +35,7 @@ class Perturbation:
     Attributes:
         name: for tables; what is random is drawn by it and by the example's `image_id`.
         change: function of an example and a random generator.
-        required: whether a segmenter has to stand it; otherwise it is only reported.
+        required: whether a segmenter has to pass it; otherwise it is only reported.
     """
 
     name: str
@@ -93,7 +93,7 @@ def _blur(image, sigma):
 
 
 def _add_noise(example, rng, sigma_grey):
-    """Adds Gaussian noise, each pixel's by itself; its standard deviation is in grey values."""
+    """Adds independent Gaussian noise to each pixel; its standard deviation is in grey values."""
     noise = np.float32(sigma_grey) * rng.standard_normal(example.image.shape, np.float32)
     return dataclasses.replace(example, image=_to_grey8(example.image + noise))
 
@@ -105,7 +105,7 @@ def _clip_window(image, part):
 
 
 def _enhance_detail(image, sigma, gain):
-    """Adds `gain` times what is finer than a Gaussian, whose standard deviation is a part of the longer side."""
+    """Adds `gain` times the detail finer than a Gaussian; its standard deviation is a part of the longer side."""
     grey = image.astype(np.float32)
     return _to_grey8(grey + gain * (grey - _blur(grey, sigma)))
 
@@ -186,7 +186,7 @@ def _mark_all(example, rng, height):
     image, size = example.image.copy(), height * min(example.image.shape)
     for text, x, y in (*LETTERS, *BLOCKS):
         _draw_mark(image, example.mask, text, (x * image.shape[1], y * image.shape[0]), size)
-    # In the room on the image's left of the clavicles, where their upper end is.
+    # In the free space at the image's left of the clavicles, at the height of their upper end.
     _, row, _, _ = cv2.boundingRect(example.mask)
     half = (_measure_room(example.mask)[2] if example.mask.any() else 0) / 2
     _draw_mark(image, example.mask, "R", (half, row + 0.02 * image.shape[0]), min(size, half))
@@ -224,7 +224,7 @@ def _frame_points(points, matrix, size):
 
 
 def _rotation_matrix(degrees):
-    """Returns the matrix, of (x, y) with y downwards, that turns counter-clockwise as one sees it."""
+    """Returns the matrix of (x, y), y downwards, of a counter-clockwise rotation on the screen."""
     return cv2.getRotationMatrix2D((0, 0), degrees, 1)[:, :2]
 
 

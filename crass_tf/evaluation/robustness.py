@@ -1,4 +1,4 @@
-"""How much of a segmenter's overlap is left under perturbations: figures, a table, and how one radiograph fared."""
+"""A segmenter's overlap under perturbations: figures, a table, and pictures of one radiograph."""
 
 import collections
 import pathlib
@@ -141,7 +141,7 @@ def table_text(summary: dict) -> str:
 
 
 def conclusion(summary: dict) -> str:
-    """Returns how many of the required perturbations were stood, in a few words."""
+    """Returns a few words on how many of the required perturbations were passed."""
     required = _select_perturbations(summary, True)
     stood = sum(each["passed"] for each in required.values())
     return f"{stood} of {len(required)} required perturbations lower the mean IoU by at most {summary['limit']}"

@@ -87,7 +87,7 @@ def evaluate_runs(
     records.sort(key=lambda record: record["image_id"])
     write_table(out / "per_image.csv", list(records[0]), records)
     write_report(out / "report.html", metrics, records, names)
-    # They may be of another model.
+    # Old results may be of another model.
     remove_results(out)
     write_json(out / "metrics.json", metrics)
     return metrics

@@ -122,7 +122,7 @@ def to_float32(model: keras.Model, half: bool = False) -> bytes:
     with quiet_native(), tempfile.TemporaryDirectory() as folder:
         module: Any = tf.Module()
         module.function = _freeze_model(model)
-        # Through a SavedModel: it is the way to a named signature.
+        # By way of a SavedModel, which gives the signature its name.
         tf.saved_model.save(module, folder, signatures={SIGNATURE: module.function})
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -151,10 +151,10 @@ def to_dynamic_int8(float32: bytes) -> bytes:
 def to_int8(float32: bytes, calibration: Sequence[np.ndarray]) -> bytes:
     """Returns a float32 `.tflite` with weights and activations in 8 bits; input and output stay float32.
 
-    So do the operators up to the first convolution and from the last one on. The first ones standardise the
-    radiograph: with its variance in 8 bits the whole image is scaled wrongly. Together they cost no measurable time.
-    So does the whole finder of a clavicle model, with its weights in float16: in 8 bits a ten millionth of the grey
-    values could move its strips by pixels, and no two processors gave the same outline.
+    The operators up to the first convolution and from the last one on stay in float, too. The first ones standardise
+    the radiograph: a variance in 8 bits scales the whole image wrongly. Together they cost no measurable time.
+    The whole finder of a clavicle model stays in float, with its weights in float16: in 8 bits a change of 1e-7 of the
+    grey values could move its strips by pixels, and each processor gave another outline.
 
     Args:
         float32: the bytes of `to_float32`.
@@ -196,11 +196,11 @@ def _open_quantizer(float32, recipe, kept=()) -> Iterator[Any]:
     from litert_quantizer.quantizer import Quantizer
 
     with quiet_native(), warnings.catch_warnings():
-        # The quantizer keeps all tensors on purpose, and LiteRT warns of the memory that takes.
+        # The quantizer keeps all tensors on purpose; LiteRT warns of their memory.
         warnings.simplefilter("ignore", UserWarning)
         quantizer = Quantizer(float32)
         quantizer.load_quantization_recipe(recipe)
-        # One expression: hundreds would not fit into the cache of compiled ones, and be compiled for each operator.
+        # One expression: hundreds would overflow the cache of `re` and be compiled again for each operator.
         outer = "|".join(f"^{re.escape(scope)}" for scope in outer_scopes(float32))
         for scope, operator in (*kept, *([(outer, TFLOperationName.ALL_SUPPORTED)] if outer else [])):
             quantizer.update_quantization_recipe(scope, operator, algorithm_key=AlgorithmName.NO_QUANTIZE)

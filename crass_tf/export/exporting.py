@@ -27,7 +27,7 @@ FORMS = {
     "int8": "model_int8.tflite",
 }
 ONNX = "model.onnx"
-# Moved in this order: the description comes last, so it never stands beside files that it does not describe.
+# Moved in this order: the description last, so that it never describes other files.
 FILES = (*FORMS.values(), "parity.json", "model_card.md")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from crass_tf.common.files import InputError
 
-# As `model.clavicles` names a clavicle model's layers, which this module does not import for Keras' sake.
+# The names of the layers in `model.clavicles`, which this module does not import, since that needs Keras.
 FINDER, OUTLINER = "finder", "outliner"
 
 
@@ -25,7 +25,7 @@ def outer_scopes(data: bytes) -> list[str]:
     """Returns the quantizer's scopes of all operators that stay in float.
 
     These are, in each network, the operators up to the first convolution and from the last one on; and all that lies
-    around the networks of a clavicle model: where a strip lies is no matter of 8 bits. litert-quantizer calls an
+    around the networks of a clavicle model: 8 bits are too few to place a strip. litert-quantizer calls an
     operator by the names of its outputs, each with a semicolon behind it.
     """
     model, names = _read(data)

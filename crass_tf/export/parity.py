@@ -19,7 +19,7 @@ from crass_tf.measurement.metrics import iou
 from crass_tf.phantom import render
 from crass_tf.radiographs.radiograph import Radiograph
 
-# What the masks of each form have to reach: their mean IoU with Keras' masks.
+# Least mean IoU of each form's masks with Keras' masks.
 LEAST_IOU = {
     "keras_float16": 0.998,
     "saved_model": 0.999,
@@ -62,7 +62,7 @@ class Form:
 
         Keras and SavedModel run on as many threads as TensorFlow takes: `{"tensorflow_threads": ...}`.
         """
-        # What is in the image changes nothing in the time.
+        # The time does not depend on the image's content.
         batch = np.full((1, *self.segmenter.image_size, 1), 100, np.float32)
         if self.path.suffix != ".tflite":
             return {TENSORFLOW_THREADS: _median_ms(lambda: self.segmenter.run(batch))}

@@ -90,12 +90,12 @@ class Letterbox:
         return cv2.copyMakeBorder(image, top, below, left, right, cv2.BORDER_CONSTANT, value=0)
 
 
-# The part of a strip's width that a bar of the clavicle's variance takes: the rest is for what a finder misses.
+# Length of a bar with the clavicle's variance / width of the strip. The rest is a margin for a finder's errors.
 STRIP_FILL = 0.78
 # Where in a strip the clavicle's mean lies, as parts of its width and height. The medial end, which is the thicker one,
 # lies 0.45 lengths from the mean, the lateral end 0.60: medians of 248 clavicles, odd-numbered JSRT radiographs.
 STRIP_MEAN = (0.5585, 0.5)
-# Background, for what lies outside a strip.
+# Logit of background, outside a strip.
 OUTSIDE_LOGIT = -20.0
 
 
@@ -172,7 +172,7 @@ class Strip:
         size = (box[1].stop - box[1].start, box[0].stop - box[0].start)
         if min(size) < 1:
             return box, np.empty(size[::-1], np.float32)
-        # OpenCV inverts the matrix unless told that it maps from the result to the source, which this one does.
+        # WARP_INVERSE_MAP: the matrix maps from the result to the source. Otherwise OpenCV would invert it.
         native = cv2.warpAffine(
             np.ascontiguousarray(logits),
             matrix,
@@ -207,7 +207,7 @@ def split_sides(mask: np.ndarray, mirrored: bool = False) -> np.ndarray:
         uint8 `[H, W]`: 0 background, 1 (`RIGHT`) right clavicle, 2 (`LEFT`) left clavicle.
     """
     foreground, width = (mask > 0).astype(np.uint8), mask.shape[1]
-    # Clavicles lie in a small part of a radiograph; only that part is gone through.
+    # Clavicles cover a small part of a radiograph; only that part is searched.
     box = bounding_box(foreground)
     _, components, stats, centroids = cv2.connectedComponentsWithStats(np.ascontiguousarray(foreground[box]))
     centroids[:, 0] += box[1].start

@@ -25,7 +25,7 @@ SIGNATURE = "serving_default"
 INPUT = "image"
 # The outputs of a clavicle model; a network of a user's own has the first one only, under any name.
 LOGITS, SCORE, STRIP_LOGITS, STRIP_MATRICES = OUTPUTS = ("logits", "score", "strip_logits", "strip_matrices")
-# Farther from one half than this a probability has no finite logit.
+# The largest probability that has a finite logit.
 LARGEST_PROBABILITY = 1 - 1e-7
 # The logarithm of a probability to which some 1e-7 was added.
 NEARLY_ZERO = 1e-5
@@ -127,7 +127,7 @@ def load_keras(path: PathLike) -> Any:
 
     try:
         return keras.saving.load_model(path, compile=False)
-    # A damaged archive surfaces as whatever its reader meets first.
+    # A damaged archive may raise any error of its reader.
     except Exception as error:
         raise InputError(f"{path}: cannot be opened as a Keras model ({_first_line(error)})") from None
 
@@ -194,7 +194,7 @@ def _open_saved_model(path, output):
 
 def _open_tflite(path, threads, output):
     about = read_metadata(path)
-    # It may take other grey values, or mark something else, than this package's.
+    # A foreign model may take other grey values, or mark something else.
     for key, expected in MEANING.items():
         if about.get(key) != expected:
             raise InputError(f"{path}: found {key} = {about.get(key)} in its {METADATA}, expected {expected}")
@@ -248,7 +248,7 @@ def _attached_metadata(path, data):
             raise ValueError("no JSON object")
     except KeyError:
         raise InputError(missing) from None
-    # What damage leads to; a JSON nested without end is one case of it.
+    # Errors from damage; an endlessly nested JSON is one case.
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, RuntimeError) as error:
         raise InputError(f"{path}: its {METADATA} cannot be read ({error}); copy the file again") from None
     return about, end
@@ -274,7 +274,7 @@ def _network(name, inputs, outputs, run, kind, is_keras=False):
     if len(outputs) > 1:
         return Network(tuple(shape[1:3]), run, has_strips=True)
     if kind is None and LOGITS in outputs and not is_keras:
-        # So an export calls them; an unnamed output of a Keras model in memory is called so here, too.
+        # An export uses this name; so does this module for an unnamed output of a Keras model in memory.
         kind = "logits"
     return Network(tuple(shape[1:3]), _name_output(name, run, kind), has_strips=False)
 

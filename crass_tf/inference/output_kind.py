@@ -7,12 +7,12 @@ from crass_tf.common.files import InputError
 # What an output may be: `probability` lies between 0 and 1.
 KINDS = LOGITS, PROBABILITY = ("logits", "probability")
 NEVER_ABOVE_ZERO = "log-probabilities"
-# Keras layers that keep the range of what goes through them.
+# Keras layers that keep the range of their input.
 NEUTRAL_LAYERS = ("Identity", "UpSampling2D", "Resizing", "Reshape", "Cropping2D", "ZeroPadding2D", "Permute")
 NEUTRAL_LAYERS += ("Dropout", "Cast")
 SIGMOIDS = ("sigmoid", "hard_sigmoid")
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
-# Operations that keep the range of what goes through them; the first input is what matters.
+# Operations that keep the range of their first input.
 NEUTRAL_OPERATIONS = ("Identity", "IdentityN", "Reshape", "Transpose", "Squeeze", "ExpandDims", "StridedSlice")
 NEUTRAL_OPERATIONS += ("Slice", "Cast", "ResizeBilinear", "ResizeNearestNeighbor", "Tile", "BroadcastTo")
 # Two networks, one for each side.

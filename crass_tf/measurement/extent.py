@@ -11,9 +11,9 @@ EXTENTS = {"scr": 0.0, "crass": 0.25}
 DEFAULT_EXTENT = "scr"
 # The direction and the width at the lateral end are those of this part of the centre line and of the cross-sections.
 TAIL = 0.5
-# How far the added part reaches back into the outline, in its widths.
+# Overlap of the added part with the outline, in widths of the outline.
 OVERLAP = 0.15
-# Pixels added around what is prolonged, of background.
+# Pixels of background around the prolonged outline.
 MARGIN = 2
 
 
@@ -25,7 +25,7 @@ def prolong(
     native: tuple[int, int],
     spacing_mm: Spacing | None,
 ) -> tuple[tuple[slice, slice], np.ndarray]:
-    """Returns an outline that goes on straight beyond its lateral end, `(box, logits)` as it was given.
+    """Returns an outline, `(box, logits)`, prolonged in a straight line beyond its lateral end.
 
     Where no centre line can be laid through the outline, it is returned as it is.
 

@@ -16,20 +16,20 @@ from crass_tf.common.types import Spacing
 # with two bends, lines follow the corners of a medial end instead.
 SECTIONS = 64
 DEGREE = 3
-# What a cross-section keeps from the ends, of its length: further out it runs into them.
+# Least distance of a cross-section from the ends, in its lengths; nearer to an end it runs into it.
 CLEAR = 0.5
-# Points from the end of a curve to that by which its direction there is known.
+# Number of points, from an end of the curve, that give its direction there.
 TANGENT = 4
-# How often the line is laid through the middles of the cross-sections that are perpendicular to the last one.
+# Number of times that the line is fitted to the middles of cross-sections perpendicular to the previous line.
 ROUNDS = 4
-# A field with more pixels is measured on a coarser grid: no clavicle is that large, but what is found in a picture that
+# A field with more pixels is measured on a coarser grid. No clavicle is that large, but an outline in a picture that
 # is no radiograph may be.
 MOST_PIXELS = 1_000_000
-# Samples across the width of a clavicle, at most: half a pixel apart where that is fewer.
+# Most samples across the width of a clavicle; samples are at least half a pixel apart.
 FINENESS = 64
 # A shape that is shorter than so many times its width has no direction.
 LEAST_ELONGATION = 1.5
-# What `of_clavicle` tells.
+# The keys of `of_clavicle`.
 OF_CLAVICLE = ("length_mm", "length_pixels", "width_mm", "width_pixels", "angle_deg", "medial_end", "lateral_end")
 
 # The midline is looked for on the radiograph at this width, and at most so many times this height, which no chest has;
@@ -44,7 +44,7 @@ OFF_CENTRE = 0.2
 NOISE, NEIGHBOURHOOD = 2.0, 8.0
 # Grey levels: where contrast is less than this, there is nothing to compare.
 FLAT = 4.0
-# By how much the whole weighs against what an axis leaves in view: without, half a chest would be symmetric enough.
+# Exponent of all pixels' energy beside that of the pixels in view; at 0 half a chest would be symmetric enough.
 WHOLE = 0.25
 # What benchmarks/measures.py measured on JSRT: against halfway between the lungs' outer borders at half their height
 # (124 radiographs), and against the spinous processes near the clavicles' height (37).
@@ -168,7 +168,7 @@ def find_midline(image: np.ndarray, spacing_mm: Spacing | None = None) -> np.nda
     """Returns the chest's axis of mirror symmetry: float64 `[2, 2]`, its (x, y) on the first row and on the last.
 
     The grey values, their contrast evened, are compared with their mirror image about every axis near the centre; the
-    best one counts. Clavicles are not asked. Where there is nothing to compare, it is the image's centre line.
+    best one counts. Clavicles are not used. Where there is nothing to compare, it is the image's centre line.
     `MIDLINE_ERROR_MM` says what to expect; in a rotated patient the spine lies elsewhere.
 
     Args:
@@ -181,10 +181,10 @@ def find_midline(image: np.ndarray, spacing_mm: Spacing | None = None) -> np.nda
     even = _even_contrast(cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32))
     x, tilt_deg = _find_best_axis(even)
     turn = np.vstack([_rotation(even.shape, tilt_deg), (0, 0, 1)])
-    # Two points of the upright axis of the turned image, brought back.
+    # Two points of the upright axis, mapped back from the turned image.
     line = (np.linalg.inv(turn) @ np.array([[x, x], [0, size[1] - 1], [1, 1]]))[:2].T
     line = (line + 0.5) * (image.shape[1] / size[0], image.shape[0] / size[1]) - 0.5
-    # One row has a line, too.
+    # An image of one row has a line, too.
     y = np.array([0.0, max(image.shape[0] - 1.0, 1.0)])
     slope = (line[1, 0] - line[0, 0]) / (line[1, 1] - line[0, 1])
     return np.stack([line[0, 0] + slope * (y - line[0, 1]), y], axis=1)
@@ -275,7 +275,7 @@ def framed(field: np.ndarray) -> np.ndarray:
 
 
 def _find_run(values):
-    """Returns where rows `[N, M]` cross zero before and after what is above zero nearest to their middle; and whether.
+    """Returns where rows `[N, M]` cross zero around the run above zero nearest to their middle, and whether they do.
 
     These are column numbers, float `[N]` each, and bool `[N]`.
     """
@@ -307,7 +307,7 @@ def _fit_smooth_line(line, middles, whole):
 
 def _extend_to_outline(field, line, unit, width):
     """Returns a line `[N, 2]` that goes on straight at both ends to where the field is zero; evenly spaced again."""
-    # Further than from the last whole cross-section to the end of what it belongs to.
+    # Farther than the distance from the last whole cross-section to the end of the clavicle.
     reach = np.arange(0, 3 * width + _length(line) * 4 / SECTIONS, _choose_step(unit, width))[:, None]
     ends = []
     for end, inner in ((line[0], line[TANGENT]), (line[-1], line[-1 - TANGENT])):
@@ -323,7 +323,7 @@ def _extend_to_outline(field, line, unit, width):
 
 
 def _sample(field, points, unit):
-    """Returns the field at points `[..., 2]` of (x, y), in millimetres, bilinearly; beyond its border that of it."""
+    """Returns the field at points `[..., 2]` of (x, y), in millimetres, bilinearly; its border continues outside."""
     # OpenCV's remap rounds to 1/32 of a pixel, and takes neither long lists nor wide fields.
     x, y = np.moveaxis(points / unit, -1, 0)
     x, y = np.clip(x, 0, field.shape[1] - 1), np.clip(y, 0, field.shape[0] - 1)
@@ -340,7 +340,7 @@ def _choose_step(unit, width):
 
 
 def _measure_arc_lengths(line):
-    """Returns how far along a line `[N, 2]` its points lie, `[N]`."""
+    """Returns the arc length of a line `[N, 2]` up to each of its points, `[N]`."""
     return np.concatenate([[0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
 
 
@@ -396,7 +396,7 @@ def _find_upright_axis(rows):
 
 
 def _find_peak(values):
-    """Returns the place of the largest value, by a parabola through its neighbours, and the value; flat: the middle."""
+    """Returns the position of the largest value, by a parabola, and the value; the middle of equal values."""
     values = np.asarray(values, np.float64)
     if np.ptp(values) < 1e-9:
         return (len(values) - 1) / 2, float(values[0])

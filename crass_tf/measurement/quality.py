@@ -25,16 +25,16 @@ AREA_SHARE = (0.012, 0.09)
 SYMMETRY = 2.0
 # Of the clavicles' centre, from the top, in the radiograph's height.
 HEIGHT_SHARE = (0.0, 0.6)
-# Score of one clavicle below which it is none. The 124 odd-numbered JSRT radiographs have 0.8 and more, drawn pictures
+# A clavicle with a lower score is left out. The 124 odd-numbered JSRT radiographs have 0.8 and more, drawn pictures
 # that are no radiographs below 0.5.
 LEAST_SCORE = 0.5
-# Width in model pixels of the band along the outline in which the network has to be sure.
+# Width, in model pixels, of the band along the outline in which `border_confidence` is measured.
 BORDER = 5
 # Of `Trust`.
 TRUST_NAME = "trust.json"
 COVERAGE = 0.9
 GROUPS = 8
-# Below this quantile of the scores that were seen, too few were.
+# Scores below this quantile are too rare for an interval.
 RARE = 0.02
 # The lower end of the interval, the median, the upper end; of the IoU and of the mean contour distance.
 EXPECTED = ("iou_low", "iou_expected", "iou_high", "contour_mm_low", "contour_mm_expected", "contour_mm_high")

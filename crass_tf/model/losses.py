@@ -5,7 +5,7 @@ from keras import ops
 
 from crass_tf.model.weighting import PIXELS, as_pairs, as_pixel_weights, weighted_mean
 
-# Clavicles cover 2 % of a radiograph, so the mean cross-entropy is small beside the Dice term: this makes them alike.
+# Clavicles cover 2 % of a radiograph, so that the mean cross-entropy is small. This weight makes it as large as Dice.
 ENTROPY_WEIGHT = 10.0
 
 
@@ -82,7 +82,7 @@ class DiceCrossEntropy(keras.losses.Loss):
             weights = weights * ops.where(y_true > 0.5, clavicle, background)
         losses = _losses(y_true, y_pred, weights, self.from_logits)
         channels = ops.mean(weights, PIXELS)
-        # Keras weights and reduces images as ever.
+        # Keras weights and reduces the images as usual.
         return super().__call__(y_true, weighted_mean(losses, channels, 1), ops.mean(channels, 1))
 
     def call(self, y_true, y_pred):

@@ -31,7 +31,7 @@ class IoU(keras.metrics.Mean):
     def __init__(self, name="iou", from_logits=True, dtype=None):
         super().__init__(name=name, dtype=dtype)
         self.from_logits = from_logits
-        # What `EarlyStopping(mode="auto")` asks.
+        # `EarlyStopping(mode="auto")` reads it.
         self._direction = "up"
 
     def update_state(self, y_true, y_pred, sample_weight=None):

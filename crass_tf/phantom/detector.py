@@ -12,7 +12,7 @@ def expose(attenuation: np.ndarray, spacing_mm: float, rng: Generator, noise_rng
     any size.
     """
     primary = np.exp(-attenuation)
-    # Dense parts scatter more than they let through
+    # Dense parts scatter more radiation than they transmit
     scatter = _scatter(0.35 * attenuation * primary, spacing_mm) * np.float32(rng.uniform(0.15, 0.9))
     signal = cv2.GaussianBlur(primary, (0, 0), rng.uniform(0.15, 0.45) / spacing_mm) + scatter
     noise = noise_rng.standard_normal(signal.shape, np.float32)

@@ -45,7 +45,7 @@ def render(seed: int, index: int, size: int, reach_mm: float = 0.0, bedside: boo
         bedside: Whether the patient lies or sits in bed, the X-ray tube in front: short lungs, turned or leaning back,
             clavicles that are steeper and up to above the lungs, perhaps a chin over the neck.
     """
-    # One stream of random numbers a step: a change to one step leaves the others' draws as they are
+    # One random generator for each step: a change to one step does not change the draws of the others
     patient_rng, pose_rng, bone_rng, body_rng, film_rng, noise_rng, bed_rng = (
         np.random.Generator(np.random.PCG64(stream)) for stream in np.random.SeedSequence([seed, index]).spawn(7)
     )
@@ -60,7 +60,7 @@ def render(seed: int, index: int, size: int, reach_mm: float = 0.0, bedside: boo
     structures = _structures(patient, view, clavicles, lungs, heart, bedside)
     image = _develop(attenuation, structures, view, film_rng, noise_rng)
     if reach_mm:
-        # To annotate by: a rib cage whose outline is wider on each side.
+        # For the annotation: a rib cage whose outline is wider on each side.
         outer = {side: border + reach_mm for side, border in patient.outer.items()}
         structures = _structures(dataclasses.replace(patient, outer=outer), view, clavicles, lungs, heart, bedside)
     mask = ((structures & (RIGHT_CLAVICLE | LEFT_CLAVICLE)) > 0).astype(np.uint8)

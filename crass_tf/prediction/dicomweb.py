@@ -16,12 +16,12 @@ from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS
 if TYPE_CHECKING:
     from crass_tf.common.types import PathLike
 
-# Of radiographs: computed and digital radiography.
+# DICOM modalities of radiographs: computed and digital radiography.
 MODALITIES = ("CR", "DX")
 SEGMENTATION = "dicom-seg"
-# Below `out`: what was fetched, and what came of it.
+# Folders in `out`: fetched radiographs, and results.
 FETCHED, RESULTS = "radiographs", "results"
-# As the server has it: nothing is compressed, or decoded, on the way.
+# The server's own transfer syntax: nothing is compressed or decoded.
 AS_STORED = (("application/dicom", "*"),)
 
 
@@ -79,13 +79,13 @@ def _raise_in_one_line(name):
 
     try:
         yield
-    # What is no DICOM, or no JSON, is a ValueError.
+    # Content that is no DICOM or no JSON raises ValueError.
     except (requests.RequestException, ValueError) as error:
         raise InputError(one_line(f"{name}: the server did not do what it was asked: {error}")) from None
 
 
 def _has_failed(base, function, *arguments):
-    """Returns whether something about one object failed, which is then said."""
+    """Calls a function; returns whether it failed, after printing why."""
     try:
         with _raise_in_one_line(base):
             function(*arguments)
@@ -107,7 +107,7 @@ def _fetch(client, instance, folder):
     uids = (instance.StudyInstanceUID, instance.SeriesInstanceUID, instance.SOPInstanceUID)
     path = pathlib.Path(folder, uids[0], f"{uids[-1]}.dcm")
     if not path.exists():
-        # The client refuses what is no UID, which might lead out of the folder.
+        # The client refuses a false UID, which might lead out of the folder.
         dataset = client.retrieve_instance(*uids, media_types=AS_STORED)
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as temporary:

@@ -30,7 +30,7 @@ from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS, record
 from crass_tf.radiographs.formats import MAX_PIXELS, TooLargeError, data_status
 from crass_tf.radiographs.radiograph import known_spacing, read_radiograph
 
-# A radiograph takes as much of MAX_PIXELS as its file has bytes, at least this; one with more pixels takes these.
+# A radiograph takes as many of MAX_PIXELS as its file has bytes, or as it has pixels if more; at least this many.
 ORDINARY_PIXELS = 4_000_000
 
 
@@ -228,7 +228,7 @@ class Run:
 
 
 def _run_all(run, jobs, journal, progress):
-    """Does the jobs and returns how many were `segmented`, `refused`, `reused` from an earlier run, and `incomplete`.
+    """Runs the jobs and returns how many were `segmented`, `refused`, `reused` from an earlier run, and `incomplete`.
 
     These lack one of the outputs.
     """
@@ -237,7 +237,7 @@ def _run_all(run, jobs, journal, progress):
         for folder in {jobs[0].out, *(os.path.dirname(job.stem) for job in jobs)}:  # noqa: PTH120
             remove_leftovers(folder)
     stamp = journal and summary.settings_stamp(run.segmenter.path, run.spacing_mm, *run.options)
-    # What decoders would print of damaged files is in the one line of each.
+    # Decoders' messages are hidden: the line on a damaged file says the same.
     with quiet_native() as voice, _open_bar(len(jobs), progress, voice) as bar:
         for row, reused in ordered_map(lambda job: _run_or_keep(run, job, journal, stamp), jobs):
             notes, reason = row.pop("notes", []), row.get("reason")
@@ -271,7 +271,7 @@ def _run_or_keep(run, job, journal, stamp):
     if is_same and not run.overwrite and (written == ["json"] if refused else set(run.outputs) <= set(written)):
         return earlier | named, True
     if refused or not is_same:
-        # Beside the new results they would seem to be of the same radiograph, by the same model.
+        # Old results must not stand beside new ones of another file or model.
         _remove(job, written)
         written = []
     return named | stamps | run_job(run, job, written), False
@@ -280,7 +280,7 @@ def _run_or_keep(run, job, journal, stamp):
 def run_job(run: Run, job: Job, kept: Sequence[str] = ()) -> dict[str, Any]:
     """Segments and writes one radiograph; returns the summary's cells on what came of it.
 
-    Whatever goes wrong with it, the run goes on.
+    An error with it does not end the run.
 
     Args:
         run: the run.
@@ -302,12 +302,12 @@ def run_job(run: Run, job: Job, kept: Sequence[str] = ()) -> dict[str, Any]:
         reason = f"{job.source}: its results {job.stem}* cannot be written ({error.strerror or error})"
     except Exception as error:
         reason = f"{job.source}: unexpected {type(error).__name__} ({error})"
-    # Without a stamp it is tried again: the file may have been locked, a library missing.
+    # Without a stamp the next run tries again: the file may have been locked, or a library missing.
     return refuse(run, job, reason, kept) | {"input": ""}
 
 
 def _segment(run, job, kept):
-    """Reads, segments and writes once there is room for the radiograph, which its header may show to need more."""
+    """Reads, segments and writes once there is memory for the radiograph; its header may show that it needs more."""
     pixels = max(ORDINARY_PIXELS, sum(status.st_size for status in data_status(job.source)))
     while True:
         with run.room.take(pixels):
@@ -368,7 +368,7 @@ def _remove(job, outputs):
 
 
 def _is_foreign(path):
-    """Returns whether a file has some content that is not ours; it has none where the machine lost its power."""
+    """Returns whether a file has content of another program; an empty one is what a loss of power left."""
     try:
         return path.stat().st_size > 0 and record.status(path) is None
     except OSError:

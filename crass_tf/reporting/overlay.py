@@ -15,7 +15,7 @@ LEFT_COLOUR = (255, 190, 60)  # light blue
 TRUTH_COLOUR = (90, 220, 90)  # green
 MIDLINE_COLOUR = (80, 240, 240)  # yellow
 CASING_COLOUR = (40, 40, 40)
-# Of fixed-point coordinates, in bits.
+# Fractional bits of fixed-point coordinates.
 SHIFT = 4
 SIDE_COLOURS = {RIGHT: RIGHT_COLOUR, LEFT: LEFT_COLOUR}
 
@@ -74,7 +74,7 @@ def draw_measures(
 
 
 def line_thickness(image: np.ndarray) -> int:
-    """Returns how thick lines are on an image `[H, W, ...]`, in pixels: as thick on all once they are shown."""
+    """Returns the thickness of lines on an image `[H, W, ...]` in pixels: equal on all images once displayed."""
     return max(1, round(max(image.shape[:2]) / 340))
 
 
@@ -95,5 +95,5 @@ def _draw_line(canvas, points, colour, thickness):
 
 
 def _to_fixed_point(value):
-    """Returns pixels as OpenCV takes parts of them: whole numbers of 1 / 2^SHIFT."""
+    """Returns coordinates in OpenCV's fixed-point form: whole numbers of 1 / 2^SHIFT pixels."""
     return np.round(np.multiply(value, 2**SHIFT)).astype(np.int32)

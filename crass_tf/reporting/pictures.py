@@ -12,7 +12,7 @@ from crass_tf.reporting.overlay import SIDE_COLOURS, overlay
 WHOLE_SIZE = 800
 CLOSE_UP_WIDTH = 1400
 JPEG_QUALITY = 88
-# Of the clavicles' width, on every side: enough of the surroundings to see what was mistaken for bone.
+# Margin on every side / width of the clavicles: enough to see what was mistaken for bone.
 MARGIN = 0.07
 # Outlines are lost in a whole radiograph shown small; a tint is not.
 TINT = 0.35
@@ -77,7 +77,7 @@ def picture_name(image_id: str, taken: Iterable[str]) -> str:
     >>> picture_name("site a/0001", taken=[])
     'site_a_0001'
     """
-    # Some file systems do not tell upper case from lower.
+    # Some file systems ignore case.
     taken = {name.lower() for name in taken}
     stem = re.sub(r"[^A-Za-z0-9.-]+", "_", image_id).strip(".") or "image"
     name, count = stem, 1

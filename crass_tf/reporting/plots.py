@@ -76,7 +76,7 @@ def bin_edges(values: Sequence[float], upper: float | None = None) -> np.ndarray
     step = next((s for s in STEPS if (highest - lowest) / s <= MOST_BINS - 2), STEPS[-1])
     first = np.floor(lowest / step + 1e-9)
     last = max(np.ceil(highest / step - 1e-9), first + 1)
-    # Through division, edges are exactly the floats of their decimal numbers more often than through multiplication.
+    # Division gives the exact float of a decimal number more often than multiplication.
     return np.arange(first, last + 1) / (1 / step)
 
 

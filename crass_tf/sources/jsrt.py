@@ -12,7 +12,7 @@ from crass_tf.radiographs.radiograph import GreyScale
 from crass_tf.sources.source import Example, Findings, Source, SpacingRule, size_mismatch
 
 RADIOGRAPH_COUNT = 247
-# Radiographs are bare pixels: what a header would say is documented instead.
+# Radiographs are bare pixels without a header; these facts are documented.
 SIZE = (2048, 2048)
 BYTES = SIZE[0] * SIZE[1] * 2
 SPACING_MM = (0.175, 0.175)

@@ -19,7 +19,7 @@ from crass_tf.sources.source import Example, Findings, SpacingRule, size_mismatc
 
 RADIOGRAPH_COUNT = 284
 SPLIT_FILES = {"train": "train.txt", "validation": "val.txt"}
-# What a line of them may have behind the name.
+# Suffixes that a name in a split file may have.
 NAME_SUFFIX = re.compile(r"\.(png|mhd|mha)$", re.IGNORECASE)
 DERIVED = "sorted names, scikit-learn's train_test_split(test_size=0.2, random_state=0)"
 SPACING_FILE = "spacing.json"
@@ -166,7 +166,7 @@ def files_by_name(folder: pathlib.Path, suffixes: Sequence[str], note: Callable[
 def image_files(list_paths: Callable[[], Iterable[pathlib.Path]], suffixes: Sequence[str]) -> list[pathlib.Path]:
     """Returns those of `list_paths()`, sorted, that are files with one of the lower-case `suffixes`.
 
-    Hidden files are none: macOS puts a `._NAME.PNG` of its own beside each file on a disk that it does not know well.
+    Hidden files are left out: on foreign disks macOS puts its own `._NAME.PNG` beside each file.
 
     Raises:
         InputError: where the folder cannot be read.

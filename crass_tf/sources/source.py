@@ -51,7 +51,7 @@ class Findings(list[Finding]):
         self.append(Finding(kind, text, stops, tuple(image_ids)))
 
     def note_names(self, kind: str, folder: pathlib.Path, names: Iterable[str], text: str) -> None:
-        """Adds a remark on radiographs, if there are any: how many `text` is true of, and the first names."""
+        """Adds a remark on radiographs, if there are any: their number, `text`, and the first names."""
         if names := sorted(names):
             shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
             are = "radiographs are" if len(names) > 1 else "radiograph is"

@@ -20,16 +20,16 @@ class WeightAverage(keras.callbacks.Callback):
     """
 
     def __init__(self, momentum: float, steps: int = 0) -> None:
-        """Begins after so many steps."""
+        """Starts after this number of steps."""
         super().__init__()
         self._momentum, self._steps = momentum, steps
-        # Arrays: the average, the weights that are trained, and what the model was given between epochs.
+        # The average, the trained weights, and the weights that the model got between epochs.
         self._average: list[np.ndarray] = []
         self._trained: list[np.ndarray] = []
         self._shown: list[np.ndarray] | None = None
 
     def start(self, model: keras.Model, average: list[np.ndarray] | None = None) -> None:
-        """Takes the model's weights for those that are trained, and these arrays, or the same, for their average."""
+        """Starts from the model's weights and their average, which by default are the same weights."""
         self._average = model.get_weights() if average is None else average
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -52,7 +52,7 @@ class WeightAverage(keras.callbacks.Callback):
         self._show(self.model)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """The same, where nothing is validated."""
+        """Gives the model the average where nothing is validated."""
         self._show(self.model)
 
     @contextlib.contextmanager

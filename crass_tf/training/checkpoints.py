@@ -74,7 +74,7 @@ def _path(run, epoch, kind="epoch"):
 
 def _save_weights(model, path):
     with atomic_file(path) as temporary:
-        # Keras insists on the suffix `.weights.h5`, of which a temporary name keeps only the last part.
+        # Keras needs the suffix `.weights.h5`; a temporary name keeps only `.h5`.
         whole = temporary.with_suffix(".weights.h5")
         model.save_weights(whole)
         whole.replace(temporary)

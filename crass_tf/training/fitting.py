@@ -78,7 +78,7 @@ def _fit(
 ):
     run, init = output_folder(run, "run"), local_path(init, "init")
     _claim(run, settings, resume)
-    # Saved without optimizer and loss, in float32: what a loader needs nothing of ours for.
+    # Saved without optimizer and loss, in float32: a loader then needs Keras only.
     model, saved = build(settings, init), build(dataclasses.replace(settings, precision="float32"))
     # TensorFlow's XLA cannot reach another device's variables.
     has_xla = settings.jit_compile and (devices == 1 or keras.backend.backend() != TENSORFLOW)
@@ -92,7 +92,7 @@ def _fit(
         resuming = [f"resuming after epoch {first} of {settings.epochs}"] if first else []
         print(describe(used, model, devices), *resuming, sep="\n", flush=True)
     if first >= settings.epochs and (run / MODEL_NAME).exists():
-        # A callback may have restored other weights than the last epoch's.
+        # The file, since a callback may have restored weights of an earlier epoch.
         return keras.saving.load_model(run / MODEL_NAME, compile=False)
     if first < settings.epochs:
         images, masks, batch_size = validation if isinstance(validation, tuple) else (None, None, None)

@@ -15,9 +15,9 @@ from crass_tf.prediction.outputs.record import NOTE
 from crass_tf.radiographs.formats import dicom, read_bytes
 from crass_tf.reporting.overlay import SIDE_COLOURS
 
-# What ties a segmentation to its radiograph.
+# Elements that link a segmentation to its radiograph.
 NEEDED = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
-# What highdicom takes from the radiograph and DICOM allows to be empty; those who make patients anonymous remove it.
+# Elements that highdicom copies and DICOM allows to be empty; anonymisation removes them.
 MAY_BE_EMPTY = (
     "AccessionNumber",
     "PatientBirthDate",
@@ -33,7 +33,7 @@ MAY_BE_EMPTY = (
 # lack what highdicom would look for in them.
 ONE_FRAME = "1.2.840.10008.5.1.4.1.1.7"
 SEVERAL_FRAMES = f"{ONE_FRAME}."
-# Unicode, into which the texts of any other character set can be brought.
+# Unicode, to which texts of any other character set can be converted.
 UTF_8 = "ISO_IR 192"
 # A text that DICOM cuts off at 64 characters; the segments' own hold `NOTE`.
 DESCRIPTION = "Clavicles, research only: not for diagnosis or treatment"

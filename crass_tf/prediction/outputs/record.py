@@ -69,7 +69,7 @@ def status(path: PathLike) -> str | None:
         content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
         ours = content["schema"].startswith(SCHEMA.rstrip("0123456789"))
         return content["status"] if ours else None
-    # Of a file that anybody may have written.
+    # The file may come from any program.
     except (OSError, ValueError, RecursionError, TypeError, LookupError, AttributeError):
         return None
 

@@ -31,9 +31,9 @@ FOREIGN = {
 # Decoding is refused beyond this: the largest detectors have about 30 million pixels, and a model's result for twice
 # as many has to fit into 1.5 GiB, too.
 MAX_PIXELS = 64_000_000
-# OpenCV warps no longer side.
+# The longest side that OpenCV can warp.
 MAX_SIDE = 32_766
-# No file of so many pixels is larger, unless most of it is something else.
+# Largest file; a larger one holds mostly other content than MAX_PIXELS pixels.
 MAX_BYTES = 400_000_000
 # Bytes behind the pixels that are always passed over, as DICOM's part 5, 8.1.1, asks for. Otherwise as many as the
 # pixels themselves are a second image, or values of more bytes than the header says.
@@ -175,7 +175,7 @@ def decode(content: Content) -> Decoded:
     # Late: the formats' modules import this one.
     from crass_tf.radiographs.formats import dicom, metaimage, raster
 
-    # The mark comes first: what stands before it may begin as a TIFF file does.
+    # The DICOM mark is tested first: the bytes before it may look like a TIFF file.
     if content.data.startswith(*dicom.MARK):
         return dicom.read(content)
     if content.data.startswith(raster.SIGNATURES):

@@ -26,7 +26,7 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 DIRECTORY = "1.2.840.10008.1.3.10"
 # Radiographs' headers have some hundred elements, each of which pydicom reads in two steps or three.
 MAX_READS = 100_000
-# Of one element, but for the pixels: a list of numbers becomes as many objects. The groups are those looked at.
+# Limit of one element, except the pixels: each number of a list becomes an object. Only GROUPS are read.
 MAX_ELEMENT_BYTES = 1_000_000
 GROUPS = (0x0008, 0x0018, 0x0020, 0x0028, 0x0054, 0x2050)
 JPEG, JPEG_2000 = b"\xff\xd8\xff", b"\xff\x4f\xff\x51"
@@ -82,7 +82,7 @@ def read(content: Content) -> Decoded:
         # A damaged header's texts may hold anything, line ends included.
         error.args = (one_line(str(error)[:500]),)
         raise
-    # On damaged files pydicom and its decoders raise whatever the damage leads to.
+    # A damaged file may raise any error in pydicom and its decoders.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{content}: the DICOM file cannot be read ({reason})") from None
@@ -112,7 +112,7 @@ class _File(io.BytesIO):
         self.path, self.reads = path, 0
 
     def read(self, count: int | None = -1, /) -> bytes:
-        """Returns the next `count` bytes; all the rest is what pydicom asks for to inflate it, to whatever size."""
+        """Returns the next `count` bytes; refuses to read all the rest, which pydicom would inflate without limit."""
         self.reads += 1
         if count is None or count < 0:
             raise InputError(f"{self.path}: found deflated data behind an unusual header, expected one in explicit VR")
@@ -142,7 +142,7 @@ def _open(path):
 
 
 def _check_lengths(path, dataset):
-    """Raises InputError where an element that is looked at would become too many objects."""
+    """Raises InputError where an element in GROUPS is too long: each of its numbers would become an object."""
     for element in dataset.elements():
         count = len(element.value) if isinstance(element.value, bytes) else 0
         if element.tag.group in GROUPS and count > MAX_ELEMENT_BYTES:
@@ -242,7 +242,7 @@ def _check_pixels(path, dataset):
     length = len(dataset.PixelData)
     if length in (expected, expected + expected % 2):
         return 0
-    # Colours of whose samples none was left out are no surplus.
+    # The bytes of colours stored without subsampling are no surplus.
     is_whole = dataset.PhotometricInterpretation == "YBR_FULL_422" and length in (whole, whole + whole % 2)
     if not is_surplus(length - expected, expected) or is_whole:
         raise InputError(f"{path}: found {length} bytes of pixels, expected {expected} for {width} x {height}")
@@ -263,7 +263,7 @@ def _check_frame(path, dataset, size):
     if frame_size is not None and frame_size != size:
         expected = f"expected {size[1]} x {size[0]} by the header"
         raise InputError(f"{path}: found pixels of {frame_size[1]} x {frame_size[0]}, {expected}")
-    # Bytes that fill up a length may follow. Decoders fill what is missing with grey.
+    # Padding may follow the marker. Decoders fill missing parts with grey.
     if frame_size is not None and END_MARKER not in frame.rstrip(b"\0")[-64:]:
         raise InputError(f"{path}: the compressed pixels are truncated, expected their end marker; copy the file again")
 

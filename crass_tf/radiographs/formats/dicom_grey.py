@@ -61,7 +61,7 @@ def grey(path: object, dataset: pydicom.Dataset) -> tuple[np.ndarray, int | None
 
 
 def _clear_unused_bits(stored, bits):
-    """Returns stored values without the bits above those stored, where old files have overlays."""
+    """Returns stored values without the bits above those stored, where old files store overlays."""
     stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
     unused = 8 * stored.dtype.itemsize - bits
     # Shifted to the left and back, signed values keep their sign.
@@ -101,7 +101,7 @@ def _scale(dataset, stored, padding):
 def _table(path, dataset, scale):
     """Returns `(low, table, bits, notes)`: `table[value - low]` is the grey value of a stored value.
 
-    All stored values that there can be are few beside an image's pixels, so they alone go through floating point.
+    Possible stored values are fewer than an image's pixels, so that only they are computed in floating point.
     """
     low, high = _stored_range(dataset)
     values, full, notes = _apply_modality(path, dataset, np.arange(low, high + 1, dtype=np.float64), scale)
@@ -132,7 +132,7 @@ def _apply_modality(path, dataset, values, scale):
 
 
 def _apply_voi(path, dataset, values, full):
-    """Returns `(shown, notes)`: from 0 to 1 what a viewer shows; a LUT comes before a window, the first before others.
+    """Returns `(shown, notes)`: what a viewer shows, from 0 to 1; a LUT outranks a window, the first outranks others.
 
     Where the file says nothing, `full` are black and white.
     """
@@ -158,7 +158,7 @@ def window(values: np.ndarray, center: float, width: float, function: str = "LIN
         # exp of a large number would overflow; tanh does not.
         return 0.5 * (1 + np.tanh(2 * (values - center) / width))
     if function != "LINEAR_EXACT":
-        # One value wide is a threshold.
+        # A window of width 1 is a threshold.
         center, width = center - 0.5, max(width - 1, 1e-6)
     return np.clip((values - center) / width + 0.5, 0, 1)
 

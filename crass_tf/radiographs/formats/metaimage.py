@@ -25,7 +25,7 @@ TYPES = {"MET_UCHAR": np.uint8, "MET_CHAR": np.int8, "MET_USHORT": np.uint16, "M
 # A header's text ends long before this; in a `.mha` the pixels follow.
 MAX_HEADER = 65536
 LOCAL = "LOCAL"
-# What writers begin a header with.
+# Keys with which writers begin a header.
 START = b"ObjectType"
 # What the format takes for true, by its first letter.
 TRUE = ("T", "t", "1")
@@ -126,7 +126,7 @@ def _check_data_file(content, fields, expected):
         if not stat.S_ISREG(status.st_mode):
             raise FileNotFoundError
     except OSError as error:
-        # A name of hundreds of characters, too, is one of no file.
+        # A name that is too long is that of a missing file, too.
         reason = "file not found" if isinstance(error, FileNotFoundError) else f"cannot be opened ({error.strerror})"
         raise InputError(f"{data_file}: {reason}, expected because {content.path.name} names it") from None
     is_raw = not _is_true(fields, "CompressedData") and fields.get("HeaderSize", "0") == "0"
