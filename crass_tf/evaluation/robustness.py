@@ -136,8 +136,8 @@ def table_text(summary: dict) -> str:
         rows += [(f"{title}:", *[""] * len(HEADS[1:]))] * bool(title) + [(name, *cells) for name, cells in group]
     first, *widths = (max(map(len, column)) for column in zip(*rows))
     lines = [[name.ljust(first), *map(str.rjust, cells, widths)] for name, *cells in rows]
-    last = f"{conclusion(summary)}, {summary['n']} radiographs"
-    return "\n".join([*("  ".join(line).rstrip() for line in lines), last])
+    lines.append([f"{conclusion(summary)}, {summary['n']} radiographs"])
+    return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
 def conclusion(summary: dict) -> str:

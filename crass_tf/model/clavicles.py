@@ -62,9 +62,8 @@ def clavicle_model(finder, outliner, image_size=IMAGE_SIZE):
     centre, axis, length = strips.locate(probability, image_size)
     matrices = strips.matrices(centre, axis, length, strip_size)
     # Cut.
-    by_side = ops.transpose(probability, (0, 3, 1, 2))
-    strip_probability = strips.sample(by_side, matrices, strip_size, COARSE, image_size)
-    strip = unify_polarity(strips.cut(image, matrices, strip_size), strip_probability)
+    finder_strips = strips.sample(ops.transpose(probability, (0, 3, 1, 2)), matrices, strip_size, COARSE, image_size)
+    strip = unify_polarity(strips.cut(image, matrices, strip_size), finder_strips)
     # Outline: one batch of all strips.
     outlined = outliner(ops.reshape(strip, (-1, *strip_size, 1)))
     strip_logits = ops.reshape(outlined, (-1, 2, *strip_size))
@@ -72,7 +71,7 @@ def clavicle_model(finder, outliner, image_size=IMAGE_SIZE):
     logits = strips.place(strip_logits, matrices, image_size, STEP)
     outputs = {
         "logits": logits,
-        "score": score(strip_logits, strip_probability) * (0.5 + 0.5 * can_be(centre, length, image_size[1])),
+        "score": score(strip_logits, finder_strips) * (0.5 + 0.5 * can_be(centre, length, image_size[1])),
         "strip_logits": strip_logits,
         "strip_matrices": matrices,
     }

@@ -59,9 +59,9 @@ def unet(image_size=(512, 512), filters=DEFAULT_FILTERS, seed=0, classes=1):
         x = keras.layers.Add(name=f"merge{2**level}")([x, skip])
         x = residual(x, skip.shape[-1], seeds, name=f"decoder{2**level}")
     # About 2 % of a radiograph is clavicle: training starts from that probability instead of from a half.
-    weights, prior = keras.initializers.RandomNormal(stddev=0.01, seed=next(seeds)), keras.initializers.Constant(-4.0)
+    normal, prior = keras.initializers.RandomNormal(stddev=0.01, seed=next(seeds)), keras.initializers.Constant(-4.0)
     head = keras.layers.Conv2D(
-        classes, 1, dtype="float32", kernel_initializer=weights, bias_initializer=prior, name="head"
+        classes, 1, dtype="float32", kernel_initializer=normal, bias_initializer=prior, name="head"
     )
     logits = head(x)
     # Bilinear resizing fails in float16 under XLA on TensorFlow, hence float32.
