@@ -102,12 +102,12 @@ class Segment(beam.PTransform):
         groups = {"current": current, "earlier": earlier} | beam.CoGroupByKey()
         choose = beam.ParDo(_Choose(settings, self._overwrite)).with_outputs("done", main="left")
         left, done = cast(Iterable[Any], groups | choose)
-        made = (
+        rows = (
             left
             | RunInference(ClavicleModelHandler(settings))
             | "Row" >> beam.ParDo(_Row(settings)).with_output_types(dict)
         )
-        return (made, done) | beam.Flatten()
+        return (rows, done) | beam.Flatten()
 
 
 class _Choose(beam.DoFn):

@@ -97,14 +97,14 @@ def check_poolable(trained: Sequence[Trained], split: str | None = None, perturb
         raise InputError(f"perturb: found {len(trained)} models, expected one")
     if split is not None:
         raise InputError(f"split: found {split!r} and {len(trained)} models, expected one model, or no split")
-    seen = {}
+    owners = {}
     for path, settings in trained:
         if not settings.fold:
             raise InputError(f"{path}: found no fold that it held out, expected only runs of crass-tf train --fold")
         for name in settings.held_out or ():
-            if name in seen:
-                raise InputError(f"{name}: held out by both {seen[name]} and {path}, expected every name once")
-            seen[name] = path
+            if name in owners:
+                raise InputError(f"{name}: held out by both {owners[name]} and {path}, expected every name once")
+            owners[name] = path
 
 
 def common_dataset(trained: Sequence[Trained]) -> str:

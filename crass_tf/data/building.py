@@ -105,17 +105,16 @@ def _builder_maker(dataset, source, data_dir, spacing_mm):
 
     import tfds_builder  # noqa: F401
 
-    # `tfds_builder`'s classes have more than TFDS' base class declares.
-    builder = cast(Any, tfds.builder_cls(dataset))
+    builder = cast(Any, tfds.builder_cls(dataset))  # Our classes have more than TFDS' base class declares.
 
     def make_builder(name, data_dir=data_dir, **options):
         if builder.get_builder_config(name) is None:
             known = ", ".join([*builder.builder_configs, *(config.name for config in builder.CONFIGS_ON_REQUEST)])
             raise InputError(f"config {name}: not known, expected one of {known} or another HEIGHTxWIDTH")
         with damage_named(f"{dataset}/{name}"):
-            made = builder(config=name, data_dir=data_dir, spacing_mm=spacing_mm, verbose=False, **options)
-        made.source = source
-        return made
+            instance = builder(config=name, data_dir=data_dir, spacing_mm=spacing_mm, verbose=False, **options)
+        instance.source = source
+        return instance
 
     return make_builder
 

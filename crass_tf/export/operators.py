@@ -64,8 +64,7 @@ def _read(data):
     """Returns the parsed model and the name of each of its operator codes."""
     from ai_edge_litert import schema_py_generated as schema
 
-    # The generated classes declare their lists as None and their bytes as text.
-    model = cast(Any, schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0)))
+    model = cast(Any, schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0)))  # It declares its lists as None.
     names = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
     return model, [
         # Files from before 128 operators existed carry the number in the older field.

@@ -87,11 +87,11 @@ def _find_crossings(field, edges):
 def _rings(following):
     """Returns the cycles of a permutation, a list of indices each."""
     following, rings = following.tolist(), []
-    seen = bytearray(len(following))
+    visited = bytearray(len(following))
     for start in range(len(following)):
         ring = []
-        while not seen[start]:
-            seen[start] = 1
+        while not visited[start]:
+            visited[start] = 1
             ring.append(start)
             start = following[start]
         if ring:

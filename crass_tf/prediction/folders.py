@@ -48,14 +48,14 @@ def _folders(top, out, unreadable):
         unreadable.append(f"{error.filename}: the folder cannot be read ({error.strerror}), nor what lies below it")
 
     # A link to a parent of `top` would also lead to everything beside `top`.
-    seen, waiting = {os.path.realpath(out), *map(str, pathlib.Path(os.path.realpath(top)).parents)}, [top]
+    visited, waiting = {os.path.realpath(out), *map(str, pathlib.Path(os.path.realpath(top)).parents)}, [top]
     while waiting:
         for parent, folders, names in os.walk(waiting.pop(0), onerror=note):
             here, real = pathlib.Path(parent), os.path.realpath(parent)
-            folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
+            folders[:] = [] if real in visited else sorted(name for name in folders if not name.startswith("."))
             waiting += [here / name for name in folders if (here / name).is_symlink()]
-            if real not in seen:
-                seen.add(real)
+            if real not in visited:
+                visited.add(real)
                 yield here, names
 
 

@@ -162,14 +162,14 @@ class Listing:
 
 def _walk_files(folder):
     """Yields all files in a folder and those below it, but hidden ones; each folder once, behind links, too."""
-    seen = set()
+    visited = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = pathlib.Path(parent).resolve()
         # A link may lead back to where the search came from.
-        if real in seen:
+        if real in visited:
             folders.clear()
             continue
-        seen.add(real)
+        visited.add(real)
         folders.sort()
         # Archives packed on a Mac hold hidden twins such as `._JPCLN001.IMG`.
         paths = (pathlib.Path(parent, name) for name in sorted(names) if not name.startswith("."))

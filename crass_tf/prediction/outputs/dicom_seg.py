@@ -118,7 +118,7 @@ def _make_object(segmentation, header, model):
     kind = header.SOPClassUID
     if kind.startswith(SEVERAL_FRAMES):
         header.SOPClassUID = ONE_FRAME
-    made = highdicom.seg.Segmentation(
+    instance = highdicom.seg.Segmentation(
         source_images=[header],
         pixel_array=np.stack([segmentation.labels == side for side in SIDES.values()], axis=-1)[None],
         segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
@@ -137,10 +137,10 @@ def _make_object(segmentation, header, model):
         content_description=DESCRIPTION,
         series_description=DESCRIPTION,
     )
-    for element in made.iterall() if kind != header.SOPClassUID else ():
+    for element in instance.iterall() if kind != header.SOPClassUID else ():
         if element.keyword == "ReferencedSOPClassUID":
             element.value = kind
-    return made
+    return instance
 
 
 def _description(name, side, model):
