@@ -166,7 +166,7 @@ def _detail_correlation(part, whole, warp):
     if inside.mean() < LEAST_OVERLAP:
         return 0.0
     details = [image - cv2.GaussianBlur(image, (0, 0), DETAIL) for image in (part, _warp(whole, warp))]
-    a, b = (_standard(detail[inside]) for detail in details)
+    a, b = (_standardise(detail[inside]) for detail in details)
     return float(np.clip(a @ b, 0, 1))
 
 
@@ -181,10 +181,10 @@ def _cut_window(image, *window):
 
 def _shrink_to_vector(image):
     """Returns 12 x 12 pixels as a vector of mean 0 and length 1; of zeros for a constant image."""
-    return _standard(cv2.resize(np.ascontiguousarray(image), (COARSE, COARSE), interpolation=cv2.INTER_AREA).ravel())
+    return _standardise(cv2.resize(np.ascontiguousarray(image), (COARSE, COARSE), interpolation=cv2.INTER_AREA).ravel())
 
 
-def _standard(values):
+def _standardise(values):
     """Returns values with mean 0 and length 1; zeros for constant ones."""
     values = values - values.mean()
     return values / max(float(np.linalg.norm(values)), 1e-6)

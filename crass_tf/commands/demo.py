@@ -65,7 +65,7 @@ def demo(
     Raises:
         InputError: where `out` holds something else.
     """
-    out = _claim(out)
+    out = _claim_folder(out)
     seconds: dict[str, float] = {}
     with _time_step(seconds, f"Drawing {count} phantoms of {size} x {size} pixels"):
         phantom.write_folder(out / "phantoms", count, seed, size)
@@ -110,7 +110,7 @@ def _time_step(seconds, title):
     seconds[title] = round(time.monotonic() - start, 1)
 
 
-def _claim(out: PathLike) -> pathlib.Path:
+def _claim_folder(out: PathLike) -> pathlib.Path:
     """Returns the folder, free of an earlier demo's results; InputError where it holds something else."""
     out = output_folder(out)
     names = {path.name for path in out.iterdir()} if out.exists() else set()

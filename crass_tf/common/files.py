@@ -53,7 +53,7 @@ def local_path(path: PathLike | None, name: str = "path") -> pathlib.Path | None
     """
     if path is None:
         return None
-    return _checked_local(_expand_home(path, name), name)
+    return _check_local(_expand_home(path, name), name)
 
 
 def local_paths(paths: PathLike | Iterable[PathLike], name: str = "path") -> list[pathlib.Path]:
@@ -141,7 +141,7 @@ def remote_url(path: PathLike) -> str | None:
     return f"{url[1]}:{slashes if url[2] == '/' else url[2]}{url[3]}"
 
 
-def _checked_local(path, name="path"):
+def _check_local(path, name="path"):
     if url := remote_url(path):
         problem = f"found the URL {url}, expected a path on this machine"
         raise InputError(f"{name}: {problem}; copy files with another program")
@@ -164,7 +164,7 @@ def _expand_home(path, name):
 @contextlib.contextmanager
 def atomic_file(path: PathLike) -> Iterator[pathlib.Path]:
     """Yields a temporary path beside `path`; moves it into place on success, removes it on any error."""
-    path = _checked_local(path)
+    path = _check_local(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own, since `path` may have the longest one possible. The suffix stays last, because writers choose
     # the format by it.
@@ -213,7 +213,7 @@ def remove_leftovers(folder: PathLike) -> None:
 @contextlib.contextmanager
 def atomic_folder(path: PathLike) -> Iterator[pathlib.Path]:
     """Yields a temporary folder beside `path`; it replaces `path` on success and is removed on any error."""
-    path = _checked_local(path)
+    path = _check_local(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}-{os.urandom(4).hex()}")
     temporary.mkdir()

@@ -10,12 +10,12 @@ from numpy.random import Generator
 
 def negative(size: tuple[int, ...], rng: Generator) -> np.ndarray:
     """Returns a picture of `size`, `(height, width)`, of a kind that the generator chooses."""
-    kinds = (_blank, _noise, _draw_clouds, _draw_leaves, _hand, _bones, _page)
+    kinds = (_draw_blank, _draw_noise, _draw_clouds, _draw_leaves, _draw_hand, _draw_bones, _draw_page)
     picture = kinds[rng.integers(len(kinds))](size, rng)
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def _blank(size, rng):
+def _draw_blank(size, rng):
     """One grey, or a gradient."""
     height, width = size
     slope = rng.uniform(-80, 80, 2) * rng.integers(0, 2)
@@ -23,7 +23,7 @@ def _blank(size, rng):
     return rng.uniform(0, 255) + slope[0] * rows + slope[1] * columns
 
 
-def _noise(size, rng):
+def _draw_noise(size, rng):
     picture = rng.normal(rng.uniform(60, 200), rng.uniform(10, 90), size).astype(np.float32)
     return cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 4)) if rng.random() < 0.5 else picture
 
@@ -57,7 +57,7 @@ def _draw_leaves(size, rng):
     return picture + rng.uniform(0, 0.3) * (_draw_clouds(size, rng) - 128)
 
 
-def _hand(size, rng):
+def _draw_hand(size, rng):
     """A palm and five fingers with their bones, in any direction, bright on dark as in a radiograph."""
     height, width = size
     unit, turn = min(size) * rng.uniform(0.6, 1.1), rng.uniform(-np.pi, np.pi) * (rng.random() < 0.5)
@@ -80,7 +80,7 @@ def _hand(size, rng):
     return picture if rng.random() < 0.7 else 255 - picture
 
 
-def _bones(size, rng):
+def _draw_bones(size, rng):
     """One to three long bones with round ends in soft tissue."""
     height, width = size
     picture = np.full(size, rng.uniform(0, 40), np.float32)
@@ -97,7 +97,7 @@ def _bones(size, rng):
     return picture
 
 
-def _page(size, rng):
+def _draw_page(size, rng):
     """Dark lines of words on white paper."""
     height, width = size
     picture = np.full(size, rng.uniform(200, 255), np.float32)

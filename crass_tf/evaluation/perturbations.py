@@ -48,12 +48,12 @@ class Perturbation:
         return self.change(example, rng)
 
 
-def _grey(change, *arguments):
+def _change_image(change, *arguments):
     """Returns a change of an example's image alone, from a function of the image and these arguments."""
     return lambda example, rng: dataclasses.replace(example, image=change(example.image, *arguments))
 
 
-def _geometry(change):
+def _change_both(change):
     """Returns a change of an example's image and mask alike, from a function of one of them."""
 
     def change_both(example, rng):
@@ -67,7 +67,7 @@ def _to_grey8(values):
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
 
 
-def _gamma(image, exponent):
+def _apply_gamma(image, exponent):
     """Bends the grey values: above 1 darker, below 1 brighter."""
     return cv2.LUT(image, _to_grey8(255 * (np.arange(256) / 255) ** exponent))
 
@@ -277,9 +277,9 @@ def _list_moves(degrees, scales, step):
 
 
 REQUIRED = {
-    "inversion": _grey(lambda image: 255 - image),
-    "gamma 0.5": _grey(_gamma, 0.5),
-    "gamma 2": _grey(_gamma, 2.0),
+    "inversion": _change_image(lambda image: 255 - image),
+    "gamma 0.5": _change_image(_apply_gamma, 0.5),
+    "gamma 2": _change_image(_apply_gamma, 2.0),
     "16-bit file of 12 bits": functools.partial(_write_16_bits, bits=12),
     "16-bit file of 16 bits": functools.partial(_write_16_bits, bits=16),
     **_list_moves((5, -5, 10, -10), (0.7, 0.85, 1.2, 1.4), 0.1),
@@ -287,20 +287,20 @@ REQUIRED = {
     "bars at top and bottom": functools.partial(_blacken_bars, ends=0.1),
     "collimation": functools.partial(_collimate, field=0.86, degrees=3.0),
     "markers": functools.partial(_mark_all, height=0.05),
-    "blur": _grey(_blur, 0.002),
+    "blur": _change_image(_blur, 0.002),
     "noise": functools.partial(_add_noise, sigma_grey=12.0),
-    "JPEG quality 30": _grey(_compress, 30),
-    "low contrast": _grey(_lower_contrast, 0.25),
-    "CLAHE 4": _grey(lambda image: cv2.createCLAHE(4.0, (8, 8)).apply(image)),
-    "hard window": _grey(_clip_window, 0.15),
+    "JPEG quality 30": _change_image(_compress, 30),
+    "low contrast": _change_image(_lower_contrast, 0.25),
+    "CLAHE 4": _change_image(lambda image: cv2.createCLAHE(4.0, (8, 8)).apply(image)),
+    "hard window": _change_image(_clip_window, 0.15),
     "landscape crop": functools.partial(_crop_to_landscape, aspect=1.3),
     "tubes and text": functools.partial(_draw_tubes, count=3, thickness=0.005),
-    "detail enhancement": _grey(_enhance_detail, 0.01, 2.0),
+    "detail enhancement": _change_image(_enhance_detail, 0.01, 2.0),
 }
 REPORTED = {
     **_list_moves((15, -15), (0.5, 2.0), 0.2),
-    "mirror image": _geometry(np.fliplr),
-    "upside down": _geometry(lambda values: np.rot90(values, 2)),
+    "mirror image": _change_both(np.fliplr),
+    "upside down": _change_both(lambda values: np.rot90(values, 2)),
 }
 CLEAN = Perturbation("clean", lambda example, rng: example, required=False)
 PERTURBATIONS = tuple(

@@ -80,7 +80,7 @@ class DiceCrossEntropy(keras.losses.Loss):
         if self.class_weight:
             clavicle, background = self.class_weight.get(1, 1.0), self.class_weight.get(0, 1.0)
             weights = weights * ops.where(y_true > 0.5, clavicle, background)
-        losses = _losses(y_true, y_pred, weights, self.from_logits)
+        losses = _compute_losses(y_true, y_pred, weights, self.from_logits)
         channels = ops.mean(weights, PIXELS)
         # Keras weights and reduces the images as usual.
         return super().__call__(y_true, weighted_mean(losses, channels, 1), ops.mean(channels, 1))
@@ -106,7 +106,7 @@ class _Function(DiceCrossEntropy):
         if sample_weight:
             return super().__call__(y_true, y_pred, *sample_weight)
         y_true, y_pred = as_pairs(y_true, y_pred, from_logits)
-        return ops.mean(_losses(y_true, y_pred, ops.ones_like(y_true), from_logits), 1)
+        return ops.mean(_compute_losses(y_true, y_pred, ops.ones_like(y_true), from_logits), 1)
 
     @classmethod
     def from_config(cls, config):
@@ -117,7 +117,7 @@ class _Function(DiceCrossEntropy):
 dice_cross_entropy = _Function()
 
 
-def _losses(y_true, y_pred, weights, from_logits):
+def _compute_losses(y_true, y_pred, weights, from_logits):
     """Returns the losses of images and channels, `[B, C]`, of which each is independent of the weights' scale."""
     probability = ops.sigmoid(y_pred) if from_logits else y_pred
     smoothing = ops.max(weights, PIXELS)

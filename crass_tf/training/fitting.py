@@ -77,7 +77,7 @@ def _fit(
     batches_from, validation, steps_per_epoch, run, settings, devices, init=None, resume=False, callbacks=(), verbose=1
 ):
     run, init = output_folder(run, "run"), local_path(init, "init")
-    _claim(run, settings, resume)
+    _claim_folder(run, settings, resume)
     # Saved without optimizer and loss, in float32: a loader then needs Keras only.
     model, saved = build(settings, init), build(dataclasses.replace(settings, precision="float32"))
     # TensorFlow's XLA cannot reach another device's variables.
@@ -86,7 +86,7 @@ def _fit(
     if devices > 1:
         share_statistics(model)
     compile_model(model, used)
-    first, average, rate, checkpoints = _start(run, settings, steps_per_epoch, model, saved, resume)
+    first, average, rate, checkpoints = _start_callbacks(run, settings, steps_per_epoch, model, saved, resume)
     settings.save(run)
     if verbose:
         resuming = [f"resuming after epoch {first} of {settings.epochs}"] if first else []
@@ -117,7 +117,7 @@ def _fit(
     return saved
 
 
-def _start(run, settings, steps_per_epoch, model, saved, resume):
+def _start_callbacks(run, settings, steps_per_epoch, model, saved, resume):
     """Returns the last completed epoch, 0 for a new run, and the callbacks that hold its state, as it ended."""
     first = (completed_epochs(run) or [0])[-1] if resume else 0
     average = WeightAverage(settings.ema_momentum, first * steps_per_epoch)
@@ -244,7 +244,7 @@ class _EpochFacts(keras.callbacks.Callback):
             print(f"epoch {epoch + 1}/{self.params['epochs']}: {figures}, {logs['seconds']:.1f} s", flush=True)
 
 
-def _claim(run, settings, resume):
+def _claim_folder(run, settings, resume):
     """Raises InputError unless the folder is free for a new run, or holds what is to be resumed."""
     exists = (run / FILE_NAME).exists()
     if resume:
