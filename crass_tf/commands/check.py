@@ -76,7 +76,7 @@ def find_flags(source: Source, looks: Sequence[Look], scale: GreyScale) -> list[
     listed = finding_flags(source.findings)
     flags = [*listed]
     for radiograph in looks:
-        flags += [*reading_flags(radiograph, listed), *grey_flags(look, scale), *mask_flags(look)]
+        flags += [*reading_flags(radiograph, listed), *grey_flags(radiograph, scale), *mask_flags(radiograph)]
     flags += duplicate_flags(looks)
     flags += registration_flags(looks, {name for flag in flags if flag.kind in UNSUITED for name in flag.image_ids})
     order, kinds = list(SEVERITIES), list(dict.fromkeys(flag.kind for flag in flags))
