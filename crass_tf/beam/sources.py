@@ -133,7 +133,7 @@ def _rows(table):
 
 
 def references(reference: Reference, kind: str = "files", patient_key: str = "") -> Iterator[Reference]:
-    """Yields the radiographs that a file of one of `KINDS` is or holds; none where it is something else.
+    """Yields the radiographs that a file of one of `KINDS` holds, or the file itself; none for another file.
 
     Without the secret `patient_key`, nobody can guess a patient's number from the results' paths by trial.
     """

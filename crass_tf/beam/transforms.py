@@ -36,7 +36,7 @@ class Radiographs(beam.PTransform):
         self._patterns, self._kind, self._out, self._patient_key = list(patterns), kind, out, patient_key
 
     def expand(self, pbegin):
-        """Lists, spreads what was found over the workers, and opens there what has to be."""
+        """Lists files, spreads them over the workers, and opens there those that hold several radiographs."""
         return (
             pbegin
             | beam.Create(self._patterns)
@@ -73,7 +73,7 @@ class ClavicleModelHandler(ModelHandler[Reference, Result, Worker]):
 
 
 class Segment(beam.PTransform):
-    """Segments `Reference`s: returns the rows of the summary, one a radiograph, whatever engines do twice.
+    """Segments `Reference`s: returns the rows of the summary, one a radiograph, even where an engine repeats work.
 
     Two radiographs with one key are refused. With an `out`, result files are written there, and what the summary or
     the journal of an earlier run holds is passed over; without, a row has the files' content as `files`.
@@ -88,7 +88,7 @@ class Segment(beam.PTransform):
         self._settings, self._overwrite = settings, overwrite
 
     def expand(self, references):
-        """Groups by key with what earlier runs did, segments what is left, adds the rows of the rest."""
+        """Groups radiographs and earlier rows by key, segments those without a result, adds the earlier rows."""
         settings = self._settings
         earlier = (
             references.pipeline
@@ -111,7 +111,7 @@ class Segment(beam.PTransform):
 
 
 class _Choose(beam.DoFn):
-    """Yields what is left to be done; as output `done` the rows of what an earlier run did."""
+    """Yields the radiographs to segment; as output `done` the rows of an earlier run."""
 
     def __init__(self, settings, overwrite):
         self._settings, self._overwrite = settings, overwrite

@@ -1,4 +1,4 @@
-"""What a worker does with a radiograph, on whatever engine: read, segment, write, and say in a row what came of it."""
+"""What a worker does with a radiograph, on any engine: read, segment, write, and return a row of the summary."""
 
 import contextlib
 import csv

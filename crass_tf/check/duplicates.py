@@ -1,6 +1,6 @@
 """Radiographs and masks that are there more than once: the same pixels, or nearly the same radiograph.
 
-Nearly the same is what was re-encoded, resized, brightened, inverted, cropped, turned a little or mirrored. All chest
+Such copies were re-encoded, resized, brightened, inverted, cropped, turned a little or mirrored. All chest
 radiographs look alike when they are small: ranks of grey values on 12 x 12 pixels correlate by up to 0.98 between 124
 patients. So that comparison only proposes partners, and each is aligned and compared in the detail that is a person's
 own: in what 128 x 128 pixels show beyond a blur. There, aligned, different patients reached 0.56 and different phantoms
@@ -143,7 +143,7 @@ def _find_most_similar(score):
 def _compare(thumbnails, whole, part, window, mirrored, inverted):
     """Returns the `Pair` of two thumbnails, of which `part`, mirrored perhaps, shows what lies in a window of `whole`.
 
-    They are aligned from there; what cannot be aligned is not the same.
+    The alignment starts there; radiographs that cannot be aligned are not the same.
     """
     first, second = sorted((whole, part))
     whole = 1 - thumbnails[whole] if inverted else thumbnails[whole]

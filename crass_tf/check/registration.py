@@ -1,4 +1,4 @@
-"""Whether masks lie on the edges of their radiographs, and not on another one's, or mirrored.
+"""Whether masks lie on the edges of their radiographs, or fit another radiograph or the mirror image better.
 
 A mask fits a radiograph where its outline runs as the radiograph's grey values rise: the fit is the mean cosine between
 the inward normals of the outline and the radiograph's gradient on a grid of 512 x 512. It is about 0.6 for clavicles
@@ -7,7 +7,7 @@ contrast and exposure do not.
 
 On 124 radiographs of patients no mask fitted another radiograph better than that one's own mask did, nor mirrored
 better than as it is (differences below -0.05). With every mask moved to the next radiograph, or mirrored, most masks
-fit in place no better than a little aside, which no sound data set comes near.
+fit no better in place than a little aside; no sound data set comes near that.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def register(pixels: np.ndarray, mask: np.ndarray) -> Registration | None:
 def registration_flags(looks: Sequence[Look], ignored: Collection[str] = ()) -> list[Flag]:
     """Returns the flags of masks that fit another radiograph, or mirrored, better than their own radiograph.
 
-    Where that is so for most, one flag is for the whole data set.
+    If most masks do, there is one flag for the whole data set.
 
     Args:
         looks: all `Look`s.

@@ -128,12 +128,12 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         return io.BytesIO(content)
 
     def translate_path(self, path):
-        """Returns the file of this request; no file of the page's folder is above it."""
+        """Returns the file of this request, which lies in the page's folder or was named by the user."""
         place = self.places.get(urllib.parse.urlsplit(path).path)
         return str(place or super().translate_path(path))
 
     def list_directory(self, path):
-        """Names no file of a folder without a page."""
+        """Refuses to list the files of a folder."""
         return self.send_error(404)
 
     def copyfile(self, source, outputfile):
@@ -148,4 +148,4 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, *arguments):
-        """Prints nothing: a reader's terminal need not list each file."""
+        """Prints nothing: the terminal need not list each request."""

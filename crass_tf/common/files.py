@@ -166,8 +166,8 @@ def atomic_file(path: PathLike) -> Iterator[pathlib.Path]:
     """Yields a temporary path beside `path`; moves it into place on success, removes it on any error."""
     path = _check_local(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own, since `path` may have the longest one possible. The suffix stays last, because writers choose
-    # the format by it.
+    # The name is independent of `path`'s, which may have the greatest length. The suffix stays last, because writers
+    # choose the format by it.
     temporary = path.with_name(f"{TEMPORARY}{os.urandom(4).hex()}{path.suffix}")
     temporary.touch(exist_ok=False)
     try:

@@ -1,4 +1,4 @@
-"""Pictures that are no chest radiographs, for a finder to learn that it need not find clavicles in everything.
+"""Pictures that are no chest radiographs: a finder learns from them that a picture may show no clavicles.
 
 Drawn, not collected: noise, clouds, overlapping shapes as of photographs, hands, long bones, pages. uint8 `[H, W]`.
 """

@@ -143,7 +143,7 @@ def rotate(example: Any, rng: np.random.Generator | None, degrees: float) -> Any
 def _zoom(example, rng, scale):
     """Enlarges the anatomy about the centre of a frame that keeps its size; millimetres stay true.
 
-    Below 1 black surrounds it, above 1 the frame cuts it. The spacing of the pixels is divided by `scale`.
+    Below 1 the surroundings are black, above 1 the frame cuts the anatomy. The spacing of the pixels is divided by `scale`.
     """
     spacing_mm = example.spacing_mm and tuple(side / scale for side in example.spacing_mm)
     return dataclasses.replace(_move(example, np.eye(2) * scale), spacing_mm=spacing_mm)
@@ -196,7 +196,7 @@ def _mark_all(example, rng, height):
 def _move(example, linear, step=(0, 0)):
     """Returns the example under `linear`, of (x, y), about the image's centre, then a step, in pixels taken as square.
 
-    Where clavicles would leave the frame, it moves after them, and grows where they do not fit.
+    The frame moves so that clavicles stay inside, and grows where they do not fit.
     """
     centre = _centre(example.image.shape)
     matrix = np.column_stack([linear, centre + step - linear @ centre])

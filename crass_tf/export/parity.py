@@ -29,8 +29,8 @@ LEAST_IOU = {
     "dynamic_int8": 0.99,
     "int8": 0.99,
 }
-# Outlines that a network is unsure of move when its numbers are rounded to 8 bits, without being worse. So where the
-# true masks are known, a form of 8 bits may also pass by what it loses of the IoU with them, if it is near LEAST_IOU.
+# Rounding to 8 bits moves uncertain outlines without making them worse. So where true masks are known, a form of 8 bits
+# may also pass because it loses little of the IoU with them, if it is near LEAST_IOU.
 EIGHT_BITS = ("dynamic_int8", "int8")
 MOST_LOSS, NEAR = 0.002, 0.01
 KERAS, TRUTH = "keras", "truth"

@@ -250,7 +250,7 @@ class Segmentation:
 
 
 class Segmenter:
-    """Finds clavicles with one model. Threads may share it: the model takes turns, all else runs side by side.
+    """Finds clavicles with one model. Threads may share it: one at a time runs the model, all else is parallel.
 
     It pickles as its model's path and options, and opens the model again where it is unpickled.
 

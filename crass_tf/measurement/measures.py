@@ -94,8 +94,8 @@ def centre_line(
 ) -> CentreLine | None:
     """Returns the `CentreLine` of one clavicle, or None where the shape is no band: as wide as long, or too crooked.
 
-    A polynomial curve is laid through the middles of cross-sections perpendicular to it, again and again until it is
-    its own centre line; beyond the last whole cross-sections it goes on straight to the outline.
+    A polynomial curve is fitted to the middles of its perpendicular cross-sections, `ROUNDS` times; beyond the last
+    whole cross-sections it is straight up to the outline.
 
     Args:
         field: float32 `[h, w]`, above zero inside; of several shapes the largest one counts.

@@ -30,7 +30,7 @@ HEIGHT_SHARE = (0.0, 0.6)
 LEAST_SCORE = 0.5
 # Width, in model pixels, of the band along the outline in which `border_confidence` is measured.
 BORDER = 5
-# Of `Trust`.
+# Numbers of `Trust`.
 TRUST_NAME = "trust.json"
 COVERAGE = 0.9
 GROUPS = 8

@@ -17,7 +17,7 @@ class DiceCrossEntropy(keras.losses.Loss):
 
     `0.5 * (1 - (2 sum(w p y) + s) / (sum(w p) + sum(w y) + s)) + 0.5 * 10 * sum(w bce) / sum(w)`
 
-    where `s` is the largest `w`, 1 pixel without weights, so that an empty prediction of an empty mask costs nothing.
+    where `s` is the largest `w` (1 without weights), so that an empty prediction of an empty mask costs nothing.
     The sums run over each image, not over the batch: a small patient counts as much as a large one. Channels count
     alike. An image counts by its mean weight, so that
 
@@ -96,9 +96,9 @@ class DiceCrossEntropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("crass_tf", "dice_cross_entropy")
 class _Function(DiceCrossEntropy):
-    """`dice_cross_entropy`: a function for whoever calls it, a loss that knows weights for `keras.Model.compile`.
+    """`dice_cross_entropy`: callable as a function; for `keras.Model.compile` a loss that handles weights.
 
-    Keras would wrap a plain function, and multiply its losses `[B]` with the weights of pixels by broadcasting.
+    Keras would wrap a plain function, and multiply its losses `[B]` by the weights of pixels.
     """
 
     def __call__(self, y_true, y_pred, *sample_weight, from_logits=True):

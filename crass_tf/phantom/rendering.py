@@ -21,7 +21,7 @@ class Phantom:
 
     Attributes:
         image: uint8 [size, size], bone bright.
-        mask: uint8 [size, size], 1 where a clavicle lies over the rib cage or within reach of it.
+        mask: uint8 [size, size], 1 for a clavicle over the rib cage or at most `reach_mm` beside it.
         structures: uint8 [size, size], sum of bits: 1 right clavicle, 2 left clavicle, 4 right lung, 8 left lung,
             16 heart.
         spacing_mm: (row, column).

@@ -49,8 +49,8 @@ def predict(
     """Segments radiographs and writes the results to a folder.
 
     A radiograph that cannot be segmented gets a JSON with the reason and a line on standard error; what an earlier
-    run left for it is removed. So it is where its results cannot be written, or anything else goes wrong with it. One
-    output that cannot be made costs a line, and no other output.
+    run left for it is removed. The same holds where its results cannot be written, and for any other error. If one
+    output cannot be made, a line says so, and the others are written.
 
     Where a path is a folder, `out` gets `summary.csv`, too, one row a radiograph; and a run that was stopped goes on:
     a radiograph is passed over whose results an earlier run has written, from the same file, by the same model and
@@ -200,7 +200,7 @@ def _check_collisions(jobs):
         writer = writers.setdefault(place(job.stem), job)
         if writer is not job:
             raise both_write(writer, job, suffixes[0])
-    # Of one suffix that ends with another one: `a_x` + `.json` is `a` + `_x.json`.
+    # Where one suffix ends with another: `a_x` + `.json` is `a` + `_x.json`.
     longer = [(one, one.removesuffix(end)) for one in suffixes for end in suffixes if one != end and one.endswith(end)]
     for job in jobs:
         for suffix, part in longer:

@@ -59,8 +59,8 @@ def is_same(row: Mapping[str, Any], stamps: Mapping[str, str]) -> bool:
 class Journal:
     """The rows of a run, each on the disk as soon as it is known.
 
-    Until the run has finished they are lines of JSON in a hidden file, of which an interruption can tear no more than
-    the last one; then `summary.csv`, in the run's order, replaces it.
+    During the run they are lines of JSON in a hidden file, of which an interruption can damage only the last one. At
+    the end `summary.csv`, in the run's order, replaces it.
 
     Attributes:
         interrupted: whether an earlier run was stopped before its end.

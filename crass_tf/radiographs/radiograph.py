@@ -1,4 +1,4 @@
-"""A file in, a `Radiograph` out: pixels, which spacings there can be, and the one rule for grey values."""
+"""A file in, a `Radiograph` out: pixels, plausible spacings, and the one rule for grey values."""
 
 from __future__ import annotations
 

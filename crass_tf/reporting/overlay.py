@@ -89,7 +89,7 @@ def sheet(pictures: Sequence[np.ndarray], columns: int, width: int) -> np.ndarra
 
 
 def _draw_line(canvas, points, colour, thickness):
-    """Draws a line in a dark casing: it is to be seen on a bright spine and a dark windpipe alike."""
+    """Draws a line in a dark casing, so that it shows on a bright spine and on a dark windpipe."""
     for width, shade in ((3 * thickness, CASING_COLOUR), (thickness, colour)):
         cv2.polylines(canvas, [_to_fixed_point(points)[:, None]], False, shade, width, cv2.LINE_AA, SHIFT)
 

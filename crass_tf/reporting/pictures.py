@@ -14,7 +14,7 @@ CLOSE_UP_WIDTH = 1400
 JPEG_QUALITY = 88
 # Margin on every side / width of the clavicles: enough to see what was mistaken for bone.
 MARGIN = 0.07
-# Outlines are lost in a whole radiograph shown small; a tint is not.
+# In a small picture of a whole radiograph nobody sees an outline, but a tint.
 TINT = 0.35
 # Rows above a small picture for its line of text.
 CAPTION = 24

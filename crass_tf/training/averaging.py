@@ -10,9 +10,9 @@ import numpy as np
 class WeightAverage(keras.callbacks.Callback):
     """Keeps the moving average of a model's weights, which the model itself holds between epochs.
 
-    From the last batch of an epoch until the first of the next the model has the averaged weights: for validation, for
-    all that other callbacks do at an epoch's end, and after the training. So it has to be the first callback. Weights
-    that another callback changes at an epoch's end are trained on and averaged from there.
+    The model has the averaged weights from the last batch of an epoch until the first of the next: for validation, for
+    other callbacks at an epoch's end, and after the training. So this has to be the first callback. If another
+    callback changes weights at an epoch's end, training and averaging continue from these.
 
     Unlike the optimizers' own averaging it includes the statistics of batch normalisation, which otherwise belong to
     other weights than the averaged ones, and forgets the initial weights quickly: after step t the momentum is

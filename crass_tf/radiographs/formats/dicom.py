@@ -190,7 +190,7 @@ def _is_mirrored(path, dataset):
 def _read_spacing(path, dataset):
     """Returns `((row, column) in millimetres or None, notes)`.
 
-    A spacing of 1 x 1 mm, or of 0 x 0, is what is filled in where nothing is known, and taken as no measurement.
+    A spacing of 1 x 1 mm or 0 x 0 is a default of writers, and counts as unknown.
     """
     for name, note in SPACINGS.items():
         if dataset.get_item(name) is None or not (stored := _read_words(dataset, name)):

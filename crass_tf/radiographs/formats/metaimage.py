@@ -50,7 +50,7 @@ def read_header(content: Content) -> Header:
 def read(content: Content) -> Decoded:
     """Returns the `Decoded` of a MetaImage file: uint8, uint16, int8 or int16 `[H, W]`.
 
-    A spacing of 1 x 1 mm is what writers fill in when they know nothing, and taken as no measurement.
+    A spacing of 1 x 1 mm is a default of writers, and counts as unknown.
 
     Raises:
         InputError: as `read_header`, and where there are fewer pixels than the header promises, or twice as many.
