@@ -143,7 +143,7 @@ def rotate(example: Any, rng: np.random.Generator | None, degrees: float) -> Any
 def _zoom(example, rng, scale):
     """Enlarges the anatomy about the centre of a frame that keeps its size; millimetres stay true.
 
-    Below 1 the surroundings are black, above 1 the frame cuts the anatomy. The spacing of the pixels is divided by `scale`.
+    Below 1 the surroundings are black, above 1 the edges are cut off. The spacing of the pixels is divided by `scale`.
     """
     spacing_mm = example.spacing_mm and tuple(side / scale for side in example.spacing_mm)
     return dataclasses.replace(_move(example, np.eye(2) * scale), spacing_mm=spacing_mm)
