@@ -7,7 +7,7 @@ first asked for.
 import contextlib
 import importlib
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from crass_tf.data.augmentation import Augmentation as Augmentation
@@ -70,7 +70,7 @@ def __getattr__(name: str) -> object:
     if name not in HOMES:
         raise AttributeError(f"module 'crass_tf' has no attribute {name!r}")
     module = importlib.import_module(HOMES[name])
-    # `crass_tf.export` is a room of the package, which can be called as the function of this name.
+    # `crass_tf.export` is a subpackage that can be called like the function of its name.
     value = module if module.__name__ == f"crass_tf.{name}" else getattr(module, name)
     globals()[name] = value
     return value
@@ -83,16 +83,16 @@ def __dir__() -> list[str]:
 class _KerasWatch:
     """Registers loss and metric once Keras has been imported, so that `load_model` finds them."""
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> object:
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name != "keras":
             return None
-        found = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
-        spec = next((spec for spec in found if spec is not None), None)
+        specs = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
+        spec = next((spec for spec in specs if spec is not None), None)
         if spec is None or spec.loader is None:
             return spec
         exec_module = spec.loader.exec_module
 
-        def exec_and_register(module: object) -> None:
+        def exec_and_register(module: Any) -> None:
             exec_module(module)
             if self in sys.meta_path:
                 sys.meta_path.remove(self)
@@ -103,7 +103,7 @@ class _KerasWatch:
 
 
 def _register() -> None:
-    # Keras has to work where, say, OpenCV is missing.
+    # Keras has to work even where, for example, OpenCV is missing.
     with contextlib.suppress(ImportError):
         importlib.import_module("crass_tf.model")
 

@@ -41,9 +41,9 @@ class Command:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code: 0 success, 1 some of many inputs failed, 2 a user's mistake.
 
-    130 after an interrupt; 141 where nobody reads on, as behind `| head`, which is what a shell says then.
+    130 after an interrupt; 141, as in a shell, where the reader of the output has stopped (`| head`).
     """
-    # TensorFlow's start-up lines say nothing about a user's data; whoever wants them sets the variable.
+    # Hides TensorFlow's start-up messages; a user who wants them sets the variable.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     given, runner_options = _part_runner_options(sys.argv[1:] if arguments is None else list(arguments))
     options = {name: value for name, value in vars(_parser().parse_args(given)).items() if value is not None}
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if runner_options:
         options["runner_options"] = runner_options
     try:
-        return _run(command, options)
+        return _run_command(command, options)
     except InputError as error:
         return _fail(str(error))
     except BrokenPipeError:
@@ -100,7 +100,7 @@ def spacing(text: str) -> tuple[float, float]:
     """Returns `(row, column)` in millimetres from `R` or `R,C`."""
     from crass_tf.radiographs.radiograph import RANGE, is_plausible
 
-    pair = _pair(text, float, ",")
+    pair = _parse_pair(text, float, ",")
     if not pair or not is_plausible(pair):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected millimetres as R or R,C, such as 0.25, {RANGE}")
     return pair
@@ -115,7 +115,7 @@ def positive(text: str) -> int:
 
 def size(text: str) -> tuple[int, int]:
     """Returns `(height, width)` from `N` or `HxW`."""
-    pair = _pair(text.lower(), int, "x")
+    pair = _parse_pair(text.lower(), int, "x")
     if not pair or min(pair) < 1:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected pixels as N or HxW, such as 512x512")
     return pair
@@ -138,17 +138,17 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def argument(name: str, text: str | None = None, **more: Any) -> tuple[str, dict[str, Any]]:
-    """Returns an argument's name and what else `add_argument` takes: its help, and the metavar behind its name."""
+    """Returns an argument's name and the options of `add_argument`; the word after the name is the metavar."""
     name, _, metavar = name.partition(" ")
     return name, ({"metavar": metavar} if metavar else {}) | {"help": text} | more
 
 
 def flag(name: str, text: str) -> tuple[str, dict[str, Any]]:
-    """Returns an argument that is given or not."""
+    """Returns an argument without a value."""
     return argument(name, text, action="store_true")
 
 
-def _pair(text, kind, separator):
+def _parse_pair(text, kind, separator):
     """Returns two numbers of a text, one of them twice where it is alone; None for anything else."""
     try:
         numbers = [kind(part) for part in text.split(separator)]
@@ -165,7 +165,7 @@ def _part_runner_options(arguments):
     return arguments[:end], arguments[end + 1 :]
 
 
-def _run(command, options):
+def _run_command(command, options):
     """Returns the exit code of a command."""
     if command.needs_tensorflow:
         _import_tensorflow()
@@ -180,7 +180,7 @@ def _import_tensorflow():
     from crass_tf.common.parallel import quiet_native
 
     try:
-        # Its lines on processors and drivers come before any log level counts.
+        # Its messages on processors and drivers come before any log level applies.
         with quiet_native():
             import tensorflow  # noqa: F401
     except ImportError as error:
@@ -201,7 +201,7 @@ def _lacking_library(error):
 
 
 def _forget_output():
-    """Lets what is still to be printed go nowhere, as nobody takes it."""
+    """Discards the rest of the output, since its reader has stopped."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -211,7 +211,7 @@ def _fail(message):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line; `--help` is there for the rest."""
+    """Prints an error as one line, without the usage that `--help` shows."""
 
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")

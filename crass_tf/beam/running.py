@@ -53,20 +53,20 @@ def predict(
     if storage.is_local(out):
         out = os.path.abspath(output_folder(out))  # noqa: PTH100
         pathlib.Path(out).mkdir(parents=True, exist_ok=True)
-    patterns = [_absolute(pattern) if storage.is_local(pattern) else pattern for pattern in patterns]
+    patterns = [_make_absolute(pattern) if storage.is_local(pattern) else pattern for pattern in patterns]
     model = None if model is None else str(pathlib.Path(model).resolve())
     spacing_mm = known_spacing(spacing_mm, "spacing_mm")
     settings = work.Settings(out.rstrip("/"), model, tuple(outputs), spacing_mm, threads, output, extent)
-    # A model that is missing, or something else, is named before any work.
+    # Fails here, before any work, where the model is missing or is no model.
     work.Worker(settings)
     radiographs = {"patterns": patterns, "kind": kind, "out": settings.out, "patient_key": patient_key}
     run = _on_spark if runner.lower() == SPARK else _on_beam
-    with _one_line():
+    with _raise_in_one_line():
         run(radiographs, settings, runner, list(runner_options), overwrite, summary, shards)
     return _exit_code(settings.out, patterns, summary, shards)
 
 
-def _absolute(pattern):
+def _make_absolute(pattern):
     return os.path.abspath(os.path.expanduser(pattern)) + "/" * pattern.endswith("/")  # noqa: PTH100, PTH111
 
 
@@ -100,12 +100,12 @@ def _on_beam(radiographs, settings, runner, options, overwrite, summary, shards)
 
 
 def _exit_code(out, patterns, summary, shards):
-    """Removes what only served the run, prints how it ended and returns its exit code."""
+    """Removes the run's temporary files, prints how it ended and returns its exit code."""
     from crass_tf.beam import storage, work
 
     files = storage.below(out, f"summary-*-of-{shards:05d}.{summary}")
     counts = collections.Counter(row["status"] for file in files for row in work.rows_in(file))
-    _tidy(out, f"-of-{shards:05d}.{summary}")
+    _remove_leftovers(out, f"-of-{shards:05d}.{summary}")
     total, refused = counts.total(), counts["refused"]
     print(f"{total} radiographs: {counts['segmented']} segmented, {refused} refused; wrote {out}/summary-*")
     if not total:
@@ -114,8 +114,8 @@ def _exit_code(out, patterns, summary, shards):
 
 
 @contextlib.contextmanager
-def _one_line():
-    """Makes one line of what an engine raises: a user's mistake that a worker met, or the reason why it gave up."""
+def _raise_in_one_line():
+    """Raises an engine's error as one line: a user's mistake that a worker met, or why the engine gave up."""
     try:
         yield
     except InputError:
@@ -147,8 +147,8 @@ def _print_metrics(result):
             print(f"{times.key.metric.name}: mean {times.result.mean:.0f}, most {times.result.max}")
 
 
-def _tidy(out: str, current: str) -> None:
-    """Removes the journal, an earlier run's summaries in another number of files, and what killed workers left."""
+def _remove_leftovers(out: str, current: str) -> None:
+    """Removes the journal, summaries of earlier runs with another number of files, and leftovers of killed workers."""
     from crass_tf.beam import storage, work
 
     for path in work.earlier_files(out):

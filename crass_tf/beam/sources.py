@@ -132,35 +132,35 @@ def _rows(table):
         yield Reference(_key(row.get("result") or result_path(url.rpartition("://")[2])), url, url, "")
 
 
-def references(found: Reference, kind: str = "files", patient_key: str = "") -> Iterator[Reference]:
-    """Yields the radiographs that a file of one of `KINDS` is or holds; none where it is something else.
+def references(reference: Reference, kind: str = "files", patient_key: str = "") -> Iterator[Reference]:
+    """Yields the radiographs that a file of one of `KINDS` holds, or the file itself; none for another file.
 
-    Who does not know the secret `patient_key` cannot find out a patient's number from results' paths by trying.
+    Without the secret `patient_key`, nobody can guess a patient's number from the results' paths by trial.
     """
     if kind == "tar":
-        yield from _members(found)
+        yield from _members(reference)
     elif kind == "dicom":
-        yield from _instance(found, patient_key)
+        yield from _instance(reference, patient_key)
     elif kind == "table":
-        yield dataclasses.replace(found, stamp=_current_stamp(found.url))
-    elif _is_radiograph(found.url):
-        yield found
+        yield dataclasses.replace(reference, stamp=_current_stamp(reference.url))
+    elif _is_radiograph(reference.url):
+        yield reference
 
 
-def _members(found):
+def _members(reference):
     """Yields the radiographs in a tar file: each by its place there, of which only its own bytes are read later."""
-    if found.url.lower().endswith((".gz", ".tgz", ".bz2", ".xz", ".zst")):
+    if reference.url.lower().endswith((".gz", ".tgz", ".bz2", ".xz", ".zst")):
         problem = "found a compressed tar file, expected a plain one; unpack it with gunzip"
-        yield dataclasses.replace(found, stamp="", problem=problem)
+        yield dataclasses.replace(reference, stamp="", problem=problem)
         return
     try:
-        with _open(found.url) as file, tarfile.open(fileobj=file, mode="r:") as archive:
+        with _open(reference.url) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive:
                 if member.isfile() and member.name.lower().endswith(SUFFIXES):
-                    key, name = _key(f"{found.result}/{result_path(member.name)}"), f"{found.url}/{member.name}"
-                    yield Reference(key, name, found.url, found.stamp, member.offset_data, member.size)
+                    key, name = _key(f"{reference.result}/{result_path(member.name)}"), f"{reference.url}/{member.name}"
+                    yield Reference(key, name, reference.url, reference.stamp, member.offset_data, member.size)
     except (OSError, tarfile.TarError) as error:
-        yield dataclasses.replace(found, stamp="", problem=f"cannot be read as a tar file ({error})")
+        yield dataclasses.replace(reference, stamp="", problem=f"cannot be read as a tar file ({error})")
 
 
 def _open(url):
@@ -169,21 +169,21 @@ def _open(url):
     return storage.FileSystems.open(url, compression_type=storage.CompressionTypes.UNCOMPRESSED)
 
 
-def _instance(found, patient_key):
-    """Yields a DICOM file under its patient and study; paths, which may hold names, are told to nobody."""
-    if found.url.rpartition("/")[2].upper() == DICOM_INDEX:
+def _instance(reference, patient_key):
+    """Yields a DICOM file under its patient and study; its path, which may hold names, stays secret."""
+    if reference.url.rpartition("/")[2].upper() == DICOM_INDEX:
         return
-    hidden = hashlib.sha256(found.url.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    hidden = hashlib.sha256(reference.url.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     key = f"unreadable/{hidden}"
-    # Whatever a damaged header leads to: segmenting says what is wrong.
+    # A damaged header may raise anything; segmenting reports it later.
     with contextlib.suppress(Exception):
-        head = storage.read(found.url, 0, DICOM_START)
-        if not head.startswith(*dicom.MARK) and not dicom.is_named_so(found.url):
+        head = storage.read(reference.url, 0, DICOM_START)
+        if not head.startswith(*dicom.MARK) and not dicom.is_named_so(reference.url):
             return
         patient, study, instance = _identity(head, patient_key)
         if study or instance:
             key = f"{patient}/{study or 'study-unknown'}/{instance or hidden}"
-    yield Reference(key, f"{key}.dcm", found.url, found.stamp)
+    yield Reference(key, f"{key}.dcm", reference.url, reference.stamp)
 
 
 def _identity(head, patient_key):
@@ -214,7 +214,7 @@ def _is_radiograph(url):
 
 
 def _key(path):
-    """Returns a path below `out`: nothing in it leads out of there."""
+    """Returns a path that cannot leave `out`."""
     return "/".join(part for part in path.split("/") if part not in ("", ".", ".."))
 
 

@@ -1,7 +1,7 @@
-"""The same work on Apache Spark: its tasks segment, and what they say is done makes the summary.
+"""The same work on Apache Spark: tasks segment, and their rows make the summary.
 
-A task that fails, or whose worker dies, is run again by Spark. Result files have names of their own and are replaced
-whole; rows count only where the task that wrote them ended. So each radiograph stands in the summary once.
+Spark repeats a task that fails or whose worker dies. Result files are replaced as a whole, and only the rows of a task
+that ended count. So each radiograph is in the summary once.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from crass_tf.beam import sources, work
 from crass_tf.beam.sources import Reference
 from crass_tf.beam.work import RowFiles, Settings, worker_of_process
 
-# Radiographs a task, which is what a worker that dies makes another one do again.
+# Radiographs in each task; another worker repeats the task of a worker that died.
 TASK = 64
 
 
@@ -44,9 +44,9 @@ def segment(
     `spark` is a `SparkSession`; the others are as in `transforms.Segment` and `transforms.Radiographs`.
     """
     context = spark.sparkContext
-    found = [file for pattern in patterns for file in sources.find(pattern, kind, out)]
-    parts = max(1, len(found) // TASK)
-    references = context.parallelize(found, parts).flatMap(
+    files = [file for pattern in patterns for file in sources.find(pattern, kind, out)]
+    parts = max(1, len(files) // TASK)
+    references = context.parallelize(files, parts).flatMap(
         functools.partial(sources.references, kind=kind, patient_key=patient_key)
     )
     earlier = context.parallelize(work.earlier_files(out), context.defaultParallelism).flatMap(work.rows_in)
@@ -56,13 +56,13 @@ def segment(
 
 
 def _segment_group(settings: Settings, overwrite: bool, groups: Iterable[Any]) -> Iterator[str]:
-    """Does a task's radiographs and yields the files that hold their rows."""
+    """Segments the radiographs of a task and yields the files that hold their rows."""
     journal, worker, stamp = RowFiles(str(settings.out)), worker_of_process(settings), settings.stamp()
 
     def left():
-        for _, (found, earlier) in groups:
-            if found := list(found):
-                chosen = work.choose(found, list(earlier), settings, stamp, overwrite)
+        for _, (current, earlier) in groups:
+            if current := list(current):
+                chosen = work.choose(current, list(earlier), settings, stamp, overwrite)
                 if isinstance(chosen, Reference):
                     yield chosen
                 else:

@@ -10,9 +10,9 @@ from apache_beam.io.filesystems import FileSystems
 
 from crass_tf.common.files import TEMPORARY, InputError, atomic_file
 
-# Object stores show a file once it is complete; on others it is written beside its place and moved there.
+# Object stores show only complete files; elsewhere a temporary file is written and then moved into place.
 OBJECT_STORES = ("gs", "s3", "azfs")
-# Seconds between one try to read and the next.
+# Seconds between attempts to read.
 PAUSES = (1, 4)
 
 
@@ -95,4 +95,4 @@ def remove(urls: Iterable[str]) -> None:
 def below(folder: str, pattern: str) -> Iterator[str]:
     """Yields the paths that match a pattern in a folder, which need not be there."""
     if not is_local(folder) or pathlib.Path(folder).is_dir():
-        yield from (found.path for found in match(f"{folder}/{pattern}"))
+        yield from (entry.path for entry in match(f"{folder}/{pattern}"))

@@ -15,7 +15,7 @@ from crass_tf.beam.sources import Reference
 from crass_tf.beam.work import Result, RowFiles, Settings, Worker
 
 NAMESPACE = "crass_tf"
-# Radiographs that a process has in hand at once; more would only make retries dearer.
+# Radiographs that a process works on at once; more would only make retries more expensive.
 BATCH = 32
 
 
@@ -36,7 +36,7 @@ class Radiographs(beam.PTransform):
         self._patterns, self._kind, self._out, self._patient_key = list(patterns), kind, out, patient_key
 
     def expand(self, pbegin):
-        """Lists, spreads what was found over the workers, and opens there what has to be."""
+        """Lists files, spreads them over the workers, and opens there those that hold several radiographs."""
         return (
             pbegin
             | beam.Create(self._patterns)
@@ -73,7 +73,7 @@ class ClavicleModelHandler(ModelHandler[Reference, Result, Worker]):
 
 
 class Segment(beam.PTransform):
-    """Segments `Reference`s: returns the rows of the summary, one a radiograph, whatever engines do twice.
+    """Segments `Reference`s: returns the rows of the summary, one a radiograph, even where an engine repeats work.
 
     Two radiographs with one key are refused. With an `out`, result files are written there, and what the summary or
     the journal of an earlier run holds is passed over; without, a row has the files' content as `files`.
@@ -88,7 +88,7 @@ class Segment(beam.PTransform):
         self._settings, self._overwrite = settings, overwrite
 
     def expand(self, references):
-        """Groups by key with what earlier runs did, segments what is left, adds the rows of the rest."""
+        """Groups radiographs and earlier rows by key, segments those without a result, adds the earlier rows."""
         settings = self._settings
         earlier = (
             references.pipeline
@@ -98,20 +98,20 @@ class Segment(beam.PTransform):
             | "ReadRows" >> beam.FlatMap(work.rows_in)
             | beam.Map(lambda row: (row["result"], row))
         )
-        found = references | "Key" >> beam.Map(lambda reference: (reference.result, reference))
-        groups = {"found": found, "earlier": earlier} | beam.CoGroupByKey()
+        current = references | "Key" >> beam.Map(lambda reference: (reference.result, reference))
+        groups = {"current": current, "earlier": earlier} | beam.CoGroupByKey()
         choose = beam.ParDo(_Choose(settings, self._overwrite)).with_outputs("done", main="left")
         left, done = cast(Iterable[Any], groups | choose)
-        made = (
+        rows = (
             left
             | RunInference(ClavicleModelHandler(settings))
             | "Row" >> beam.ParDo(_Row(settings)).with_output_types(dict)
         )
-        return (made, done) | beam.Flatten()
+        return (rows, done) | beam.Flatten()
 
 
 class _Choose(beam.DoFn):
-    """Yields what is left to be done; as output `done` the rows of what an earlier run did."""
+    """Yields the radiographs to segment; as output `done` the rows of an earlier run."""
 
     def __init__(self, settings, overwrite):
         self._settings, self._overwrite = settings, overwrite
@@ -121,16 +121,16 @@ class _Choose(beam.DoFn):
     def process(self, element):
         """Chooses for one key."""
         _, groups = element
-        found, earlier = (list(groups[name]) for name in ("found", "earlier"))
-        if not found:
+        current, earlier = (list(groups[name]) for name in ("current", "earlier"))
+        if not current:
             return
-        chosen = work.choose(found, earlier, self._settings, self._stamp, self._overwrite)
+        chosen = work.choose(current, earlier, self._settings, self._stamp, self._overwrite)
         if isinstance(chosen, Reference):
             yield chosen
         else:
             self._reused.inc()
             _count(chosen)
-            # Of a CSV all cells are texts.
+            # All cells of a CSV are text.
             yield TaggedOutput("done", tables.typed(chosen))
 
 

@@ -1,4 +1,4 @@
-"""What a worker does with a radiograph, on whatever engine: read, segment, write, and say in a row what came of it."""
+"""What a worker does with a radiograph, on any engine: read, segment, write, and return a row of the summary."""
 
 import contextlib
 import csv
@@ -23,12 +23,12 @@ from crass_tf.prediction import summary
 from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS
 from crass_tf.prediction.run import Job, Run, refuse, run_job
 
-# Rows of radiographs that are done lie here, below `out`, until the summary is whole.
+# The folder in `out` for rows of finished radiographs, until the summary is complete.
 JOURNAL = ".rows"
 ROWS_A_FILE, SECONDS_A_FILE = 500, 30
 # Of summaries in parts.
 FORMS = ("csv", "parquet")
-# What a refused radiograph counts as: by words of the reason.
+# The metric of a refused radiograph, by words of the reason.
 REASONS = {
     "frontal chest radiograph": "no_frontal_chest",
     "both write": "same_result",
@@ -107,7 +107,7 @@ class Worker:
         kept = reference.written if reference.is_same and cells["status"] == "segmented" else ()
         cells["outputs"] = " ".join(name for name in OUTPUTS if name in files or name in kept)
         if self._settings.out is not None:
-            with _timed(milliseconds, "write"):
+            with _time_stage(milliseconds, "write"):
                 _store(f"{self._settings.out}/{reference.result}", files, set(reference.written) - set(kept))
             files = {}
         named = {"image": reference.name, "result": reference.result, "input": reference.stamp, "settings": self._stamp}
@@ -117,13 +117,13 @@ class Worker:
         """Returns the summary's cells and the result files `{output: bytes}`, all of which names the reference's."""
         problem, path = reference.problem, pathlib.Path(folder, "radiograph")
         if not problem:
-            with _timed(milliseconds, "read"):
+            with _time_stage(milliseconds, "read"):
                 try:
                     path = reference.fetch(folder)
                 except OSError as error:
                     problem = f"cannot be read ({error.strerror or error})"
         job = Job(str(path), "result", f"{folder}/results")
-        with _timed(milliseconds, "segment"):
+        with _time_stage(milliseconds, "segment"):
             if problem:
                 cells = refuse(self._run, job, one_line(f"{reference.name}: {problem}"), []) | {"input": ""}
             else:
@@ -132,12 +132,12 @@ class Worker:
             cells["reason"] = cells["reason"].replace(job.image, reference.name)
         cells.pop("notes", None)
         names = cells["outputs"].split()
-        files = {name: _renamed(job.target(name), job.image, reference.name) for name in names}
+        files = {name: _replace_name(job.target(name), job.image, reference.name) for name in names}
         return cells, files
 
 
-def _renamed(path, before, after):
-    """Returns a result file's content; a JSON speaks of the radiograph by its name, not by where a worker had it."""
+def _replace_name(path, before, after):
+    """Returns a result file's content; in a JSON the radiograph's name replaces its path on the worker."""
     data = path.read_bytes()
     if before == after or path.suffix != ".json":
         return data
@@ -146,14 +146,14 @@ def _renamed(path, before, after):
 
 
 def _store(stem, files, stale):
-    """Writes result files, and removes an earlier run's that would seem to belong to them."""
+    """Writes result files, and removes those of an earlier run that are out of date."""
     storage.remove(stem + OUTPUTS[name].suffix for name in stale if name not in files)
     for name, data in files.items():
         storage.write(stem + OUTPUTS[name].suffix, data)
 
 
 @contextlib.contextmanager
-def _timed(milliseconds, stage):
+def _time_stage(milliseconds, stage):
     start = time.perf_counter()
     yield
     milliseconds[stage] = 1000 * (time.perf_counter() - start)
@@ -179,7 +179,7 @@ def reason_class(row: dict[str, Any]) -> str:
 
 
 class RowFiles:
-    """Rows of radiographs that are done, in files, `written`, before the run's end: a killed run goes on after them."""
+    """Files with the rows of finished radiographs, `written` during the run: a killed run resumes after them."""
 
     def __init__(self, out: str) -> None:
         self._out, self._lines = out, []
@@ -187,7 +187,7 @@ class RowFiles:
         self._last = time.monotonic()
 
     def add(self, row: dict[str, Any]) -> None:
-        """Keeps a row, and writes those that wait where they are many, or old."""
+        """Keeps a row, and writes the waiting rows where they are many or old."""
         self._lines.append(json.dumps(row))
         if len(self._lines) >= ROWS_A_FILE or time.monotonic() - self._last > SECONDS_A_FILE:
             self.flush()
@@ -223,16 +223,16 @@ def rows_in(path: str) -> Iterator[dict[str, Any]]:
         yield from reader
 
 
-def choose(found: list[Reference], earlier: list[dict[str, Any]], settings: Settings, stamp: str, overwrite: bool):
-    """Returns what is to be done about the radiographs of one key: a `Reference`, or a row that an earlier run wrote.
+def choose(current: list[Reference], earlier: list[dict[str, Any]], settings: Settings, stamp: str, overwrite: bool):
+    """Returns the `Reference` to segment for one key, or the row that an earlier run wrote.
 
-    `found` are those of this run, at least one, `earlier` the rows of earlier runs, `stamp` is `settings.stamp()`.
+    `current` are those of this run, at least one, `earlier` the rows of earlier runs, `stamp` is `settings.stamp()`.
     """
-    # An order of its own, since engines have none.
-    found = sorted(found, key=lambda one: (one.url, one.start))
-    first = found[0]
+    # Sorted, since engines keep no order.
+    current = sorted(current, key=lambda one: (one.url, one.start))
+    first = current[0]
     written = tuple(sorted({name for row in earlier for name in str(row.get("outputs") or "").split()} & set(OUTPUTS)))
-    others = [other for other in found if (other.url, other.start) != (first.url, first.start)]
+    others = [other for other in current if (other.url, other.start) != (first.url, first.start)]
     if others:
         problem = f"it and {others[0].name} would both write {first.result}*; rename one of them"
         return dataclasses.replace(first, problem=problem, written=written)

@@ -1,6 +1,6 @@
 """Radiographs and masks that are there more than once: the same pixels, or nearly the same radiograph.
 
-Nearly the same is what was re-encoded, resized, brightened, inverted, cropped, turned a little or mirrored. All chest
+Such copies were re-encoded, resized, brightened, inverted, cropped, turned a little or mirrored. All chest
 radiographs look alike when they are small: ranks of grey values on 12 x 12 pixels correlate by up to 0.98 between 124
 patients. So that comparison only proposes partners, and each is aligned and compared in the detail that is a person's
 own: in what 128 x 128 pixels show beyond a blur. There, aligned, different patients reached 0.56 and different phantoms
@@ -27,9 +27,9 @@ THRESHOLD = 0.75
 PARTNERS = 3
 PROPOSED_FROM = 0.9
 COARSE = 12
-# Of each side (top, bottom, left, right) none, half or all of a tenth is cut off.
+# Crops: 0, 5 or 10 % of each side (top, bottom, left, right).
 WINDOWS = list(itertools.product((0.0, 0.05, 0.1), repeat=4))
-# Of the 128 pixels: what is finer is a person's own; what lies at the rim is often the detector's.
+# In the 128 pixels: finer detail differs between persons; the rim often shows the detector.
 DETAIL = 2.5
 RIM = 12
 LEAST_OVERLAP = 0.4
@@ -47,12 +47,12 @@ class Pair(NamedTuple):
 def duplicate_flags(looks: Sequence[Look]) -> list[Flag]:
     """Returns the flags of radiographs and masks that are there twice.
 
-    Constant radiographs are left out: they are flagged, and all alike.
+    Constant radiographs are left out: they have a flag of their own, and all look alike.
     """
     looks = [look for look in looks if look.grey is not None and len(set(look.grey.range.tolist())) > 1]
     groups = _groups(looks, lambda look: look.grey.digest)
     exact = [_flag("duplicate", group, "the same pixels") for group in groups if len(group) > 1]
-    # Of exact duplicates only the first is compared further.
+    # Only the first of exact duplicates is compared further.
     pairs = near_pairs([group[0].grey.thumbnail for group in groups])
     return [*exact, *_near_flags(groups, pairs), *_mask_flags([group[0] for group in groups], pairs)]
 
@@ -74,8 +74,8 @@ def _near_flags(groups, pairs):
     for pair in pairs:
         first, second = groups[pair.first], groups[pair.second]
         how = "mirrored, " if pair.mirrored else ""
-        found = f"nearly the same radiograph ({how}correlation in detail {pair.correlation:.2f})"
-        yield _flag("near-duplicate", [first[0], second[0]], found, _splits(first), _splits(second))
+        what = f"nearly the same radiograph ({how}correlation in detail {pair.correlation:.2f})"
+        yield _flag("near-duplicate", [first[0], second[0]], what, _splits(first), _splits(second))
 
 
 def _mask_flags(looks, pairs):
@@ -89,13 +89,13 @@ def _mask_flags(looks, pairs):
     ]
 
 
-def _flag(kind, looks, found, *splits, of_masks=False):
+def _flag(kind, looks, what, *splits, of_masks=False):
     """Returns the flag of looks that share something; `splits` are theirs, unless more than they have."""
     splits = splits or [_splits([look]) for look in looks]
     across = any(a != b for one, other in itertools.combinations(splits, 2) for a in one for b in other)
     paths = tuple(str(path) for look in looks for path in (look.mask_paths if of_masks else [look.image_path]))
     where = "; ".join(f"{look.image_id} in {' and '.join(look.splits) or 'no split'}" for look in looks)
-    text = f"{' and '.join(paths)}: found {found} ({where}), expected each once"
+    text = f"{' and '.join(paths)}: found {what} ({where}), expected each once"
     return Flag(kind + (ACROSS if across else ""), SPOILS, text, tuple(look.image_id for look in looks), paths)
 
 
@@ -112,27 +112,27 @@ def _splits(looks):
 
 def _propose(thumbnails):
     """Returns `(whole, part, window of whole, mirrored, inverted)` of each radiograph's most similar partners."""
-    upright = [_coarse(image) for image in thumbnails]
-    mirrored = [_coarse(image[:, ::-1]) for image in thumbnails]
-    looks = ordered_map(lambda image: _best_windows(image, np.stack(upright + mirrored)), thumbnails)
+    upright = [_shrink_to_vector(image) for image in thumbnails]
+    mirrored = [_shrink_to_vector(image[:, ::-1]) for image in thumbnails]
+    looks = ordered_map(lambda image: _find_best_windows(image, np.stack(upright + mirrored)), thumbnails)
     # Both [whole, 2, part], the 2 being upright and mirrored.
     score, place = (np.stack(rows).reshape(len(thumbnails), 2, -1) for rows in zip(*looks))
     return [
         (whole, part, WINDOWS[place[whole, flip, part]], bool(flip), score[whole, flip, part] < 0)
         for flip in (0, 1)
-        for whole, part in _most_similar(np.abs(score[:, flip]))
+        for whole, part in _find_most_similar(np.abs(score[:, flip]))
     ]
 
 
-def _best_windows(image, parts):
+def _find_best_windows(image, parts):
     """Returns the correlation of each part `[N, 144]` with that window of an image it is most like, and which it is."""
-    windows = np.stack([_coarse(_cut(image, *window)) for window in WINDOWS])
+    windows = np.stack([_shrink_to_vector(_cut_window(image, *window)) for window in WINDOWS])
     alike = parts @ windows.T
     place = np.abs(alike).argmax(axis=1)
     return alike[np.arange(len(parts)), place], place
 
 
-def _most_similar(score):
+def _find_most_similar(score):
     """Returns `[whole, part]` of the best scores `[N, N]` in each row and in each column, without the diagonal."""
     score = np.where(np.eye(len(score)), 0, score)
     # Ranks from 0 on; of equal scores the first is best.
@@ -143,7 +143,7 @@ def _most_similar(score):
 def _compare(thumbnails, whole, part, window, mirrored, inverted):
     """Returns the `Pair` of two thumbnails, of which `part`, mirrored perhaps, shows what lies in a window of `whole`.
 
-    They are aligned from there; what cannot be aligned is not the same.
+    The alignment starts there; radiographs that cannot be aligned are not the same.
     """
     first, second = sorted((whole, part))
     whole = 1 - thumbnails[whole] if inverted else thumbnails[whole]
@@ -166,7 +166,7 @@ def _detail_correlation(part, whole, warp):
     if inside.mean() < LEAST_OVERLAP:
         return 0.0
     details = [image - cv2.GaussianBlur(image, (0, 0), DETAIL) for image in (part, _warp(whole, warp))]
-    a, b = (_standard(detail[inside]) for detail in details)
+    a, b = (_standardise(detail[inside]) for detail in details)
     return float(np.clip(a @ b, 0, 1))
 
 
@@ -174,17 +174,17 @@ def _warp(image, warp):
     return cv2.warpAffine(image, warp, image.shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
 
-def _cut(image, *window):
+def _cut_window(image, *window):
     top, bottom, left, right = (round(share * THUMBNAIL) for share in window)
     return image[top : THUMBNAIL - bottom, left : THUMBNAIL - right]
 
 
-def _coarse(image):
+def _shrink_to_vector(image):
     """Returns 12 x 12 pixels as a vector of mean 0 and length 1; of zeros for a constant image."""
-    return _standard(cv2.resize(np.ascontiguousarray(image), (COARSE, COARSE), interpolation=cv2.INTER_AREA).ravel())
+    return _standardise(cv2.resize(np.ascontiguousarray(image), (COARSE, COARSE), interpolation=cv2.INTER_AREA).ravel())
 
 
-def _standard(values):
+def _standardise(values):
     """Returns values with mean 0 and length 1; zeros for constant ones."""
     values = values - values.mean()
     return values / max(float(np.linalg.norm(values)), 1e-6)

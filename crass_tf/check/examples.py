@@ -1,4 +1,4 @@
-"""One radiograph reduced to what a check compares: statistics and a small picture; its pixels are let go."""
+"""One radiograph reduced to what a check compares: statistics and a small picture, without its pixels."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def look(source: Source, example: Example, splits: tuple[str, ...]) -> Look:
         for path in example.mask_paths:
             attempt(read_mask, path)
         whole = pixels, spacing_mm, [], []
-        # What is wrong with each file; where each can be read, that they do not fit together.
+        # The errors of each file; where all can be read, whether they fit together.
         errors = errors[1:] or errors
     pixels, spacing_mm, masks, values = whole
     grey = None if pixels is None else look_at_grey(pixels, spacing_mm)
@@ -125,13 +125,13 @@ def look(source: Source, example: Example, splits: tuple[str, ...]) -> Look:
 def look_at_grey(pixels: np.ndarray, spacing_mm: Spacing | None = None) -> Grey:
     """Returns the `Grey` of stored values `[H, W]`, 8 or 16 bits."""
     extremes = np.array([pixels.min(), pixels.max()])
-    inner = _part(pixels, RIM, 1 - RIM, RIM, 1 - RIM)
+    inner = _cut_part(pixels, RIM, 1 - RIM, RIM, 1 - RIM)
     darkest, brightest = (np.count_nonzero(inner == value) / inner.size for value in extremes)
-    medians = [np.percentile(_part(pixels, *place), 50, method="nearest") for place in (*LUNGS, MEDIASTINUM)]
+    medians = [np.percentile(_cut_part(pixels, *place), 50, method="nearest") for place in (*LUNGS, MEDIASTINUM)]
     return Grey(
         size=(pixels.shape[0], pixels.shape[1]),
         range=extremes,
-        # A quarter of the pixels tells the same percentiles in a quarter of the time.
+        # A quarter of the pixels gives the same percentiles in a quarter of the time.
         percentiles=np.percentile(inner[::2, ::2], PERCENTILES, method="nearest"),
         fields=np.array(medians, pixels.dtype),
         brightest=brightest,
@@ -162,7 +162,7 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
     return (ranks / (2 * small.size)).astype(np.float32).reshape(THUMBNAIL, THUMBNAIL)
 
 
-def _part(pixels, top, bottom, left, right):
+def _cut_part(pixels, top, bottom, left, right):
     """Returns the part of `[H, W]` between rows and columns that are given as shares of the sides; a pixel at least."""
     height, width = pixels.shape
     first_row, first_column = int(top * height), int(left * width)

@@ -1,4 +1,4 @@
-"""What a curator objects to: what listing the folder found, and what each radiograph and mask look like."""
+"""What a curator objects to: flaws of the folder's list, and flaws of each radiograph and mask."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 STOPS, SPOILS, REMARK = "stops", "spoils", "remark"
 SEVERITIES = {STOPS: "flags that stop a build", SPOILS: "flags that spoil a build", REMARK: "remarks"}
-# What listing noticed and a build goes on with, though something is not as it was meant to be.
+# Kinds of findings with which a build continues, although something is wrong.
 SPOILING = ("in no split", "larger validation", "no mask", "mask without image")
 
 # Grey values of 256 between the 1st and the 99th percentile: fewer than 16 are four bits for a whole chest.
 LEAST_CONTRAST = 16
 # Share of the pixels within the rim. Air beside a narrow patient is black in many sound radiographs.
 MOST_BRIGHTEST, MOST_DARKEST = 0.1, 0.3
-# Of the range of grey values, by which both lungs outshine the mediastinum where bright means dark.
+# In an inverted radiograph both lungs are brighter than the mediastinum by this share of the grey range.
 INVERTED_BY = 0.05
 # Smaller components than this share of the mask's largest one are specks; a speck is no clavicle.
 SPECK = 0.05
 CLAVICLES = 2
-# Clavicles covered 0.9 to 3 % of the pixels wherever that was counted.
+# Share of the pixels; clavicles covered 0.9 to 3 % in all data sets that were counted.
 MASK_SHARES = (0.001, 0.1)
 LEAST_SIDE_RATIO = 1 / 3
 MOST_MASK_VALUES = 2
@@ -54,21 +54,21 @@ class Flag:
 
 
 def finding_flags(findings: Sequence[Finding]) -> list[Flag]:
-    """Returns the flags of what listing found."""
+    """Returns the flags of a listing's findings."""
     return [
         Flag(
-            found.kind,
-            STOPS if found.stops else SPOILS if found.kind in SPOILING else REMARK,
-            found.text,
-            found.image_ids,
-            (_named_file(found.text),),
+            finding.kind,
+            STOPS if finding.stops else SPOILS if finding.kind in SPOILING else REMARK,
+            finding.text,
+            finding.image_ids,
+            (_named_file(finding.text),),
         )
-        for found in findings
+        for finding in findings
     ]
 
 
 def reading_flags(look: Look, known: Sequence[Flag]) -> list[Flag]:
-    """Returns the flags of what could not be read, without those on files that `known` flags name."""
+    """Returns the flags of unreadable files, without the files that `known` flags name."""
     named = {file for flag in known if flag.kind in ("unreadable", "size mismatch") for file in flag.files}
     return [
         Flag("unreadable", STOPS, error, (look.image_id,), (_named_file(error),))
@@ -111,12 +111,12 @@ def _grey_flaws(grey, scale):
     ends = (("highest", high, grey.brightest, MOST_BRIGHTEST), ("lowest", low, grey.darkest, MOST_DARKEST))
     for name, value, share, most in ends:
         if share > most:
-            found = f"found the {name} value, {value}, in {_percent(share)} of the pixels off the rim"
-            yield "saturated", f"{found}, expected {_percent(most)} at most"
+            problem = f"found the {name} value, {value}, in {_percent(share)} of the pixels off the rim"
+            yield "saturated", f"{problem}, expected {_percent(most)} at most"
     dark, _, bright = scale.to_grey8(grey.percentiles).tolist()
     if bright - dark < LEAST_CONTRAST:
-        found = f"found 98 % of the grey values between {dark} and {bright} of 255"
-        yield "low contrast", f"{found}, expected {LEAST_CONTRAST} or more apart"
+        problem = f"found 98 % of the grey values between {dark} and {bright} of 255"
+        yield "low contrast", f"{problem}, expected {LEAST_CONTRAST} or more apart"
     if is_inverted(grey, scale):
         yield "inverted", "found lungs brighter than the mediastinum, expected them darker: dense tissue bright"
 
@@ -124,20 +124,20 @@ def _grey_flaws(grey, scale):
 def _mask_flaws(mask, size):
     """Yields `(kind, what was found and expected)` of a mask in a radiograph of `(height, width)`."""
     if len(mask.values) > MOST_MASK_VALUES:
-        found = f"found {len(mask.values)} values from {mask.values[0]} to {mask.values[-1]}"
-        yield "mask values", f"{found}, expected background and clavicle; whatever is above 0 counts as clavicle"
+        problem = f"found {len(mask.values)} values from {mask.values[0]} to {mask.values[-1]}"
+        yield "mask values", f"{problem}, expected background and clavicle; whatever is above 0 counts as clavicle"
     if not mask.pixels:
         yield "empty mask", "found no clavicle pixel, expected two clavicles"
         return
     yield from _component_flaws(mask.components, size[0])
     share, (low, high) = mask.pixels / np.prod(size), MASK_SHARES
     if not low <= share <= high:
-        found = f"found clavicles on {_percent(share)} of the pixels"
-        yield "mask area", f"{found}, expected {_percent(low)} to {_percent(high)}"
+        problem = f"found clavicles on {_percent(share)} of the pixels"
+        yield "mask area", f"{problem}, expected {_percent(low)} to {_percent(high)}"
     right, left = mask.sides
     if 0 < min(right, left) < LEAST_SIDE_RATIO * max(right, left):
-        found = f"found {right} pixels on the patient's right and {left} on the left"
-        yield "unequal clavicles", f"{found}, expected less than three times as many on one side"
+        problem = f"found {right} pixels on the patient's right and {left} on the left"
+        yield "unequal clavicles", f"{problem}, expected less than three times as many on one side"
 
 
 def _component_flaws(components, height):
@@ -152,8 +152,8 @@ def _component_flaws(components, height):
         yield "specks", f"found {places} beside the clavicles, expected none"
     end = max(part.end for part in large)
     if end > height / 2:
-        found = f"found clavicle pixels down to row {end - 1} of {height}"
-        yield "mask below the middle", f"{found}, expected them in the upper half"
+        problem = f"found clavicle pixels down to row {end - 1} of {height}"
+        yield "mask below the middle", f"{problem}, expected them in the upper half"
 
 
 def _named_file(text):

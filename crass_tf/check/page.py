@@ -67,7 +67,7 @@ def _draw(source, look, scale):
         pixels, masks = source.read_image(look.image_path)[0], []
     size = (WIDTH, max(1, round(pixels.shape[0] * WIDTH / pixels.shape[1])))
     canvas = cv2.cvtColor(cv2.resize(scale.to_grey8(pixels), size, interpolation=cv2.INTER_AREA), cv2.COLOR_GRAY2BGR)
-    # The sides first: shrinking a mask may join or lose its parts.
+    # Sides are split before shrinking, which may join or lose parts of a mask.
     labels = split_sides(np.maximum.reduce(masks or [np.zeros_like(pixels, np.uint8)]))
     labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT)
     for side, colour in SIDE_COLOURS.items():

@@ -1,4 +1,4 @@
-"""Whether masks lie on the edges of their radiographs, and not on another one's, or mirrored.
+"""Whether masks lie on the edges of their radiographs, or fit another radiograph or the mirror image better.
 
 A mask fits a radiograph where its outline runs as the radiograph's grey values rise: the fit is the mean cosine between
 the inward normals of the outline and the radiograph's gradient on a grid of 512 x 512. It is about 0.6 for clavicles
@@ -7,7 +7,7 @@ contrast and exposure do not.
 
 On 124 radiographs of patients no mask fitted another radiograph better than that one's own mask did, nor mirrored
 better than as it is (differences below -0.05). With every mask moved to the next radiograph, or mirrored, most masks
-fit in place no better than a little aside, which no sound data set comes near.
+fit no better in place than a little aside; no sound data set comes near that.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ GRID = 512
 ROWS = GRID // 2
 # Directions are 256 parts of a full turn.
 COSINE = np.cos(np.arange(256) * np.pi / 128).astype(np.float32)
-# Pixels of an outline: fewer are a speck's, of more only some are compared.
+# Least and most pixels of an outline: fewer are a speck; of more, a sample is compared.
 LEAST_POINTS, MOST_POINTS = 40, 600
 SHIFT = 20
 SHIFTS = [(row * SHIFT, column * SHIFT) for row in range(-2, 3) for column in range(-2, 3) if (row, column) != (0, 0)]
@@ -37,7 +37,7 @@ SHIFTS = [(row * SHIFT, column * SHIFT) for row in range(-2, 3) for column in ra
 # A mask belongs to another radiograph if it fits that one by at least LEAST_FIT, and by FOREIGN_BY better than its own
 # radiograph, and than the other one's own mask does.
 LEAST_FIT, FOREIGN_BY, MIRRORED_BY = 0.35, 0.15, 0.12
-# What is wrong with a whole data set explains it if the median fit is then this. The best of 200 wrong ones is 0.36.
+# Median fit from which mirroring or exchange explains a whole data set. The best of 200 wrong ones is 0.36.
 EXPLAINS = 0.45
 # Each mask is compared with so many neighbours in the list of names.
 PARTNERS = 200
@@ -99,7 +99,7 @@ def register(pixels: np.ndarray, mask: np.ndarray) -> Registration | None:
 def registration_flags(looks: Sequence[Look], ignored: Collection[str] = ()) -> list[Flag]:
     """Returns the flags of masks that fit another radiograph, or mirrored, better than their own radiograph.
 
-    Where that is so for most, one flag is for the whole data set.
+    If most masks do, there is one flag for the whole data set.
 
     Args:
         looks: all `Look`s.
@@ -109,8 +109,8 @@ def registration_flags(looks: Sequence[Look], ignored: Collection[str] = ()) -> 
     if not judged:
         return []
     registrations = [look.registration for look in judged if look.registration]
-    owners, foreign = _best_partners(registrations)
-    own, mirrored, shares = np.array([(found.own, found.mirrored, found.share) for found in registrations]).T
+    owners, foreign = _find_best_partners(registrations)
+    own, mirrored, shares = np.array([(r.own, r.mirrored, r.share) for r in registrations]).T
     if len(judged) >= LEAST_MASKS and np.median(shares) < LEAST_SHARE:
         return [_data_set_flag(judged, own, mirrored, foreign)]
     flags = []
@@ -122,26 +122,26 @@ def registration_flags(looks: Sequence[Look], ignored: Collection[str] = ()) -> 
     return flags
 
 
-def _best_partners(registrations):
+def _find_best_partners(registrations):
     """Returns `(owners, fits)`, `[N]` each: the other radiograph that a mask fits best, among those with a worse mask.
 
-    A fit is -1 where a mask fits none of them better than that radiograph's own mask.
+    A fit is -1 where the mask fits no other radiograph better than that radiograph's own mask.
     """
-    directions = np.stack([found.directions for found in registrations])
-    own = np.array([found.own for found in registrations])
+    directions = np.stack([r.directions for r in registrations])
+    own = np.array([r.own for r in registrations])
     owners, fits = np.zeros(len(own), int), np.full(len(own), -1.0)
-    for mask, found in enumerate(registrations):
+    for mask, registration in enumerate(registrations):
         first = max(0, min(mask - PARTNERS // 2, len(own) - PARTNERS))
         partners = slice(first, first + PARTNERS)
-        fit = _fit(directions[partners], found.rows, found.columns, found.normals)
+        fit = _fit(directions[partners], registration.rows, registration.columns, registration.normals)
         fit[fit - own[partners] <= FOREIGN_BY] = -1
         owners[mask], fits[mask] = first + int(fit.argmax()), fit.max()
     return owners, fits
 
 
 def _flag(kind, look, what, fit, own):
-    found = f"found a mask that fits {what} ({fit:.2f} against {own:.2f})"
-    return spoiling_flag(kind, look, look.mask_paths, f"{found}, expected the clavicles of {look.image_path}")
+    problem = f"found a mask that fits {what} ({fit:.2f} against {own:.2f})"
+    return spoiling_flag(kind, look, look.mask_paths, f"{problem}, expected the clavicles of {look.image_path}")
 
 
 def _data_set_flag(judged, own, mirrored, foreign):
@@ -149,15 +149,15 @@ def _data_set_flag(judged, own, mirrored, foreign):
     median, kind = max((np.median(mirrored), MIRRORED), (np.median(foreign), FOREIGN))
     kind = kind if median >= EXPLAINS else MISPLACED
     folder = judged[0].mask_paths[0].parent
-    found = f"masks that fit their radiographs no better than moved aside (median fit {np.median(own):.2f})"
-    text = f"{folder}: found {found}, {EXPLANATIONS[kind]}; expected them on the radiographs' edges (about 0.6)"
+    problem = f"masks that fit their radiographs no better than moved aside (median fit {np.median(own):.2f})"
+    text = f"{folder}: found {problem}, {EXPLANATIONS[kind]}; expected them on the radiographs' edges (about 0.6)"
     return Flag(kind, SPOILS, text, tuple(look.image_id for look in judged), (str(folder),))
 
 
 def _gradient(pixels):
     """Returns the steepness and the direction, uint8, of the upper half of pixels `[H, W]` on the grid."""
     interpolation = cv2.INTER_AREA if pixels.size > GRID**2 else cv2.INTER_LINEAR
-    # Three rows more than the half, for what blurring and differences reach.
+    # Three more rows than the half, since blur and differences reach beyond it.
     small = cv2.resize(pixels, (GRID, GRID), interpolation=interpolation)[: ROWS + 4].astype(np.float32)
     smooth = cv2.GaussianBlur(small, (0, 0), 1)
     right, down = (cv2.Sobel(smooth, cv2.CV_32F, *order)[:ROWS] for order in ((1, 0), (0, 1)))

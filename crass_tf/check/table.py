@@ -42,16 +42,16 @@ def make_table(source: Source, looks: Sequence[Look], scale: GreyScale) -> dict[
         "splits": {split: len(examples) for split, examples in source.splits.items()},
         "unlabelled": len(source.unlabelled),
         "unreadable": sum(bool(look.errors) for look in looks),
-        "size": _counts(f"{grey.size[0]} x {grey.size[1]}" for grey in greys),
-        "bits": _counts(str(8 * grey.range.itemsize) for grey in greys),
-        "grey": _spread([value for grey in greys for value in grey.range.tolist()]),
-        "grey_median": _spread([int(scale.to_grey8(grey.percentiles)[1]) for grey in greys]),
-        "spacing_mm": _counts(_spacing(source.spacing.resolve(grey.spacing_mm)[0]) for grey in greys),
-        "mask_values": _counts(_values(mask.values) for mask in masks),
-        "clavicle_pixels": _spread([mask.pixels for mask in masks]),
+        "size": _count_values(f"{grey.size[0]} x {grey.size[1]}" for grey in greys),
+        "bits": _count_values(str(8 * grey.range.itemsize) for grey in greys),
+        "grey": _measure_spread([value for grey in greys for value in grey.range.tolist()]),
+        "grey_median": _measure_spread([int(scale.to_grey8(grey.percentiles)[1]) for grey in greys]),
+        "spacing_mm": _count_values(_spacing(source.spacing.resolve(grey.spacing_mm)[0]) for grey in greys),
+        "mask_values": _count_values(_list_values(mask.values) for mask in masks),
+        "clavicle_pixels": _measure_spread([mask.pixels for mask in masks]),
         "clavicle_share": sum(mask.pixels for mask in masks) / pixels if pixels else None,
-        "clavicles": _counts(str(len(mask.components)) for mask in masks),
-        "left_to_right": _spread([left / right for right, left in sides if right and left]),
+        "clavicles": _count_values(str(len(mask.components)) for mask in masks),
+        "left_to_right": _measure_spread([left / right for right, left in sides if right and left]),
     }
 
 
@@ -66,16 +66,16 @@ def table_rows(table: dict[str, Any]) -> list[tuple[str, str, str]]:
         "unreadable": ("unreadable", str(table["unreadable"])),
         "size": ("size (rows x columns)", _count_text(table["size"])),
         "bits": ("bits a pixel", _count_text(table["bits"])),
-        "grey": ("stored grey values", _spread_text(table["grey"], "{min:,.0f} to {max:,.0f}")),
-        "grey_median": ("median grey value (of 255)", _spread_text(table["grey_median"], whole)),
+        "grey": ("stored grey values", _format_spread(table["grey"], "{min:,.0f} to {max:,.0f}")),
+        "grey_median": ("median grey value (of 255)", _format_spread(table["grey_median"], whole)),
         "spacing_mm": ("pixel spacing in mm", _count_text(table["spacing_mm"])),
         "mask_values": ("mask values", _count_text(table["mask_values"])),
-        "clavicle_pixels_min": ("clavicle pixels, minimum", _spread_text(pixels, "{min:,.0f}")),
-        "clavicle_pixels_median": ("clavicle pixels, median", _spread_text(pixels, "{median:,.0f}")),
-        "clavicle_pixels_max": ("clavicle pixels, maximum", _spread_text(pixels, "{max:,.0f}")),
+        "clavicle_pixels_min": ("clavicle pixels, minimum", _format_spread(pixels, "{min:,.0f}")),
+        "clavicle_pixels_median": ("clavicle pixels, median", _format_spread(pixels, "{median:,.0f}")),
+        "clavicle_pixels_max": ("clavicle pixels, maximum", _format_spread(pixels, "{max:,.0f}")),
         "clavicle_share": ("clavicles' share of all pixels", NOTHING if share is None else f"{100 * share:.2f} %"),
         "clavicles": ("connected parts a mask", _count_text(table["clavicles"])),
-        "left_to_right": ("area of left to right clavicle", _spread_text(table["left_to_right"], fine)),
+        "left_to_right": ("area of left to right clavicle", _format_spread(table["left_to_right"], fine)),
     }
     return [(title, text, PUBLISHED.get(name, "")) for name, (title, text) in rows.items()]
 
@@ -87,12 +87,12 @@ def table_text(rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"{a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in rows)
 
 
-def _counts(values):
+def _count_values(values):
     """Returns `{value: how often}`, the most frequent first."""
     return dict(collections.Counter(values).most_common())
 
 
-def _spread(values):
+def _measure_spread(values):
     return {"min": min(values), "median": float(np.median(values)), "max": max(values)} if values else None
 
 
@@ -100,7 +100,7 @@ def _spacing(spacing_mm):
     return "unknown" if spacing_mm is None else f"{spacing_mm[0]:.4g} x {spacing_mm[1]:.4g}"
 
 
-def _values(values, most=4):
+def _list_values(values, most=4):
     if len(values) > most:
         return f"{len(values)} values from {values[0]} to {values[-1]}"
     return ", ".join(map(str, values))
@@ -112,5 +112,5 @@ def _count_text(counts, most=3):
     return "; ".join(shown) or NOTHING
 
 
-def _spread_text(spread, form):
+def _format_spread(spread, form):
     return form.format(**spread) if spread else NOTHING

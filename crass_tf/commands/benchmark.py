@@ -97,7 +97,7 @@ def measure(model: PathLike | None, paths: Sequence[PathLike], **options: Any) -
         paths: radiographs, all in one folder.
         **options: `threads` and `output`, as in `benchmark`.
     """
-    # Says what is wrong with the model before any process does.
+    # Raises the model's errors before any process is started.
     path = Segmenter.load(model, **options).path
     assert path is not None
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
@@ -151,7 +151,7 @@ def throughput(model: PathLike, folder: PathLike, **options: Any) -> dict[str, f
 def peak_mib() -> float | None:
     """Returns the largest resident memory of this process so far in MiB, or None where the system does not tell.
 
-    That of `getrusage` would be too large: it begins with the memory of the process that started this one.
+    `getrusage` would be too large: it starts at the peak of the parent process.
     """
     status = pathlib.Path("/proc/self/status")
     return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024 if status.exists() else None

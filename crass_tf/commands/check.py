@@ -19,7 +19,7 @@ from crass_tf.data.loading import DEFAULT_DATASET
 from crass_tf.radiographs.radiograph import GreyScale
 from crass_tf.sources.source import Source
 
-# Where there is one of these flags, the mask's place cannot be judged.
+# With one of these flags, the position of the mask cannot be judged.
 UNSUITED = ("constant", "inverted", "mask area")
 
 
@@ -75,8 +75,8 @@ def find_flags(source: Source, looks: Sequence[Look], scale: GreyScale) -> list[
     """Returns all flags: what stops a build first, remarks last, each kind together."""
     listed = finding_flags(source.findings)
     flags = [*listed]
-    for seen in looks:
-        flags += [*reading_flags(seen, listed), *grey_flags(seen, scale), *mask_flags(seen)]
+    for radiograph in looks:
+        flags += [*reading_flags(radiograph, listed), *grey_flags(radiograph, scale), *mask_flags(radiograph)]
     flags += duplicate_flags(looks)
     flags += registration_flags(looks, {name for flag in flags if flag.kind in UNSUITED for name in flag.image_ids})
     order, kinds = list(SEVERITIES), list(dict.fromkeys(flag.kind for flag in flags))

@@ -65,25 +65,25 @@ def demo(
     Raises:
         InputError: where `out` holds something else.
     """
-    out = _claim(out)
+    out = _claim_folder(out)
     seconds: dict[str, float] = {}
-    with _step(seconds, f"Drawing {count} phantoms of {size} x {size} pixels"):
+    with _time_step(seconds, f"Drawing {count} phantoms of {size} x {size} pixels"):
         phantom.write_folder(out / "phantoms", count, seed, size)
-    with _step(seconds, "Building the TFDS data set"):
+    with _time_step(seconds, "Building the TFDS data set"):
         build(out / "phantoms", out / "data", [config])
-    with _step(seconds, f"Training the U-Net for {epochs} epochs"):
+    with _time_step(seconds, f"Training the U-Net for {epochs} epochs"):
         train(out / "run", out / "data", config=config, epochs=epochs, seed=seed, augmentation=AUGMENTATION)
     model = out / "run" / "model.keras"
-    with _step(seconds, "Evaluating on the validation phantoms at native size"):
-        found = examples("crass12", "validation", out / "data")
+    with _time_step(seconds, "Evaluating on the validation phantoms at native size"):
+        validation = examples("crass12", "validation", out / "data")
         about: dict[str, Any] = {"model": "run/model.keras", "dataset": "crass12 (phantoms)", "split": "validation"}
-        metrics = evaluate(Segmenter.load(model), found, out / "evaluation", **about)
-    with _step(seconds, "Exporting to SavedModel and LiteRT"):
+        metrics = evaluate(Segmenter.load(model), validation, out / "evaluation", **about)
+    with _time_step(seconds, "Exporting to SavedModel and LiteRT"):
         origin = f"{count} phantoms, seed {seed}; no patient"
         forms = export_from(model, out / "export", out / "data", training_data=origin)["forms"]
         file = smallest_that_passed(forms)
-    with _step(seconds, f"Predicting with {file}"):
-        images = [out / "phantoms" / "CRASS12" / "image" / f"{e.image_id}.PNG" for e in found]
+    with _time_step(seconds, f"Predicting with {file}"):
+        images = [out / "phantoms" / "CRASS12" / "image" / f"{e.image_id}.PNG" for e in validation]
         predict(images, out / "predictions", out / "export" / file)
     _write_pictures(out)
     write_json(out / MARKER, {"seconds": seconds, "iou": metrics["iou"]})
@@ -102,7 +102,7 @@ def smallest_that_passed(forms: dict[str, dict[str, Any]]) -> str:
 
 
 @contextlib.contextmanager
-def _step(seconds, title):
+def _time_step(seconds, title):
     """Announces a step, and adds how long it took to `seconds`."""
     print(f"== {title}", flush=True)
     start = time.monotonic()
@@ -110,15 +110,15 @@ def _step(seconds, title):
     seconds[title] = round(time.monotonic() - start, 1)
 
 
-def _claim(out: PathLike) -> pathlib.Path:
+def _claim_folder(out: PathLike) -> pathlib.Path:
     """Returns the folder, free of an earlier demo's results; InputError where it holds something else."""
     out = output_folder(out)
-    found = {path.name for path in out.iterdir()} if out.exists() else set()
-    if found - {*PARTS} or (found and MARKER not in found):
+    names = {path.name for path in out.iterdir()} if out.exists() else set()
+    if names - {*PARTS} or (names and MARKER not in names):
         raise InputError(f"{out}: found other files than an earlier demo's; name a new folder with --out")
-    # The marker first, and kept: an interrupted demo is recognised as one, and replaced by the next.
+    # The marker comes first and stays, so that the next demo recognises and replaces an interrupted one.
     write_json(out / MARKER, {"finished": False})
-    for name in found - {MARKER}:
+    for name in names - {MARKER}:
         part = out / name
         shutil.rmtree(part) if part.is_dir() else part.unlink()
     return out

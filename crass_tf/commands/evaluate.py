@@ -53,25 +53,25 @@ def evaluate_models(
             of runs that held out different radiographs of one data set.
     """
     out, data_dir = output_folder(out), data_path(data_dir)
-    found = [find_model(model) for model in local_paths(models, "model")]
-    if len(found) > 1:
-        check_poolable(found, split, perturb)
-    dataset = dataset or common_dataset(found)
-    if len(found) == 1 and (split is not None or not found[0].settings.fold):
+    trained = [find_model(model) for model in local_paths(models, "model")]
+    if len(trained) > 1:
+        check_poolable(trained, split, perturb)
+    dataset = dataset or common_dataset(trained)
+    if len(trained) == 1 and (split is not None or not trained[0].settings.fold):
         split = default_splits(dataset, data_dir=data_dir)[1] if split is None else split
         given = [examples(dataset, split, data_dir)]
     else:
-        # All of them first: what one of them lacks is to be known before hours of work.
-        given, split = [_held_out(model, dataset, data_dir) for model in found], describe_folds(found)
+        # All first: missing data should fail before hours of work.
+        given, split = [_load_held_out(model, dataset, data_dir) for model in trained], describe_folds(trained)
     about: dict[str, Any] = {"dataset": dataset, "split": split}
-    loads = [functools.partial(Segmenter.load, path, threads, output, extent) for path, _ in found]
-    if len(found) > 1:
+    loads = [functools.partial(Segmenter.load, path, threads, output, extent) for path, _ in trained]
+    if len(trained) > 1:
         runs = [
             Run(str(path), settings.fold or "", load, images)
-            for (path, settings), load, images in zip(found, loads, given)
+            for (path, settings), load, images in zip(trained, loads, given)
         ]
         return evaluate_runs(runs, out, **about)
-    segmenter, about["model"] = loads[0](), str(found[0].path)
+    segmenter, about["model"] = loads[0](), str(trained[0].path)
     metrics = evaluate(segmenter, given[0], out, **about)
     if perturb:
         print(table_text(measure_robustness(segmenter, given[0], out, **about)))
@@ -91,40 +91,40 @@ def find_model(path: PathLike) -> Trained:
     return Trained(run / MODEL_NAME, Settings.load(run))
 
 
-def check_poolable(found: Sequence[Trained], split: str | None = None, perturb: bool = False) -> None:
+def check_poolable(trained: Sequence[Trained], split: str | None = None, perturb: bool = False) -> None:
     """Raises InputError unless each of several models has a fold that it held out, and no radiograph is in two."""
     if perturb:
-        raise InputError(f"perturb: found {len(found)} models, expected one")
+        raise InputError(f"perturb: found {len(trained)} models, expected one")
     if split is not None:
-        raise InputError(f"split: found {split!r} and {len(found)} models, expected one model, or no split")
-    seen = {}
-    for path, settings in found:
+        raise InputError(f"split: found {split!r} and {len(trained)} models, expected one model, or no split")
+    owners = {}
+    for path, settings in trained:
         if not settings.fold:
             raise InputError(f"{path}: found no fold that it held out, expected only runs of crass-tf train --fold")
         for name in settings.held_out or ():
-            if name in seen:
-                raise InputError(f"{name}: held out by both {seen[name]} and {path}, expected every name once")
-            seen[name] = path
+            if name in owners:
+                raise InputError(f"{name}: held out by both {owners[name]} and {path}, expected every name once")
+            owners[name] = path
 
 
-def common_dataset(found: Sequence[Trained]) -> str:
+def common_dataset(trained: Sequence[Trained]) -> str:
     """Returns the name of the data set that all models were trained on, crass12 where unknown, or raises InputError."""
-    names = sorted({model.settings.dataset for model in found})
+    names = sorted({model.settings.dataset for model in trained})
     if len(names) > 1:
         several = " and ".join(names)
         raise InputError(f"found runs on several data sets, {several}; expected one, or its name by --dataset")
     return names[0]
 
 
-def describe_folds(found: Sequence[Trained]) -> str:
+def describe_folds(trained: Sequence[Trained]) -> str:
     """Returns what the models' runs held out, such as `fold 1/3, 2/3 of train`."""
     numbers = collections.defaultdict(list)
-    for model in found:
+    for model in trained:
         numbers[model.settings.split].append(model.settings.fold)
     return "; ".join(f"fold {', '.join(folds)} of {split}" for split, folds in numbers.items())
 
 
-def _held_out(model, dataset, data_dir):
+def _load_held_out(model, dataset, data_dir):
     try:
         return examples(dataset, model.settings.split, data_dir, image_ids=model.settings.held_out)
     except InputError as error:

@@ -35,11 +35,11 @@ PROPOSALS = "proposals.csv"
 COLUMNS = ("image", "file", "right", "left", "right_views", "left_views", "kept", "reason")
 # Longest side of the radiographs that are written: the model's own grid.
 SIDE = 1024
-# An outline of less certainty, or one that fewer of the views agree on, is not proposed.
+# Least certainty of a proposed outline, and least share of the views that agree on it.
 LEAST_CERTAINTY, LEAST_AGREEMENT = 0.7, 0.5
-# Radii of what is filled in and cut off at an outline's edge, in square roots of its area: 0.45 of them is its width.
+# Radii of closing and opening at an outline's edge, / square root of its area; the clavicle's width is 0.45.
 NOTCH, SPUR = 0.14, 0.04
-# A view's outline counts from this score on, and agrees with another one from this IoU on.
+# Least score of a view's outline that counts, and least IoU of two outlines that agree.
 LEAST_SCORE, SAME = 0.35, 0.4
 SHEET_TILES, SHEET_COLUMNS, TILE_WIDTH = 20, 4, 390
 
@@ -92,7 +92,7 @@ def propose(
             except InputError as error:
                 row["reason"] = str(error)
                 continue
-            reason = "dropped" if name in dropped else _doubt(figures, labels, least)
+            reason = "dropped" if name in dropped else _find_doubt(figures, labels, least)
             row |= figures | {"kept": reason is None, "reason": reason}
             if row["kept"]:
                 write_png(folder / IMAGE_FOLDER / f"{name}.png", image)
@@ -126,13 +126,13 @@ def _propose(segmenter, path):
     image = Letterbox.fit(image.shape, size).image_to_model(image)
     figures, labels = {}, np.zeros(image.shape, np.uint8)
     for (name, side), outlines in zip(SIDES.items(), zip(*(_outlines(segmenter, view) for view in views(image)))):
-        mean, certainty, share = _consensus(outlines, image.shape)
+        mean, certainty, share = _find_consensus(outlines, image.shape)
         figures |= {name: round(float(certainty), 3), f"{name}_views": round(float(share), 3)}
-        labels[_smooth(_largest_part(mean > 0.5))] = side
+        labels[_smooth_mask(_keep_largest_part(mean > 0.5))] = side
     return image, labels, figures
 
 
-def _doubt(figures, labels, least):
+def _find_doubt(figures, labels, least):
     """Returns why labels are not proposed; None where nothing speaks against it."""
     if min(figures["right_views"], figures["left_views"]) < LEAST_AGREEMENT:
         return "views disagree"
@@ -158,40 +158,40 @@ def views(image: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         (image, whole),
         (image, mirror @ whole),
         (local, whole),
-        (smooth, _turned(0, 0.9) @ whole),
-        *((image, _turned(degrees, 1.0) @ whole) for degrees in (-14, -7, 7, 14)),
-        (image, _turned(0, 0.78) @ whole),
-        (brighter, _turned(4, 1.2) @ whole),
-        (darker, mirror @ _turned(-4, 1.1) @ whole),
+        (smooth, _make_turn(0, 0.9) @ whole),
+        *((image, _make_turn(degrees, 1.0) @ whole) for degrees in (-14, -7, 7, 14)),
+        (image, _make_turn(0, 0.78) @ whole),
+        (brighter, _make_turn(4, 1.2) @ whole),
+        (darker, mirror @ _make_turn(-4, 1.1) @ whole),
         (image, lower @ whole),
         (local, narrower @ whole),
-        (image, _upper(image, 0.65)),
-        (local, mirror @ _upper(image, 0.5)),
-        (smooth, _turned(-10, 1.3) @ whole),
+        (image, _cut_upper(image, 0.65)),
+        (local, mirror @ _cut_upper(image, 0.5)),
+        (smooth, _make_turn(-10, 1.3) @ whole),
     ]
     for grey, matrix in changed:
         yield cv2.warpAffine(grey, matrix[:2], (SIDE, SIDE), flags=cv2.INTER_LINEAR), matrix
 
 
-def _turned(degrees, scale):
+def _make_turn(degrees, scale):
     """Returns the matrix `[3, 3]` that turns and enlarges about where clavicles use to lie."""
     return np.vstack([cv2.getRotationMatrix2D((511.5, 400), degrees, scale), [0, 0, 1]])
 
 
-def _upper(image, part):
+def _cut_upper(image, part):
     return Letterbox.fit((max(1, round(image.shape[0] * part)), image.shape[1]), (SIDE, SIDE)).matrix
 
 
 def _outlines(segmenter, view):
     """Returns a view's outlines, `[(logits, matrix, score), ...]`, the radiograph's left one first."""
     grey, matrix = view
-    found = [(o.logits, np.array(o.grid.matrix) @ matrix, o.score) for o in segmenter.segment(grey).outlines]
-    if len(found) != 2 or any(score is None for *_, score in found):
+    outlines = [(o.logits, np.array(o.grid.matrix) @ matrix, o.score) for o in segmenter.segment(grey).outlines]
+    if len(outlines) != 2 or any(score is None for *_, score in outlines):
         raise InputError("found a model without a score for each clavicle, expected a clavicle model")
-    return found[::-1] if matrix[0, 0] < 0 else found
+    return outlines[::-1] if matrix[0, 0] < 0 else outlines
 
 
-def _consensus(outlines, shape):
+def _find_consensus(outlines, shape):
     """Returns `(mean, certainty, share)` of one clavicle's outlines.
 
     They are the mean probability, float32 `[H, W]`, of those that agree with the one that most agree with; its
@@ -204,20 +204,20 @@ def _consensus(outlines, shape):
     maps = [cv2.warpAffine(1 / (1 + np.exp(-logits)), matrix, shape[::-1], flags=flags) for logits, matrix, _ in used]
     weights = np.array([score**3 for *_, score in used])
     masks = [cv2.resize(each, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) > 0.5 for each in maps]
-    # Empty ones agree with none but themselves.
+    # An empty outline agrees only with itself.
     same = np.array([[1.0 if a is b else iou(a, b) * a.any() for a in masks] for b in masks])
     agree = same[np.argmax(same @ weights)] > SAME
     mean = sum(weight * each for weight, each, kept in zip(weights, maps, agree) if kept) / weights[agree].sum()
     return mean, stability(mean), np.count_nonzero(agree) / len(outlines)
 
 
-def _largest_part(mask):
+def _keep_largest_part(mask):
     _, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     return mask & (parts == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])) if mask.any() else mask
 
 
-def _smooth(mask):
-    """Returns a bool mask `[H, W]` without narrow notches and spurs, which come from where views disagree."""
+def _smooth_mask(mask):
+    """Returns a bool mask `[H, W]` without narrow notches and spurs, which appear where views disagree."""
     unit = np.sqrt(np.count_nonzero(mask))
     margin = int(unit) + 1
     framed = np.pad(mask.astype(np.uint8), margin)

@@ -21,7 +21,7 @@ from crass_tf.training.fitting import LOGS, default_precision, fit
 from crass_tf.training.presets import DEFAULT_PRESET, PRESETS
 from crass_tf.training.settings import FILE_NAME, MODEL_NAME, Settings
 
-# The folders of a clavicle model's networks in its run's.
+# The folders of a clavicle model's networks, in the run's folder.
 NETWORKS = (FINDER, OUTLINER)
 
 
@@ -123,7 +123,7 @@ def _train_clavicle_model(run, data_dir, networks, init, resume, devices):
         model.save(temporary)
     # The networks' histories, one after the other.
     write_rows(run, [{"network": name} | row for name in NETWORKS for row in read_rows(run / name)])
-    # Last: where it is, the run is whole.
+    # Written last: it marks a complete run.
     networks[-1].save(run)
     return model
 

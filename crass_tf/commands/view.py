@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from crass_tf.common.files import InputError, local_path, local_paths
 from crass_tf.common.types import PathLike
 
-# What a browser keeps belongs to an address with its port: another port would not show yesterday's corrections.
+# Fixed: browsers store corrections by address and port, and another port would not show them.
 DEFAULT_PORT = 8737
 LOOPBACK = "127.0.0.1"
 # The page asks for `files.json` where it was opened with this mark.
@@ -92,10 +92,10 @@ def _radiographs(path):
         return [path]
     if not path.is_dir():
         raise InputError(f"{path}: file not found")
-    found = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file()]
-    if not found:
+    paths = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file()]
+    if not paths:
         raise InputError(f"{path}: found no {', '.join(SUFFIXES)} files in this folder")
-    return found
+    return paths
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
@@ -112,14 +112,14 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
     def send_head(self):
         """Answers with the head; returns what follows it: a file, or the list of the radiographs that were named."""
-        # Another site's page may reach the loopback by a name of its own.
+        # Another site's page may reach the loopback by its own host name (DNS rebinding).
         port = self.server.server_port
         if self.headers.get("Host") not in (f"{LOOPBACK}:{port}", f"localhost:{port}"):
             return self.send_error(403)
         if "%00" in self.path:
             return self.send_error(404)
         if urllib.parse.urlsplit(self.path).path != "/files.json":
-            # What lies at an address differs between calls of the command, whatever its date.
+            # The file at an address changes between calls of the command, whatever its date.
             del self.headers["If-Modified-Since"]
             return super().send_head()
         content = json.dumps(self.names).encode()
@@ -130,12 +130,12 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         return io.BytesIO(content)
 
     def translate_path(self, path):
-        """Returns the file of this request; no file of the page's folder is above it."""
+        """Returns the file of this request, which lies in the page's folder or was named by the user."""
         place = self.places.get(urllib.parse.urlsplit(path).path)
         return str(place or super().translate_path(path))
 
     def list_directory(self, path):
-        """Names no file of a folder without a page."""
+        """Refuses to list the files of a folder."""
         return self.send_error(404)
 
     def copyfile(self, source, outputfile):
@@ -150,4 +150,4 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, *arguments):
-        """Prints nothing: a reader's terminal need not list each file."""
+        """Prints nothing: the terminal need not list each request."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 
 from crass_tf.common.types import PathLike
 
-# No other file could be written, either.
+# With these errors no other file can be written either.
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 # What the names of temporary files begin with.
 TEMPORARY = ".crass-tf-"
@@ -53,7 +53,7 @@ def local_path(path: PathLike | None, name: str = "path") -> pathlib.Path | None
     """
     if path is None:
         return None
-    return _checked_local(_at_home(path, name), name)
+    return _check_local(_expand_home(path, name), name)
 
 
 def local_paths(paths: PathLike | Iterable[PathLike], name: str = "path") -> list[pathlib.Path]:
@@ -71,7 +71,7 @@ def output_folder(path: PathLike, name: str = ...) -> pathlib.Path: ...
 
 
 def output_folder(path: PathLike | None, name: str = "out") -> pathlib.Path | None:
-    """Returns `local_path` of a folder for results, once it is known that it can be made and written to: before work.
+    """Returns `local_path` of a folder for results, after a check, before any work, that it can be written to.
 
     Raises:
         InputError: as `local_path`, and where no file can be made there.
@@ -95,7 +95,7 @@ def output_file(path: PathLike | None, name: str = "out") -> pathlib.Path | None
 
 @contextlib.contextmanager
 def made_folder(path: PathLike) -> Iterator[None]:
-    """Makes a folder; where nothing came into it and into those above it that had to be made, they are gone afterwards.
+    """Makes a folder and its missing parents; afterwards those that are still empty are removed.
 
     Raises:
         InputError: where it cannot be made, or nothing can be written into it.
@@ -124,7 +124,7 @@ def data_path(path: PathLike | None, name: str = "data_dir") -> str | None:
     """
     if path is None:
         return None
-    text = _at_home(path, name)
+    text = _expand_home(path, name)
     url = URL.match(text)
     if url and url[1] not in DATA_URLS:
         expected = ", ".join(f"{scheme}://" for scheme in DATA_URLS)
@@ -141,33 +141,33 @@ def remote_url(path: PathLike) -> str | None:
     return f"{url[1]}:{slashes if url[2] == '/' else url[2]}{url[3]}"
 
 
-def _checked_local(path, name="path"):
+def _check_local(path, name="path"):
     if url := remote_url(path):
-        found = f"found the URL {url}, expected a path on this machine"
-        raise InputError(f"{name}: {found}; copy files with another program")
+        problem = f"found the URL {url}, expected a path on this machine"
+        raise InputError(f"{name}: {problem}; copy files with another program")
     return pathlib.Path(path)
 
 
-def _at_home(path, name):
-    """Returns a path as text, `~` and `~user` replaced, as a shell does except behind a `=`."""
+def _expand_home(path, name):
+    """Returns a path as text with `~` and `~user` replaced, as a shell does (which leaves them after a `=`)."""
     text = os.fspath(path)
     if not text or "\0" in text:
-        found = "a path with a zero byte" if text else "an empty path"
-        raise InputError(f"{name}: found {found}, expected a file or folder")
-    found = os.path.expanduser(text)  # noqa: PTH111 -- pathlib's raises where there is no such user.
+        problem = "a path with a zero byte" if text else "an empty path"
+        raise InputError(f"{name}: found {problem}, expected a file or folder")
+    expanded = os.path.expanduser(text)  # noqa: PTH111 -- pathlib's raises where there is no such user.
     # Editors call their copies `~name`.
-    if found.startswith("~") and not os.path.lexists(found):  # noqa: PTH110
+    if expanded.startswith("~") and not os.path.lexists(expanded):  # noqa: PTH110
         raise InputError(f"{text}: found no such user's home folder, expected ~ or ~USER; write ./{text} for a name")
-    return found
+    return expanded
 
 
 @contextlib.contextmanager
 def atomic_file(path: PathLike) -> Iterator[pathlib.Path]:
     """Yields a temporary path beside `path`; moves it into place on success, removes it on any error."""
-    path = _checked_local(path)
+    path = _check_local(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own, since `path` may have the longest one possible. The suffix stays last, because writers choose
-    # the format by it.
+    # The name is independent of `path`'s, which may have the greatest length. The suffix stays last, because writers
+    # choose the format by it.
     temporary = path.with_name(f"{TEMPORARY}{os.urandom(4).hex()}{path.suffix}")
     temporary.touch(exist_ok=False)
     try:
@@ -178,7 +178,7 @@ def atomic_file(path: PathLike) -> Iterator[pathlib.Path]:
 
 
 def lock(file: int | typing.IO, folder: PathLike, work: str) -> None:
-    """Locks an open file, or an opened folder, until it is closed or the process ends, however.
+    """Locks an open file or folder until it is closed or the process ends.
 
     Where the system or the file system has no such locks, as some network folders have none, a line on standard error
     says so.
@@ -213,7 +213,7 @@ def remove_leftovers(folder: PathLike) -> None:
 @contextlib.contextmanager
 def atomic_folder(path: PathLike) -> Iterator[pathlib.Path]:
     """Yields a temporary folder beside `path`; it replaces `path` on success and is removed on any error."""
-    path = _checked_local(path)
+    path = _check_local(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}-{os.urandom(4).hex()}")
     temporary.mkdir()
@@ -235,7 +235,7 @@ def read_text(path: PathLike) -> str:
         text = "\0"
     except OSError as error:
         raise InputError(f"{path}: cannot be opened ({error.strerror}), expected a text file") from None
-    # UTF-16 of English letters, without its mark, is UTF-8 with zeros in between.
+    # UTF-16 of English letters, without a byte order mark, reads as UTF-8 with zero bytes.
     if "\0" in text:
         raise InputError(f"{path}: found bytes that are no UTF-8 text, expected text; save it as UTF-8")
     return text

@@ -13,7 +13,7 @@ from typing import TextIO
 _LOCK = threading.Lock()
 # How many blocks of `quiet_native` are open; the first one turns standard error off, the last one on again.
 _open = 0
-# A copy of its descriptor meanwhile; None where the process has no standard error.
+# The copy of its descriptor while it is off; None where the process has no standard error.
 _kept = None
 
 
@@ -63,7 +63,7 @@ class Room:
 
     @contextlib.contextmanager
     def take(self, amount: int) -> Iterator[None]:
-        """Waits until so much is free, and holds it within the block; more than there is at all counts as all."""
+        """Waits until so much is free, and holds it within the block; at most all of it."""
         amount = min(amount, self._size)
         with self._changed:
             self._changed.wait_for(lambda: self._free >= amount)
@@ -89,10 +89,10 @@ def quiet_native() -> Iterator[TextIO]:
     global _open, _kept
     with _LOCK:
         if not _open:
-            _kept = _turn_off()
+            _kept = _silence_stderr()
         _open += 1
     try:
-        with _voice() as voice:
+        with _open_stderr() as voice:
             yield voice
     finally:
         with _LOCK:
@@ -104,8 +104,8 @@ def quiet_native() -> Iterator[TextIO]:
                 _kept = None
 
 
-def _turn_off():
-    """Sends descriptor 2 to nowhere and returns a copy of what it was; None where that is not standard error."""
+def _silence_stderr():
+    """Redirects descriptor 2 to the null device; returns a copy of it, or None where it is not standard error."""
     try:
         kept = os.dup(2)
     except OSError:
@@ -115,7 +115,7 @@ def _turn_off():
             os.close(kept)
             return None
         sys.stderr.flush()
-    # Where it was closed it stays taken: as the number of the next file, it would get native code's lines as content.
+    # Descriptor 2 stays in use: otherwise the next file would get it, and native code would write its messages there.
     nothing = os.open(os.devnull, os.O_WRONLY)
     if nothing != 2:
         os.dup2(nothing, 2)
@@ -123,8 +123,8 @@ def _turn_off():
     return kept
 
 
-def _voice():
-    """Returns a text file, to be opened by `with`, that writes to where standard error went before."""
+def _open_stderr():
+    """Returns a text file, for a `with` block, that writes to the original standard error."""
     if sys.stderr is None:
         return open(os.devnull, "w")  # noqa: PTH123, SIM115
     try:

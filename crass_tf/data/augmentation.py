@@ -154,7 +154,7 @@ def augment(
 
 
 def _happens(probability, rng):
-    """Returns whether a change is made; what has no probability leaves the generator as it is."""
+    """Returns whether a change is made; a probability of 0 draws nothing from the generator."""
     return probability > 0 and rng.random() < probability
 
 
@@ -166,10 +166,10 @@ def process(image: np.ndarray, settings: Augmentation, rng: Generator) -> np.nda
     padding = image == 0
     if _happens(settings.local_contrast, rng):
         tiles = int(rng.integers(2, 13))
-        image = cv2.createCLAHE(_log_uniform(1.5, 20, rng), (tiles, tiles)).apply(image)
+        image = cv2.createCLAHE(_draw_log_uniform(1.5, 20, rng), (tiles, tiles)).apply(image)
     if _happens(settings.detail, rng):
         values = image.astype(np.float32)
-        smooth = cv2.GaussianBlur(values, (0, 0), _log_uniform(1.5, max(image.shape) / 20, rng))
+        smooth = cv2.GaussianBlur(values, (0, 0), _draw_log_uniform(1.5, max(image.shape) / 20, rng))
         image = np.clip(values + rng.uniform(0.5, 3) * (values - smooth), 0, 255).astype(np.uint8)
     if _happens(settings.window, rng):
         low, high = np.quantile(image[::4, ::4], (rng.uniform(0, 0.33), 1 - rng.uniform(0, 0.33) ** 2 / 0.33))
@@ -182,7 +182,7 @@ def process(image: np.ndarray, settings: Augmentation, rng: Generator) -> np.nda
 def spoil(image: np.ndarray, mask: np.ndarray, rng: Generator) -> np.ndarray:
     """Returns a radiograph in which no clavicle should be found, uint8 of the same size as `image` `[H, W]`.
 
-    It is turned by 90, 180 or 270 degrees; or what lies below the clavicles; or two or four in one picture.
+    It is turned by 90, 180 or 270 degrees, cut below the clavicles, or shown two or four times in one picture.
     """
     height, width = image.shape
     kind = rng.integers(0, 4)
@@ -216,7 +216,7 @@ def draw_clutter(image: np.ndarray, rng: Generator) -> np.ndarray:
     for _ in range(int(rng.integers(1, 5))):
         drawers = np.array((_draw_wire, _draw_wire, _draw_electrode, _draw_arrow, _draw_text))
         rng.choice(drawers)(drawn, unit, rng)
-    # What lies in the beam's way covers, and lets through, some of what is behind it.
+    # Objects in the beam are partly transparent.
     share = rng.uniform(0.5, 1.0)
     return cv2.addWeighted(drawn, share, image, 1 - share, 0)
 
@@ -249,9 +249,9 @@ def _draw_arrow(drawn, unit, rng):
     height, width = drawn.shape
     tip = rng.uniform(0.05, 0.95, 2) * (width, height)
     tail = tip + rng.uniform(-120, 120, 2) * unit
-    ends = [tuple(int(c) for c in point) for point in (tail, tip)]
+    start, end = np.array([tail, tip]).astype(int).tolist()
     grey = int(rng.choice((0, 255, 220)))
-    cv2.arrowedLine(drawn, *ends, grey, max(1, round(unit * rng.uniform(2, 8))), cv2.LINE_AA, tipLength=0.35)
+    cv2.arrowedLine(drawn, start, end, grey, max(1, round(unit * rng.uniform(2, 8))), cv2.LINE_AA, tipLength=0.35)
 
 
 def _draw_text(drawn, unit, rng):
@@ -285,10 +285,10 @@ def transform(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mirrors, rotates, scales, stretches and shifts image and mask alike; what comes from outside is black."""
     height, width = size = size or image.shape
-    matrix = _affine(image.shape, size, settings, rng)
+    matrix = _draw_affine(image.shape, size, settings, rng)
     both = image, mask * np.uint8(255)
     if settings.elastic:
-        places = _elastic_places(matrix, size, settings, rng)
+        places = _draw_elastic_places(matrix, size, settings, rng)
         image, covered = (cv2.remap(each, *places, cv2.INTER_LINEAR) for each in both)
     else:
         image, covered = (cv2.warpAffine(each, matrix, (width, height)) for each in both)
@@ -310,7 +310,7 @@ def collimate(image: np.ndarray, rng: Generator) -> np.ndarray:
 
 def change_exposure(image: np.ndarray, settings: Augmentation, rng: Generator) -> np.ndarray:
     """Changes tone curve, contrast, brightness and polarity, then adds shading, blur and noise."""
-    values = cv2.LUT(image, _tone_curve(settings, rng))
+    values = cv2.LUT(image, _draw_tone_curve(settings, rng))
     if rng.random() < settings.blur:
         values = cv2.GaussianBlur(values, (0, 0), rng.uniform(0.4, 1.5))
     # A linear ramp in a random direction.
@@ -318,18 +318,18 @@ def change_exposure(image: np.ndarray, settings: Augmentation, rng: Generator) -
     rows, columns = (np.linspace(-1, 1, side, dtype=np.float32) for side in image.shape)
     values = values + (slope_y * rows[:, None] + slope_x * columns)
     sigma = rng.uniform(0, settings.noise)
-    values += sigma * _grain(image.shape, rng)
+    values += sigma * _draw_grain(image.shape, rng)
     if _happens(settings.faint, rng):
-        part = np.float32(_log_uniform(0.02, 0.1, rng))
+        part = np.float32(_draw_log_uniform(0.02, 0.1, rng))
         values = np.clip(values, 0, 255) * part + np.float32(rng.uniform(0, 255) * (1 - part))
     changed = np.rint(np.clip(values, 0, 255)).astype(np.uint8)
     if _happens(settings.compression, rng):
         _, file = cv2.imencode(".jpg", changed, (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 76))))
-        return cv2.imdecode(file, cv2.IMREAD_GRAYSCALE)
+        return np.asarray(cv2.imdecode(file, cv2.IMREAD_GRAYSCALE))
     return changed
 
 
-def _grain(shape, rng):
+def _draw_grain(shape, rng):
     """Returns noise of standard deviation 1, float32 `[H, W]`, drawn on a grid up to three times as coarse."""
     coarser = rng.uniform(0.5, 3)
     if coarser <= 1:
@@ -339,12 +339,12 @@ def _grain(shape, rng):
     return cv2.resize(rng.standard_normal(size, dtype=np.float32), shape[::-1], interpolation=cv2.INTER_CUBIC)
 
 
-def _affine(native, size, settings, rng):
-    """Returns the 2 x 3 matrix that maps an image onto its augmented self, centre upon centre."""
+def _draw_affine(native, size, settings, rng):
+    """Returns the 2 x 3 matrix that maps an image onto its augmented self, with the same centre."""
     height, width = size
     angle = np.deg2rad(rng.uniform(-1, 1) * settings.rotation_deg)
-    scale = _factor(settings.scale, rng)
-    stretch = np.sqrt(_factor(settings.stretch, rng))
+    scale = _draw_factor(settings.scale, rng)
+    stretch = np.sqrt(_draw_factor(settings.stretch, rng))
     mirror = -1 if rng.random() < settings.flip else 1
     shift = rng.uniform(-1, 1, 2) * settings.shift * (width, height)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -353,7 +353,7 @@ def _affine(native, size, settings, rng):
     return np.column_stack([linear, centre + shift - linear @ native_centre])
 
 
-def _elastic_places(matrix, size, settings, rng):
+def _draw_elastic_places(matrix, size, settings, rng):
     """Returns where each pixel of the result comes from, as `cv2.remap` takes it: `matrix` after a smooth bend."""
     height, width = size
     # A knot for each quarter of the shorter side, drawn anew for every image.
@@ -366,18 +366,18 @@ def _elastic_places(matrix, size, settings, rng):
     return a * x + b * y + c, d * x + e * y + f
 
 
-def _tone_curve(settings, rng):
-    """Returns a look-up table, float32 `[256]`, not clipped: noise and shading come on top before clipping."""
-    grey = np.linspace(0, 1, 256) ** _factor(settings.gamma, rng)
-    grey = 127.5 + (255 * grey - 127.5) * _factor(settings.contrast, rng)
+def _draw_tone_curve(settings, rng):
+    """Returns a look-up table, float32 `[256]`, not clipped: noise and shading are added first."""
+    grey = np.linspace(0, 1, 256) ** _draw_factor(settings.gamma, rng)
+    grey = 127.5 + (255 * grey - 127.5) * _draw_factor(settings.contrast, rng)
     grey = grey + rng.uniform(-1, 1) * settings.brightness
     return (255 - grey if rng.random() < settings.invert else grey).astype(np.float32)
 
 
-def _factor(largest, rng):
+def _draw_factor(largest, rng):
     """Returns a factor between 1 / largest and largest, uniform in its logarithm."""
     return float(np.exp(rng.uniform(-1, 1) * np.log(largest)))
 
 
-def _log_uniform(low, high, rng):
+def _draw_log_uniform(low, high, rng):
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))

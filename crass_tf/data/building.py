@@ -7,7 +7,7 @@ import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from crass_tf import sources
 from crass_tf.common.files import InputError, data_path, local_path, lock, made_folder, remote_url
@@ -17,11 +17,11 @@ from crass_tf.sources.source import Source
 
 SOURCES = {"crass12": sources.open_crass12, "jsrt_clavicles": sources.open_jsrt}
 FILE_FORMATS = ("tfrecord", "array_record")
-# How TFDS begins the names of what it has not finished.
+# The prefix of unfinished folders of TFDS.
 UNFINISHED = "incomplete."
-# Where a data set waits while another takes its place.
+# The name of a data set while another one replaces it.
 BEFORE = UNFINISHED + "before_{}"
-# What a full or write-protected disk says.
+# Errors of a full or write-protected disk.
 CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -73,7 +73,7 @@ def build(
     make_builder = _builder_maker(dataset, source, data_dir, rule.option_mm)
     names = [NATIVE_CONFIG, *(name for name in dict.fromkeys(configs) if name != NATIVE_CONFIG)]
     for name in names:
-        with _alone_in(make_builder(name).data_path.parent):
+        with _lock_folder(make_builder(name).data_path.parent):
             pass
     for line in source.remarks:
         print(line)
@@ -82,7 +82,7 @@ def build(
 
 
 def _beam_options(runner, options):
-    """Returns what `tfds.download.DownloadConfig` wants to hear of a runner of Beam's: nothing where there is none."""
+    """Returns the arguments of `tfds.download.DownloadConfig` for a Beam runner, `{}` without a runner."""
     if runner is None:
         return {}
     try:
@@ -105,16 +105,16 @@ def _builder_maker(dataset, source, data_dir, spacing_mm):
 
     import tfds_builder  # noqa: F401
 
-    builder = tfds.builder_cls(dataset)
+    builder = cast(Any, tfds.builder_cls(dataset))  # Our classes have more than TFDS' base class declares.
 
     def make_builder(name, data_dir=data_dir, **options):
         if builder.get_builder_config(name) is None:
             known = ", ".join([*builder.builder_configs, *(config.name for config in builder.CONFIGS_ON_REQUEST)])
             raise InputError(f"config {name}: not known, expected one of {known} or another HEIGHTxWIDTH")
         with damage_named(f"{dataset}/{name}"):
-            made = builder(config=name, data_dir=data_dir, spacing_mm=spacing_mm, verbose=False, **options)
-        made.source = source
-        return made
+            instance = builder(config=name, data_dir=data_dir, spacing_mm=spacing_mm, verbose=False, **options)
+        instance.source = source
+        return instance
 
     return make_builder
 
@@ -123,12 +123,12 @@ def _prepare(make_builder, name, manual_dir, fingerprint, overwrite, file_format
     """Returns the builder of a config, prepared now or before, and prints a line on it."""
     builder = make_builder(name)
     path = builder.data_path
-    with _alone_in(path.parent):
+    with _lock_folder(path.parent):
         _remove_unfinished(path)
         if path.exists() and not overwrite and _is_whole(builder):
             _print_kept(builder, fingerprint, file_format)
             return builder
-        # TFDS writes into a data dir of its own there: what it leaves beside the data set is gone with it.
+        # TFDS gets a temporary data dir, so that its leftovers beside the data set are removed, too.
         data_dir = path.parent / f"{UNFINISHED}new_{path.name}"
         try:
             unfinished = make_builder(name, data_dir, file_format=file_format)
@@ -143,23 +143,23 @@ def _prepare(make_builder, name, manual_dir, fingerprint, overwrite, file_format
 
 
 def _download_and_prepare(builder, manual_dir, path, beam):
-    """Runs TFDS for a data set at `path`; gives users' mistakes back as they were before TFDS wrapped them."""
+    """Runs TFDS for a data set at `path`; unwraps a user's mistake that TFDS has wrapped."""
     import tensorflow_datasets as tfds
 
     try:
-        # What TFDS prints names a folder that will be moved.
-        with contextlib.redirect_stdout(io.StringIO()), _bars_on_terminals():
+        # TFDS prints the name of a folder that will be moved.
+        with contextlib.redirect_stdout(io.StringIO()), _hide_bars_in_files():
             config = tfds.download.DownloadConfig(manual_dir=manual_dir, **beam)
             builder.download_and_prepare(download_config=config)
     except Exception as error:
-        if mistake := _mistake(error, path):
+        if mistake := _as_input_error(error, path):
             raise mistake from None
         raise
 
 
 @contextlib.contextmanager
-def _bars_on_terminals():
-    """Keeps TFDS' progress bars out of files, where they would be megabytes of control characters."""
+def _hide_bars_in_files():
+    """Turns TFDS' progress bars off outside terminals: in a file they are megabytes of control characters."""
     from tensorflow_datasets.core.utils import tqdm_utils
 
     shown = tqdm_utils._active  # TFDS has no other way to ask.
@@ -171,8 +171,8 @@ def _bars_on_terminals():
         tqdm_utils._active = shown
 
 
-def _mistake(error, path):
-    """Returns as InputError what a user can mend among an error and its causes; None where there is nothing of it."""
+def _as_input_error(error, path):
+    """Returns an InputError for the first of an error and its causes that a user can mend, else None."""
     import tensorflow as tf
 
     while error is not None:
@@ -195,18 +195,18 @@ def _is_whole(builder):
 
 
 def _print_kept(builder, fingerprint, file_format):
-    found = builder.info.file_format.value
+    stored_format = builder.info.file_format.value
     differs = ["from OTHER files or spacing"] * (builder.info.metadata.get("fingerprint") != fingerprint)
-    differs += [f"as {found}"] * (file_format not in (None, found))
+    differs += [f"as {stored_format}"] * (file_format not in (None, stored_format))
     note = f", but built {' and '.join(differs)}; overwrite it to build it anew" if differs else " as built before"
     print(f"kept{note}: {builder.summary()}")
 
 
 @contextlib.contextmanager
-def _alone_in(path):
-    """Makes the folder and holds a lock on it, which ends with the process; InputError where another build holds it.
+def _lock_folder(path):
+    """Makes the folder and locks it until the process ends; InputError where another build holds the lock.
 
-    Where nothing came into the folders that it had to make, they are gone afterwards.
+    Folders that it made and that stay empty are removed afterwards.
     """
     if remote_url(path):
         # Object stores know neither folders nor locks.
@@ -224,7 +224,7 @@ def _alone_in(path):
 
 
 def _remove_unfinished(path):
-    """Removes what killed builds left beside the prepared data set `path`, and `path` itself if it is half a one."""
+    """Removes leftovers of killed builds beside the prepared data set `path`, and `path` itself if incomplete."""
     aside = path.parent / BEFORE.format(path.name)
     if aside.exists() and not path.exists():
         aside.rename(path)
@@ -235,8 +235,8 @@ def _remove_unfinished(path):
 
 
 def _move_into_place(new, path):
-    """Moves a complete data set to `path`, and removes the one that was there; a killed move is mended by the next."""
-    # `tfds.load` without our code reads in it which config a bare name means.
+    """Moves a complete data set to `path` and removes the old one; the next build repairs a killed move."""
+    # Without `tfds_builder`, `tfds.load` reads here which config a bare name means.
     default = pathlib.Path(".config", "metadata.json")
     (path.parents[1] / default).parent.mkdir(exist_ok=True)
     (new.parents[1] / default).replace(path.parents[1] / default)

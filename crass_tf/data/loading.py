@@ -146,16 +146,16 @@ def read(builder: Any, split: str, image_ids: Sequence[str] | None = None) -> An
 def prepared_builder(dataset: str, config: str, data_dir: PathLike | None = None) -> Any:
     """Returns the TFDS builder of a data set that `crass-tf build` has prepared; raises InputError otherwise."""
     import tensorflow as tf
-    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core import dataset_info, read_only_builder, registered
 
     data_dir = data_path(data_dir)
     check_reachable(data_dir)
-    not_found = tfds.core.registered.DatasetNotFoundError, tfds.core.dataset_info.DatasetInfoFileError
+    not_found = registered.DatasetNotFoundError, dataset_info.DatasetInfoFileError
     missing = *not_found, FileNotFoundError, tf.errors.NotFoundError
     try:
         with damage_named(f"{dataset}/{config}", missing):
             # From the prepared files alone: works for configs that are not among the builder's own, too.
-            builder = tfds.core.read_only_builder.builder_from_files(f"{dataset}/{config}", data_dir=data_dir)
+            builder = read_only_builder.builder_from_files(f"{dataset}/{config}", data_dir=data_dir)
             if not builder.info.splits:
                 raise InputError(f"{builder.data_path}: found no splits in {INFO}; remove this folder, build it again")
             return builder
@@ -172,12 +172,12 @@ def prepared_builder(dataset: str, config: str, data_dir: PathLike | None = None
 
 @contextlib.contextmanager
 def damage_named(place, known=()):
-    """Makes one line of what TFDS raises where a prepared data set's description is damaged; `known` errors stay."""
+    """Raises TFDS' errors on a damaged data set as an InputError of one line; `known` errors pass."""
     try:
         yield
     except (InputError, *known):
         raise
-    # JSON, protocol buffers, whatever the reader meets first.
+    # JSON, protocol buffers and other readers raise different errors.
     except Exception as error:
         reason = one_line(str(error))[:200]
         raise InputError(f"{place}: found a damaged data set ({reason}); remove its folder, build it again") from None
@@ -191,7 +191,7 @@ def check_reachable(data_dir: str | None) -> None:
 
     try:
         epath.Path(data_dir).exists()
-    # Each store's library has errors of its own.
+    # Each store's library raises its own errors.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{data_dir}: cannot be reached ({reason})") from None
@@ -199,10 +199,10 @@ def check_reachable(data_dir: str | None) -> None:
 
 def _built_configs(dataset, data_dir):
     """Returns words on which configs of a data set are built, or damaged; "" where there are none."""
-    import tensorflow_datasets as tfds
     from etils import epath
+    from tensorflow_datasets.core import constants
 
-    folder = epath.Path(data_dir or tfds.core.constants.DATA_DIR) / dataset
+    folder = epath.Path(data_dir or constants.DATA_DIR) / dataset
     try:
         versions = sorted(folder.glob("*/[0-9]*.[0-9]*.[0-9]*"))
     except OSError:
@@ -236,10 +236,10 @@ def load_arrays(
         `(images, masks)`: uint8 `[N, H, W, 1]`, grey values and 0/1.
     """
     chosen = examples(dataset, split, data_dir, config, image_ids)
-    found = [to_grid(e.image, e.mask, image_size or e.image.shape) for e in chosen]
-    if len({image.shape for image, _ in found}) > 1:
+    pairs = [to_grid(e.image, e.mask, image_size or e.image.shape) for e in chosen]
+    if len({image.shape for image, _ in pairs}) > 1:
         raise InputError(f"{dataset}/{config}: found radiographs of several sizes, expected image_size=(height, width)")
-    images, masks = zip(*found)
+    images, masks = zip(*pairs)
     return np.stack(images)[..., None], np.stack(masks)[..., None]
 
 
@@ -259,7 +259,7 @@ def iterate(dataset: Any, builder: Any = None) -> Iterator[Any]:
     """
     import tensorflow as tf
 
-    # Unknown is what an exception of a Python function, as reads array_record, becomes.
+    # TensorFlow turns an exception of a Python function (the array_record reader) into UnknownError.
     damage = tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.InvalidArgumentError
     damage += tf.errors.UnknownError, tf.errors.FailedPreconditionError
     try:
@@ -286,7 +286,7 @@ def _read_undecoded(builder, split):
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    # Not PartialDecoding, which would skip them altogether: it logs a warning that means nothing to a user.
+    # Not PartialDecoding, which would skip them: it logs a warning that a user cannot act on.
     decoders = {name: tfds.decode.SkipDecoding() for name in (IMAGE, MASK)}
     if builder.info.file_format.value != "array_record":
         return builder.as_dataset(split=split, shuffle_files=False, decoders=decoders)

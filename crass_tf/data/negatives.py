@@ -1,4 +1,4 @@
-"""Pictures that are no chest radiographs, for a finder to learn that it need not find clavicles in everything.
+"""Pictures that are no chest radiographs: a finder learns from them that a picture may show no clavicles.
 
 Drawn, not collected: noise, clouds, overlapping shapes as of photographs, hands, long bones, pages. uint8 `[H, W]`.
 """
@@ -10,12 +10,12 @@ from numpy.random import Generator
 
 def negative(size: tuple[int, ...], rng: Generator) -> np.ndarray:
     """Returns a picture of `size`, `(height, width)`, of a kind that the generator chooses."""
-    kinds = (_blank, _noise, _clouds, _leaves, _hand, _bones, _page)
+    kinds = (_draw_blank, _draw_noise, _draw_clouds, _draw_leaves, _draw_hand, _draw_bones, _draw_page)
     picture = kinds[rng.integers(len(kinds))](size, rng)
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def _blank(size, rng):
+def _draw_blank(size, rng):
     """One grey, or a gradient."""
     height, width = size
     slope = rng.uniform(-80, 80, 2) * rng.integers(0, 2)
@@ -23,12 +23,12 @@ def _blank(size, rng):
     return rng.uniform(0, 255) + slope[0] * rows + slope[1] * columns
 
 
-def _noise(size, rng):
+def _draw_noise(size, rng):
     picture = rng.normal(rng.uniform(60, 200), rng.uniform(10, 90), size).astype(np.float32)
     return cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 4)) if rng.random() < 0.5 else picture
 
 
-def _clouds(size, rng):
+def _draw_clouds(size, rng):
     """Noise of all scales, strongest in the coarsest."""
     height, width = size
     picture, roughness = np.zeros(size, np.float32), rng.uniform(0.4, 0.8)
@@ -38,7 +38,7 @@ def _clouds(size, rng):
     return rng.uniform(90, 170) + rng.uniform(30, 80) * picture
 
 
-def _leaves(size, rng):
+def _draw_leaves(size, rng):
     """Shapes that cover each other, as things do in photographs, each with a shade and a texture."""
     height, width = size
     picture = np.full(size, rng.uniform(0, 255), np.float32)
@@ -54,10 +54,10 @@ def _leaves(size, rng):
             cv2.fillPoly(shape, [corners.astype(np.int32)], 1)
         picture = np.where(shape > 0, rng.uniform(0, 255), picture)
     picture = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), rng.uniform(0.5, 2))
-    return picture + rng.uniform(0, 0.3) * (_clouds(size, rng) - 128)
+    return picture + rng.uniform(0, 0.3) * (_draw_clouds(size, rng) - 128)
 
 
-def _hand(size, rng):
+def _draw_hand(size, rng):
     """A palm and five fingers with their bones, in any direction, bright on dark as in a radiograph."""
     height, width = size
     unit, turn = min(size) * rng.uniform(0.6, 1.1), rng.uniform(-np.pi, np.pi) * (rng.random() < 0.5)
@@ -65,7 +65,7 @@ def _hand(size, rng):
     wrist = np.array([width / 2, height / 2 + 0.3 * unit])
 
     def line(picture, start, end, thickness, grey):
-        (x0, y0), (x1, y1) = ((wrist + _turned(np.array(p) * unit, turn)).astype(int).tolist() for p in (start, end))
+        (x0, y0), (x1, y1) = ((wrist + _rotate(np.array(p) * unit, turn)).astype(int).tolist() for p in (start, end))
         cv2.line(picture, (x0, y0), (x1, y1), grey, max(1, int(thickness * unit)), cv2.LINE_AA)
 
     line(tissue, (0, 0.1), (0, -0.2), 0.3, 90)
@@ -80,7 +80,7 @@ def _hand(size, rng):
     return picture if rng.random() < 0.7 else 255 - picture
 
 
-def _bones(size, rng):
+def _draw_bones(size, rng):
     """One to three long bones with round ends in soft tissue."""
     height, width = size
     picture = np.full(size, rng.uniform(0, 40), np.float32)
@@ -97,7 +97,7 @@ def _bones(size, rng):
     return picture
 
 
-def _page(size, rng):
+def _draw_page(size, rng):
     """Dark lines of words on white paper."""
     height, width = size
     picture = np.full(size, rng.uniform(200, 255), np.float32)
@@ -111,5 +111,5 @@ def _page(size, rng):
     return picture
 
 
-def _turned(point, angle):
+def _rotate(point, angle):
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ point

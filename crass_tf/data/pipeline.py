@@ -1,7 +1,7 @@
 """Batches for training and validation: as a `tf.data.Dataset`, and from NumPy arrays as a `keras.utils.PyDataset`.
 
 Both draw the order of an epoch from (seed, epoch) and each example's augmentation from (seed, epoch, position): an
-epoch is the same in both, and whether training ran up to it or was resumed at it.
+epoch is the same in both, in a resumed run, too.
 """
 
 import concurrent.futures
@@ -146,7 +146,7 @@ def array_batches(
     steps = len(images) // batch_size
 
     class ArrayBatches(keras.utils.PyDataset):
-        # Were it one epoch long, Keras would shuffle its batches by a generator that nobody seeds, and would announce
+        # With one epoch's length, Keras would shuffle the batches by an unseeded generator, and would announce
         # an epoch's end before the first.
         num_batches = None
 
@@ -180,7 +180,7 @@ def augment_at(
 ) -> Pair:
     """Returns the augmented `(image, mask)` of this place of this epoch: uint8 `[h, w]` and `[h, w, C]` of `size`.
 
-    Without augmentation it is the middle of what `View.prepare` gave.
+    Without augmentation it is the centre of what `View.prepare` gave.
     """
     if augmentation is not None:
         return augment(image, mask, augmentation, np.random.default_rng([seed, epoch, position]), size)

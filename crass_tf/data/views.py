@@ -13,7 +13,7 @@ WHOLE, SIDES, STRIP = "whole", "sides", "strip"
 CHANNELS = {WHOLE: 1, SIDES: 2, STRIP: 1}
 # The grid of the clavicle model's input, from which strips are cut.
 MODEL_SIZE = (1024, 1024)
-# How much more of a radiograph than the strip is kept, in rows and columns, for rotations and shifts of it.
+# Size of the region kept for augmentation / size of the strip, in rows and columns.
 MARGIN = (2.0, 1.5)
 
 
@@ -57,7 +57,7 @@ class View:
             return [(box.image_to_model(image), np.stack([box.mask_to_model(side) for side in sides], axis=-1))]
         box = Letterbox.fit(image.shape, MODEL_SIZE)
         image, sides = box.image_to_model(image), [box.mask_to_model(side) for side in sides]
-        # A clavicle that is not there leaves no strip.
+        # No strip for a missing clavicle.
         strips = [
             (Strip.around(side, self.image_size, mirrored=bool(number)).resized(size), side)
             for number, side in enumerate(sides)

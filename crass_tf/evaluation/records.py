@@ -119,9 +119,9 @@ def statistics(values: Sequence[float | None]) -> dict[str, Any]:
     undefined = len(values) - len(defined)
     if not len(defined):
         return dict.fromkeys(STATISTICS) | {"ci95": [None, None], "undefined": undefined}
-    found = {name: float(getattr(np, name)(defined)) for name in STATISTICS}
+    figures = {name: float(getattr(np, name)(defined)) for name in STATISTICS}
     means = np.random.default_rng(0).choice(defined, (RESAMPLES, len(defined))).mean(axis=1)
-    return found | {"ci95": np.percentile(means, [2.5, 97.5]).tolist(), "undefined": undefined}
+    return figures | {"ci95": np.percentile(means, [2.5, 97.5]).tolist(), "undefined": undefined}
 
 
 def _metrics(mask_gt, mask_pred, spacing_mm):

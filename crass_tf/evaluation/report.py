@@ -58,7 +58,7 @@ def write_report(path: PathLike, metrics: dict, records: Sequence[dict], names: 
 
     Pictures are looked for in `overlays/` beside it, by the stems `names[image_id]`.
     """
-    # From the worst IoU to the best; where two are alike, by name.
+    # From the worst IoU to the best; equal ones by name.
     ranked = sorted(records, key=lambda record: (record["iou"], record["image_id"]))
     worst, median, best = pick(ranked, SHOWN)
     per_side = metrics["per_side"]

@@ -1,4 +1,4 @@
-"""How much of a segmenter's overlap is left under perturbations: figures, a table, and how one radiograph fared."""
+"""A segmenter's overlap under perturbations: figures, a table, and pictures of one radiograph."""
 
 import collections
 import pathlib
@@ -71,23 +71,23 @@ def measure_robustness(
                 outcome = "refused" if record["refused"] else f"{record['iou']:.2f}"
                 caption = f"{perturbation.name}: {outcome}"
                 tiles.append(tile(perturbed.image, labels, perturbed.mask, caption, TILE_WIDTH))
-    found = {"model": str(model), "dataset": dataset, "split": split} | summarise(records)
+    summary = {"model": str(model), "dataset": dataset, "split": split} | summarise(records)
     write_table(out / CSV_NAME, list(records[0]), records)
     write_jpeg(out / SHEET_NAME, sheet(tiles, TILES_A_ROW, TILE_WIDTH))
     pages.write_page(
         out / PAGE_NAME,
         "perturbations.html",
-        facts={"Model": str(model), "Data set": dataset, "Split": split, "Radiographs": found["n"]},
-        conclusion=conclusion(found),
+        facts={"Model": str(model), "Data set": dataset, "Split": split, "Radiographs": summary["n"]},
+        conclusion=conclusion(summary),
         heads=HEADS,
-        groups=_groups(found),
+        groups=_groups(summary),
         shown=records[0]["image_id"],
         sheet=SHEET_NAME,
         csv=CSV_NAME,
         json=JSON_NAME,
     )
-    write_json(out / JSON_NAME, found)
-    return found
+    write_json(out / JSON_NAME, summary)
+    return summary
 
 
 def remove_results(out: PathLike) -> None:
@@ -114,36 +114,37 @@ def summarise(records: Sequence[dict]) -> dict[str, Any]:
     # The bootstrap draws by position: sorted, the same images give the same interval in whatever order they came.
     for record in sorted(records, key=lambda record: record["image_id"]):
         groups[record["perturbation"]].append(record)
-    found: dict[str, dict[str, Any]] = {name: _figures(group) for name, group in groups.items()}
-    clean = found.pop(CLEAN.name)
-    for name, figures in found.items():
+    perturbations: dict[str, dict[str, Any]] = {name: _figures(group) for name, group in groups.items()}
+    clean = perturbations.pop(CLEAN.name)
+    for name, figures in perturbations.items():
         drop = clean["iou"]["mean"] - figures["iou"]["mean"]
         required = bool(groups[name][0]["required"])
-        found[name] = {"required": required, "drop": drop, "passed": drop <= LIMIT + ROUNDING} | figures
+        perturbations[name] = {"required": required, "drop": drop, "passed": drop <= LIMIT + ROUNDING} | figures
     return {
         "n": len(groups[CLEAN.name]),
         "limit": LIMIT,
-        "passed": all(each["passed"] for each in found.values() if each["required"]),
+        "passed": all(each["passed"] for each in perturbations.values() if each["required"]),
         "clean": clean,
-        "perturbations": found,
+        "perturbations": perturbations,
     }
 
 
-def table_text(found: dict) -> str:
+def table_text(summary: dict) -> str:
     """Returns the table of `robustness.summarise`'s figures for a terminal."""
     rows = [HEADS]
-    for title, group in _groups(found):
+    for title, group in _groups(summary):
         rows += [(f"{title}:", *[""] * len(HEADS[1:]))] * bool(title) + [(name, *cells) for name, cells in group]
     first, *widths = (max(map(len, column)) for column in zip(*rows))
     lines = [[name.ljust(first), *map(str.rjust, cells, widths)] for name, *cells in rows]
-    return "\n".join([*("  ".join(line).rstrip() for line in lines), f"{conclusion(found)}, {found['n']} radiographs"])
+    lines.append([f"{conclusion(summary)}, {summary['n']} radiographs"])
+    return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
-def conclusion(found: dict) -> str:
-    """Returns how many of the required perturbations were stood, in a few words."""
-    required = _chosen(found, True)
+def conclusion(summary: dict) -> str:
+    """Returns a few words on how many of the required perturbations were passed."""
+    required = _select_perturbations(summary, True)
     stood = sum(each["passed"] for each in required.values())
-    return f"{stood} of {len(required)} required perturbations lower the mean IoU by at most {found['limit']}"
+    return f"{stood} of {len(required)} required perturbations lower the mean IoU by at most {summary['limit']}"
 
 
 def _attempt(segmenter, perturbation, example):
@@ -186,14 +187,14 @@ def _figures(records):
     return metrics | {"refused": sum(record["refused"] is not None for record in records)}
 
 
-def _chosen(found, required):
-    return {name: each for name, each in found["perturbations"].items() if each["required"] == required}
+def _select_perturbations(summary, required):
+    return {name: each for name, each in summary["perturbations"].items() if each["required"] == required}
 
 
-def _groups(found):
+def _groups(summary):
     """Returns `[(title or "", [(name, cells)])]`: the unchanged radiographs, then the perturbations."""
-    titles = {True: f"Required to cost at most {found['limit']}", False: "Reported only"}
-    groups = [("", {"clean": found["clean"]}), *((titles[r], _chosen(found, r)) for r in titles)]
+    titles = {True: f"Required to cost at most {summary['limit']}", False: "Reported only"}
+    groups = [("", {"clean": summary["clean"]}), *((titles[r], _select_perturbations(summary, r)) for r in titles)]
     return [(title, [(name, _cells(each)) for name, each in group.items()]) for title, group in groups]
 
 

@@ -87,7 +87,7 @@ def evaluate_runs(
     records.sort(key=lambda record: record["image_id"])
     write_table(out / "per_image.csv", list(records[0]), records)
     write_report(out / "report.html", metrics, records, names)
-    # They may be of another model.
+    # Old results may be of another model.
     remove_results(out)
     write_json(out / "metrics.json", metrics)
     return metrics
@@ -101,7 +101,7 @@ def _score_all(run, folder, names, progress):
         if image_id in names:
             raise InputError(f"{image_id}: found two images of this name, expected every name once")
         names[image_id] = picture_name(image_id, names.values())
-        found = segmenter.segment(Radiograph(example.image, example.spacing_mm, image_id))
-        record = make_record(image_id, mask, found.mask, found.labels, example.spacing_mm)
-        write_pictures(folder, names[image_id], example.image, found.labels, mask)
+        segmentation = segmenter.segment(Radiograph(example.image, example.spacing_mm, image_id))
+        record = make_record(image_id, mask, segmentation.mask, segmentation.labels, example.spacing_mm)
+        write_pictures(folder, names[image_id], example.image, segmentation.labels, mask)
         yield record

@@ -8,7 +8,7 @@ import re
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,14 +61,14 @@ def write_saved_model(model: keras.Model, folder: PathLike) -> None:
 
     module: Any = tf.Module()
     module.weights = [variable.value for variable in model.variables]
-    serve = _function(model)
+    serve = _make_function(model)
     with quiet_native():
         tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve, FROM_BYTES: serve_bytes(serve)})
 
 
 def write_onnx(model: keras.Model, path: PathLike) -> None:
     """Writes the model as ONNX, by Keras; InputError where tf2onnx and onnx are not installed."""
-    signature = _function(model).input_signature
+    signature = _make_function(model).input_signature
     try:
         with quiet_native():
             model.export(str(path), format="onnx", verbose=False, input_signature=signature)
@@ -121,8 +121,8 @@ def to_float32(model: keras.Model, half: bool = False) -> bytes:
 
     with quiet_native(), tempfile.TemporaryDirectory() as folder:
         module: Any = tf.Module()
-        module.function = _frozen(model)
-        # Through a SavedModel: it is the way to a named signature.
+        module.function = _freeze_model(model)
+        # By way of a SavedModel, which gives the signature its name.
         tf.saved_model.save(module, folder, signatures={SIGNATURE: module.function})
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -144,17 +144,17 @@ def to_dynamic_int8(float32: bytes) -> bytes:
     """
     from litert_quantizer import recipe
 
-    with _quantizer(float32, recipe.dynamic_wi8_afp32()) as quantizer:
+    with _open_quantizer(float32, recipe.dynamic_wi8_afp32()) as quantizer:
         return bytes(quantizer.quantize(enable_progress_report=False).quantized_model)
 
 
 def to_int8(float32: bytes, calibration: Sequence[np.ndarray]) -> bytes:
     """Returns a float32 `.tflite` with weights and activations in 8 bits; input and output stay float32.
 
-    So do the operators up to the first convolution and from the last one on. The first ones standardise the
-    radiograph: with its variance in 8 bits the whole image is scaled wrongly. Together they cost no measurable time.
-    So does the whole finder of a clavicle model, with its weights in float16: in 8 bits a ten millionth of the grey
-    values could move its strips by pixels, and no two processors gave the same outline.
+    The operators up to the first convolution and from the last one on stay in float, too. The first ones standardise
+    the radiograph: a variance in 8 bits scales the whole image wrongly. Together they cost no measurable time.
+    The whole finder of a clavicle model stays in float, with its weights in float16: in 8 bits a change of 1e-7 of the
+    grey values could move its strips by pixels, and each processor gave another outline.
 
     Args:
         float32: the bytes of `to_float32`.
@@ -166,7 +166,7 @@ def to_int8(float32: bytes, calibration: Sequence[np.ndarray]) -> bytes:
     inputs, ranges = {SIGNATURE: [{INPUT: image[None]} for image in calibration]}, None
     # litert-quantizer 0.11 cannot cast kernels that convolutions share, as in untrained networks: float32 then.
     for halved in (True, False):
-        with _quantizer(float32, recipe.static_wi8_ai8(), kept) as quantizer:
+        with _open_quantizer(float32, recipe.static_wi8_ai8(), kept) as quantizer:
             if halved:
                 _halve_finder(quantizer)
             ranges = ranges or quantizer.calibrate(inputs, num_threads=CALIBRATION_THREADS)
@@ -189,24 +189,25 @@ def _halve_finder(quantizer):
 
 
 @contextlib.contextmanager
-def _quantizer(float32, recipe, kept=()):
+def _open_quantizer(float32, recipe, kept=()) -> Iterator[Any]:
     """Yields a quantizer with a recipe that leaves the outer operators, and those in `kept`, in float."""
     from litert_quantizer.algorithm_manager import AlgorithmName
+    from litert_quantizer.qtyping import TFLOperationName
     from litert_quantizer.quantizer import Quantizer
 
     with quiet_native(), warnings.catch_warnings():
-        # The quantizer keeps all tensors on purpose, and LiteRT warns of the memory that takes.
+        # The quantizer keeps all tensors on purpose; LiteRT warns of their memory.
         warnings.simplefilter("ignore", UserWarning)
         quantizer = Quantizer(float32)
         quantizer.load_quantization_recipe(recipe)
-        # One expression: hundreds would not fit into the cache of compiled ones, and be compiled for each operator.
+        # One expression: hundreds would overflow the cache of `re` and be compiled again for each operator.
         outer = "|".join(f"^{re.escape(scope)}" for scope in outer_scopes(float32))
-        for scope, operator in (*kept, *([(outer, "*")] if outer else [])):
+        for scope, operator in (*kept, *([(outer, TFLOperationName.ALL_SUPPORTED)] if outer else [])):
             quantizer.update_quantization_recipe(scope, operator, algorithm_key=AlgorithmName.NO_QUANTIZE)
         yield quantizer
 
 
-def _function(model, batch=None):
+def _make_function(model, batch=None):
     """Returns the model as a `tf.function` on float32, with named input and outputs and a batch of any or one size."""
     import tensorflow as tf
 
@@ -214,7 +215,7 @@ def _function(model, batch=None):
     return tf.function(lambda image: model(image, training=False), input_signature=[signature])
 
 
-def _frozen(model):
+def _freeze_model(model):
     """Returns a model as a `tf.function` with its weights as constants and a batch of 1.
 
     With variables left in, LiteRT would keep them as resources, and calibration stops at reading them.
@@ -222,7 +223,7 @@ def _frozen(model):
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    function = _function(model, 1)
+    function = _make_function(model, 1)
     concrete = function.get_concrete_function()
     constant = convert_variables_to_constants_v2(concrete)
     # A frozen function returns a list, in the order of the sorted names.

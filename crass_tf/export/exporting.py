@@ -27,7 +27,7 @@ FORMS = {
     "int8": "model_int8.tflite",
 }
 ONNX = "model.onnx"
-# Moved in this order: the description comes last, so it never stands beside files that it does not describe.
+# Moved in this order: the description last, so that it never describes other files.
 FILES = (*FORMS.values(), "parity.json", "model_card.md")
 
 
@@ -73,8 +73,8 @@ def export(
     reference, model = _load(model_path, output)
     images = [model_input(example.image, reference.segmenter.image_size) for example in calibration]
     examples = list(examples)
-    for found, purpose in ((images, "calibrate on"), (examples, "compare the forms on")):
-        if not found:
+    for radiographs, purpose in ((images, "calibrate on"), (examples, "compare the forms on")):
+        if not radiographs:
             raise InputError(f"found no radiographs to {purpose}, expected at least one")
     _check_out(out)
     with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as name:
@@ -92,8 +92,8 @@ def export(
     print(f"export: {out} holds {', '.join(FILES)}")
     for name, form in parity["forms"].items():
         if not form["passed"]:
-            found = f"mask IoU to Keras {form['mask_iou']['mean']:.4f}, expected at least {form['least_iou']}"
-            print(f"export: WARNING: {name}: {found}; do not use {form['file']} in the model's place", file=sys.stderr)
+            iou = f"mask IoU to Keras {form['mask_iou']['mean']:.4f}, expected at least {form['least_iou']}"
+            print(f"export: WARNING: {name}: {iou}; do not use {form['file']} in the model's place", file=sys.stderr)
     return parity
 
 
@@ -147,16 +147,16 @@ def _measure(reference, model, folder, examples, source, output):
     others[conversion.FROM_BYTES] = Served(folder / FORMS["saved_model"])
     agreement = compare(reference, others, examples)
     truth = agreement[KERAS]["iou_truth"]
-    forms = {name: _facts(form) | judge(name, agreement[name], truth) for name, form in others.items()}
+    forms = {name: _collect_facts(form) | judge(name, agreement[name], truth) for name, form in others.items()}
     for name, facts in forms.items():
-        found = f"{facts['bytes']} bytes, mask IoU to Keras {facts['mask_iou']['mean']:.4f}"
+        text = f"{facts['bytes']} bytes, mask IoU to Keras {facts['mask_iou']['mean']:.4f}"
         if facts["passed_by"] == TRUTH:
-            found += f", passed by the true masks: IoU {facts['iou_truth']:.4f}, Keras' {truth:.4f}"
-        print(f"export: {name}: {found}")
+            text += f", passed by the true masks: IoU {facts['iou_truth']:.4f}, Keras' {truth:.4f}"
+        print(f"export: {name}: {text}")
     strips, about = model.output.get(model_files.STRIP_LOGITS), describe(model, KERAS)
     return {
         "reference": {
-            **_facts(reference),
+            **_collect_facts(reference),
             **{name: about[name] for name in ("image_size", "outputs")},
             "strip_size": None if strips is None else list(strips.shape[2:]),
             "parameters": model.count_params(),
@@ -167,7 +167,7 @@ def _measure(reference, model, folder, examples, source, output):
     }
 
 
-def _facts(form):
+def _collect_facts(form):
     """Returns the name, size and latency of a model and, for a `.tflite`, its operators."""
     path = form.path
     operators = count_operators(path.read_bytes()) if path.suffix == ".tflite" else None

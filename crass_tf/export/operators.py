@@ -1,12 +1,13 @@
 """What a `.tflite` is made of, and whether it keeps the package's contract."""
 
 import collections
+from typing import Any, cast
 
 import numpy as np
 
 from crass_tf.common.files import InputError
 
-# As `model.clavicles` names a clavicle model's layers, which this module does not import for Keras' sake.
+# The names of the layers in `model.clavicles`, which this module does not import, since that needs Keras.
 FINDER, OUTLINER = "finder", "outliner"
 
 
@@ -24,7 +25,7 @@ def outer_scopes(data: bytes) -> list[str]:
     """Returns the quantizer's scopes of all operators that stay in float.
 
     These are, in each network, the operators up to the first convolution and from the last one on; and all that lies
-    around the networks of a clavicle model: where a strip lies is no matter of 8 bits. litert-quantizer calls an
+    around the networks of a clavicle model: 8 bits are too few to place a strip. litert-quantizer calls an
     operator by the names of its outputs, each with a semicolon behind it.
     """
     model, names = _read(data)
@@ -55,15 +56,15 @@ def check_contract(name: str, data: bytes) -> None:
     for tensor in interpreter.get_input_details() + interpreter.get_output_details():
         shape = [int(size) for size in tensor["shape_signature"]]
         if shape[0] != 1 or min(shape) < 1 or tensor["dtype"] != np.float32:
-            found = f"{np.dtype(tensor['dtype']).name} {shape}"
-            raise InputError(f"{name}: found {tensor['name']} of {found}, expected float32 with a static batch of 1")
+            kind = f"{np.dtype(tensor['dtype']).name} {shape}"
+            raise InputError(f"{name}: found {tensor['name']} of {kind}, expected float32 with a static batch of 1")
 
 
 def _read(data):
     """Returns the parsed model and the name of each of its operator codes."""
     from ai_edge_litert import schema_py_generated as schema
 
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+    model = cast(Any, schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0)))  # It declares its lists as None.
     names = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
     return model, [
         # Files from before 128 operators existed carry the number in the older field.

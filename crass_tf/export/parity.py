@@ -19,7 +19,7 @@ from crass_tf.measurement.metrics import iou
 from crass_tf.phantom import render
 from crass_tf.radiographs.radiograph import Radiograph
 
-# What the masks of each form have to reach: their mean IoU with Keras' masks.
+# Least mean IoU of each form's masks with Keras' masks.
 LEAST_IOU = {
     "keras_float16": 0.998,
     "saved_model": 0.999,
@@ -29,8 +29,8 @@ LEAST_IOU = {
     "dynamic_int8": 0.99,
     "int8": 0.99,
 }
-# Outlines that a network is unsure of move when its numbers are rounded to 8 bits, without being worse. So where the
-# true masks are known, a form of 8 bits may also pass by what it loses of the IoU with them, if it is near LEAST_IOU.
+# Rounding to 8 bits moves uncertain outlines without making them worse. So where true masks are known, a form of 8 bits
+# may also pass because it loses little of the IoU with them, if it is near LEAST_IOU.
 EIGHT_BITS = ("dynamic_int8", "int8")
 MOST_LOSS, NEAR = 0.002, 0.01
 KERAS, TRUTH = "keras", "truth"
@@ -62,7 +62,7 @@ class Form:
 
         Keras and SavedModel run on as many threads as TensorFlow takes: `{"tensorflow_threads": ...}`.
         """
-        # What is in the image changes nothing in the time.
+        # The time does not depend on the image's content.
         batch = np.full((1, *self.segmenter.image_size, 1), 100, np.float32)
         if self.path.suffix != ".tflite":
             return {TENSORFLOW_THREADS: _median_ms(lambda: self.segmenter.run(batch))}
@@ -125,7 +125,7 @@ def compare(reference: Form, others: dict[str, Form], examples: Iterable[Example
             difference = None if logits is None else float(np.abs(logits - logits_keras).max())
             truth = None if example.mask is None else iou(example.mask, mask)
             rows[name].append((iou(mask_keras, mask), difference, truth))
-    return {name: _agreement(values) for name, values in rows.items()}
+    return {name: _summarise_agreement(values) for name, values in rows.items()}
 
 
 def judge(name: str, agreement: dict[str, Any], reference_truth: float | None = None) -> dict[str, Any]:
@@ -135,15 +135,15 @@ def judge(name: str, agreement: dict[str, Any], reference_truth: float | None = 
     with the true masks, or None; `passed`; and `passed_by`: `keras`, `truth` or None. `reference_truth` is the
     `iou_truth` of Keras; None without true masks.
     """
-    found, truth, least_iou = agreement["mask_iou"]["mean"], agreement["iou_truth"], LEAST_IOU[name]
+    iou, truth, least_iou = agreement["mask_iou"]["mean"], agreement["iou_truth"], LEAST_IOU[name]
     loss = None if reference_truth is None or truth is None else reference_truth - truth
-    by_truth = name in EIGHT_BITS and loss is not None and loss <= MOST_LOSS and found >= least_iou - NEAR
-    passed_by = KERAS if found >= least_iou else TRUTH if by_truth else None
+    by_truth = name in EIGHT_BITS and loss is not None and loss <= MOST_LOSS and iou >= least_iou - NEAR
+    passed_by = KERAS if iou >= least_iou else TRUTH if by_truth else None
     judged = {"least_iou": least_iou, "loss_truth": loss, "passed": passed_by is not None, "passed_by": passed_by}
     return agreement | judged
 
 
-def _agreement(rows):
+def _summarise_agreement(rows):
     mask_ious, differences, truths = zip(*rows)
     known = [truth for truth in truths if truth is not None]
     return {

@@ -64,7 +64,7 @@ def decode_grey(data: tf.Tensor) -> tf.Tensor:
     16-bit PNGs are scaled by the rule of `radiograph.GreyScale`; colours become luminance, an alpha channel is ignored.
     An EXIF orientation is not applied.
     """
-    # Filled up: of what is shorter the decoder says that it is no image.
+    # Padded: the decoder takes shorter bytes for no image.
     head = tf.strings.substr(tf.strings.join([data, b"\0" * (png.BIT_DEPTH + 1)]), 0, png.BIT_DEPTH + 1)
     is_png = tf.strings.substr(head, 0, len(png.SIGNATURE)) == png.SIGNATURE
     has_16_bits = is_png & (tf.strings.substr(head, png.BIT_DEPTH, 1) == b"\x10")
@@ -112,7 +112,7 @@ class Box(typing.NamedTuple):
     def image_to_model(self, image: tf.Tensor) -> tf.Tensor:
         """Returns an image float32 `[H, W, 1]` on the model grid, whole grey values float32 `[h, w, 1]`."""
         resized = _resize(image, self.inner)
-        # OpenCV halves by whole numbers, where a half becomes the next one; elsewhere it becomes the next even one.
+        # OpenCV rounds a half up where it halves an image, and to the next even number elsewhere.
         halved = tf.reduce_all(tf.equal(self.native, 2 * self.inner))
         whole = tf.where(halved, tf.floor(resized + 0.5), tf.round(resized))
         padded = tf.image.pad_to_bounding_box(whole, *tf.unstack(self.offset), *self.model)

@@ -31,9 +31,9 @@ class Letterbox:
         if min(native) < 1 or min(model) < 1:
             raise InputError(f"found sizes {native} and {model}, expected at least one pixel a side")
         scale = min(model[0] / native[0], model[1] / native[1])
-        inner = tuple(min(m, max(1, round(n * scale))) for n, m in zip(native, model))
-        offset = tuple((m - i) // 2 for i, m in zip(inner, model))
-        return cls(tuple(native), tuple(model), inner, offset)
+        height, width = (min(m, max(1, round(n * scale))) for n, m in zip(native, model))
+        offset = (model[0] - height) // 2, (model[1] - width) // 2
+        return cls((native[0], native[1]), (model[0], model[1]), (height, width), offset)
 
     def image_to_model(self, image: np.ndarray) -> np.ndarray:
         """Returns a native image `[H, W]` on the model grid, same dtype; area averaging where it shrinks."""
@@ -72,7 +72,8 @@ class Letterbox:
 
     def spacing_to_model(self, spacing_mm: tuple[float, float]) -> tuple[float, float]:
         """Returns the pixel spacing `(row, column)` of the model grid, given that of the native grid."""
-        return tuple(s * n / i for s, n, i in zip(spacing_mm, self.native, self.inner))
+        row_mm, column_mm = (s * n / i for s, n, i in zip(spacing_mm, self.native, self.inner))
+        return row_mm, column_mm
 
     def _resize(self, image):
         if self.inner == self.native:
@@ -89,12 +90,12 @@ class Letterbox:
         return cv2.copyMakeBorder(image, top, below, left, right, cv2.BORDER_CONSTANT, value=0)
 
 
-# The part of a strip's width that a bar of the clavicle's variance takes: the rest is for what a finder misses.
+# Length of a bar with the clavicle's variance / width of the strip. The rest is a margin for a finder's errors.
 STRIP_FILL = 0.78
 # Where in a strip the clavicle's mean lies, as parts of its width and height. The medial end, which is the thicker one,
 # lies 0.45 lengths from the mean, the lateral end 0.60: medians of 248 clavicles, odd-numbered JSRT radiographs.
 STRIP_MEAN = (0.5585, 0.5)
-# Background, for what lies outside a strip.
+# Logit of background, outside a strip.
 OUTSIDE_LOGIT = -20.0
 
 
@@ -141,7 +142,8 @@ class Strip:
     @classmethod
     def of_matrix(cls, matrix: np.ndarray, native: tuple[int, int], model: tuple[int, int]) -> Strip:
         """Returns the strip with a matrix, any `[2, 3]`."""
-        return cls(tuple(native), tuple(model), tuple(map(tuple, np.asarray(matrix, float).tolist())))
+        x_row, y_row = map(tuple, np.asarray(matrix, float).tolist())
+        return cls((native[0], native[1]), (model[0], model[1]), (x_row, y_row))
 
     def resized(self, model: tuple[int, int]) -> Strip:
         """Returns the strip with the same centre, tilt and scale, and another size of its grid."""
@@ -170,7 +172,7 @@ class Strip:
         size = (box[1].stop - box[1].start, box[0].stop - box[0].start)
         if min(size) < 1:
             return box, np.empty(size[::-1], np.float32)
-        # OpenCV inverts the matrix unless told that it maps from the result to the source, which this one does.
+        # WARP_INVERSE_MAP: the matrix maps from the result to the source. Otherwise OpenCV would invert it.
         native = cv2.warpAffine(
             np.ascontiguousarray(logits),
             matrix,
@@ -205,7 +207,7 @@ def split_sides(mask: np.ndarray, mirrored: bool = False) -> np.ndarray:
         uint8 `[H, W]`: 0 background, 1 (`RIGHT`) right clavicle, 2 (`LEFT`) left clavicle.
     """
     foreground, width = (mask > 0).astype(np.uint8), mask.shape[1]
-    # Clavicles lie in a small part of a radiograph; only that part is gone through.
+    # Clavicles cover a small part of a radiograph; only that part is searched.
     box = bounding_box(foreground)
     _, components, stats, centroids = cv2.connectedComponentsWithStats(np.ascontiguousarray(foreground[box]))
     centroids[:, 0] += box[1].start
@@ -216,12 +218,12 @@ def split_sides(mask: np.ndarray, mirrored: bool = False) -> np.ndarray:
     image_left, image_right = (LEFT, RIGHT) if mirrored else (RIGHT, LEFT)
     side = np.where(centroids[:, 0] <= midline, image_left, image_right).astype(np.uint8)
     side[0] = 0
-    foreground[box] = side[components]
+    foreground[box] = side[np.asarray(components, np.int32)]
     return foreground
 
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, slice]:
     """Returns the slices (rows, columns) of the smallest box that holds a mask uint8 `[H, W]`, all of an empty one."""
-    found = cv2.boundingRect(mask)
-    x, y, width, height = found if found[2] else (0, 0, *mask.shape[::-1])
+    box = cv2.boundingRect(mask)
+    x, y, width, height = box if box[2] else (0, 0, *mask.shape[::-1])
     return slice(y, y + height), slice(x, x + width)

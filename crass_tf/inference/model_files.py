@@ -25,7 +25,7 @@ SIGNATURE = "serving_default"
 INPUT = "image"
 # The outputs of a clavicle model; a network of a user's own has the first one only, under any name.
 LOGITS, SCORE, STRIP_LOGITS, STRIP_MATRICES = OUTPUTS = ("logits", "score", "strip_logits", "strip_matrices")
-# Farther from one half than this a probability has no finite logit.
+# The largest probability that has a finite logit.
 LARGEST_PROBABILITY = 1 - 1e-7
 # The logarithm of a probability to which some 1e-7 was added.
 NEARLY_ZERO = 1e-5
@@ -93,15 +93,15 @@ def open_model(path: PathLike, threads: int | None = None, output: str | None = 
         return of_keras(load_keras(path), output, path)
     if path.suffix == ".tflite":
         return _open_tflite(path, threads, output)
-    found = path.suffix or "no suffix"
-    raise InputError(f"{path}: found {found}, expected a .keras or .tflite file or a SavedModel")
+    suffix = path.suffix or "no suffix"
+    raise InputError(f"{path}: found {suffix}, expected a .keras or .tflite file or a SavedModel")
 
 
 def of_keras(model: Any, output: str | None = None, name: object = "the model") -> Network:
     """Returns the `Network` of a Keras model in memory; arguments and errors as in `open_model`."""
     if not getattr(model, "inputs", None):
-        found = f"{type(model).__name__} without inputs"
-        raise InputError(f"{name}: found {found}, expected a functional or Sequential model")
+        problem = f"{type(model).__name__} without inputs"
+        raise InputError(f"{name}: found {problem}, expected a functional or Sequential model")
     inputs = {tensor.name: (tuple(tensor.shape), tensor.dtype) for tensor in model.inputs}
     outputs = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in output_kind.named_outputs(model).items()}
     kind = output_kind.kind_of_keras(model, name)
@@ -129,7 +129,7 @@ def load_keras(path: PathLike) -> Any:
 
     try:
         return keras.saving.load_model(path, compile=False)
-    # A damaged archive surfaces as whatever its reader meets first.
+    # A damaged archive may raise any error of its reader.
     except Exception as error:
         raise InputError(f"{path}: cannot be opened as a Keras model ({_first_line(error)})") from None
 
@@ -161,8 +161,8 @@ def read_metadata(path: PathLike) -> dict[str, Any]:
     about, end = _attached_metadata(path, data)
     version = about.get("format_version")
     if version != FORMAT_VERSION:
-        found = f"found format version {version!r} in its {METADATA}, expected {FORMAT_VERSION}"
-        raise InputError(f"{path}: {found}; install the crass-tf that made it, or export it again")
+        problem = f"found format version {version!r} in its {METADATA}, expected {FORMAT_VERSION}"
+        raise InputError(f"{path}: {problem}; install the crass-tf that made it, or export it again")
     if about.get("sha256") != hashlib.sha256(memoryview(data)[:end]).hexdigest():
         raise InputError(f"{path}: found another checksum than its {METADATA} says; the file is damaged: copy it again")
     return about
@@ -196,7 +196,7 @@ def _open_saved_model(path, output):
 
 def _open_tflite(path, threads, output):
     about = read_metadata(path)
-    # It may take other grey values, or mark something else, than this package's.
+    # A foreign model may take other grey values, or mark something else.
     for key, expected in MEANING.items():
         if about.get(key) != expected:
             raise InputError(f"{path}: found {key} = {about.get(key)} in its {METADATA}, expected {expected}")
@@ -208,8 +208,8 @@ def _open_tflite(path, threads, output):
             interpreter.allocate_tensors()
             signatures = interpreter.get_signature_list()
             if list(signatures) != [SIGNATURE]:
-                found = f"found signatures {sorted(signatures)}, expected {SIGNATURE} alone"
-                raise InputError(f"{path}: {found}: a model of an earlier version, to be exported again")
+                problem = f"found signatures {sorted(signatures)}, expected {SIGNATURE} alone"
+                raise InputError(f"{path}: {problem}: a model of an earlier version, to be exported again")
             runner = interpreter.get_signature_runner(SIGNATURE)
     except (ValueError, RuntimeError) as error:
         raise InputError(f"{path}: cannot be opened as a LiteRT model ({_first_line(error)})") from None
@@ -225,8 +225,8 @@ def _open_tflite(path, threads, output):
 
     network = _network(path, inputs, outputs, run, output)
     if list(network.image_size) != about.get("image_size"):
-        found = f"an input of {list(network.image_size)}"
-        raise InputError(f"{path}: found {found}, expected {about.get('image_size')} by its {METADATA}")
+        problem = f"an input of {list(network.image_size)}"
+        raise InputError(f"{path}: found {problem}, expected {about.get('image_size')} by its {METADATA}")
     return dataclasses.replace(network, metadata=about)
 
 
@@ -250,7 +250,7 @@ def _attached_metadata(path, data):
             raise ValueError("no JSON object")
     except KeyError:
         raise InputError(missing) from None
-    # What damage leads to; a JSON nested without end is one case of it.
+    # Errors from damage; an endlessly nested JSON is one case.
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, RuntimeError) as error:
         raise InputError(f"{path}: its {METADATA} cannot be read ({error}); copy the file again") from None
     return about, end
@@ -276,12 +276,12 @@ def _network(name, inputs, outputs, run, kind, is_keras=False):
     if len(outputs) > 1:
         return Network(tuple(shape[1:3]), run, has_strips=True)
     if kind is None and LOGITS in outputs and not is_keras:
-        # So an export calls them; an unnamed output of a Keras model in memory is called so here, too.
+        # An export uses this name; so does this module for an unnamed output of a Keras model in memory.
         kind = "logits"
-    return Network(tuple(shape[1:3]), _dense(name, run, kind), has_strips=False)
+    return Network(tuple(shape[1:3]), _name_output(name, run, kind), has_strips=False)
 
 
-def _dense(name, run, kind):
+def _name_output(name, run, kind):
     """Returns a function that gives the single output of another one as `{"logits": ...}`."""
 
     def run_dense(batch):
@@ -306,8 +306,8 @@ def _dense(name, run, kind):
 def _to_logits(name, values):
     """Returns the logits of probabilities."""
     if values.size and not (values.min() >= 0 and values.max() <= 1):
-        found = f"values from {values.min():.3g} to {values.max():.3g}"
-        raise InputError(f"{name}: found {found}, expected probabilities between 0 and 1: its output is logits")
+        problem = f"values from {values.min():.3g} to {values.max():.3g}"
+        raise InputError(f"{name}: found {problem}, expected probabilities between 0 and 1: its output is logits")
     inner = np.clip(values.astype(np.float64), 1 - LARGEST_PROBABILITY, LARGEST_PROBABILITY)
     return np.log(inner / (1 - inner)).astype(np.float32)
 

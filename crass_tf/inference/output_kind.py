@@ -7,12 +7,12 @@ from crass_tf.common.files import InputError
 # What an output may be: `probability` lies between 0 and 1.
 KINDS = LOGITS, PROBABILITY = ("logits", "probability")
 NEVER_ABOVE_ZERO = "log-probabilities"
-# Keras layers that keep the range of what goes through them.
+# Keras layers that keep the range of their input.
 NEUTRAL_LAYERS = ("Identity", "UpSampling2D", "Resizing", "Reshape", "Cropping2D", "ZeroPadding2D", "Permute")
 NEUTRAL_LAYERS += ("Dropout", "Cast")
 SIGMOIDS = ("sigmoid", "hard_sigmoid")
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
-# Operations that keep the range of what goes through them; the first input is what matters.
+# Operations that keep the range of their first input.
 NEUTRAL_OPERATIONS = ("Identity", "IdentityN", "Reshape", "Transpose", "Squeeze", "ExpandDims", "StridedSlice")
 NEUTRAL_OPERATIONS += ("Slice", "Cast", "ResizeBilinear", "ResizeNearestNeighbor", "Tile", "BroadcastTo")
 # Two networks, one for each side.
@@ -81,11 +81,11 @@ def kind_of_signature(function: Any) -> str | None:
     """
     graph = function.graph.as_graph_def()
     library = {each.signature.name: each for each in graph.library.function}
-    return _kind({node.name: node for node in graph.node}, function.outputs[0].name, library)
+    return _find_kind({node.name: node for node in graph.node}, function.outputs[0].name, library)
 
 
-def _kind(nodes, name, library):
-    nodes, node = _resolve(nodes, name, library)
+def _find_kind(nodes, name, library):
+    nodes, node = _resolve_tensor(nodes, name, library)
     if node is None:
         return None
     if node.op in PRODUCTS:
@@ -95,16 +95,16 @@ def _kind(nodes, name, library):
     inputs = [each for each in node.input if not each.startswith("^")]
     if node.op in JOINS:
         parts = inputs[:-1] if node.op == "ConcatV2" else inputs
-        kinds = {_kind(nodes, part, library) for part in parts}
+        kinds = {_find_kind(nodes, part, library) for part in parts}
         return kinds.pop() if len(kinds) == 1 else None
-    before = [_resolve(nodes, each, library)[1] for each in inputs]
+    before = [_resolve_tensor(nodes, each, library)[1] for each in inputs]
     operations = [each.op for each in before if each is not None]
     if node.op == "Neg" and operations == ["Softplus"] or node.op == "Log" and operations and operations[0] in SHARES:
         return NEVER_ABOVE_ZERO
     return LOGITS if node.op in SUMS and set(operations) & set(PRODUCTS) else None
 
 
-def _resolve(nodes, name, library):
+def _resolve_tensor(nodes, name, library):
     """Returns the node that gives a tensor, behind calls and `NEUTRAL_OPERATIONS`, and the graph that it lies in.
 
     Args:

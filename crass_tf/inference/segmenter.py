@@ -80,7 +80,7 @@ class Segmentation:
     def refusal(self) -> str | None:
         """Why this is taken for no frontal chest radiograph, in one line; None where it is taken for one.
 
-        A network without scores of its own finds something in everything, and refuses nothing.
+        A network without scores of its own outlines something in every picture, and refuses none.
         """
         if self.outlines[0].score is None:
             return None
@@ -101,7 +101,7 @@ class Segmentation:
         largest = np.zeros(labels.shape, np.float32)
         for side, outline, (box, logits) in zip(sides, self.outlines, self._native):
             if outline in self._trusted:
-                # Where both claim a pixel the larger logit has it.
+                # A pixel of both outlines goes to the larger logit.
                 larger = logits > largest[box]
                 labels[box][larger], largest[box][larger] = side, logits[larger]
         return labels if len(self.outlines) > 1 else split_sides(labels, self.radiograph.mirrored)
@@ -242,7 +242,7 @@ class Segmentation:
 
     @functools.cached_property
     def _logits(self):
-        """float32 `[H, W]`: the larger of both outlines' logits, each background outside its box."""
+        """float32 `[H, W]`: the larger logit of both outlines; background outside their boxes."""
         wholes = [np.full(self.radiograph.image.shape, OUTSIDE_LOGIT, np.float32) for _ in self._native]
         for whole, (box, logits) in zip(wholes, self._native):
             whole[box] = logits
@@ -250,7 +250,7 @@ class Segmentation:
 
 
 class Segmenter:
-    """Finds clavicles with one model. Threads may share it: the model takes turns, all else runs side by side.
+    """Finds clavicles with one model. Threads may share it: one at a time runs the model, all else is parallel.
 
     It pickles as its model's path and options, and opens the model again where it is unpickled.
 
@@ -289,7 +289,7 @@ class Segmenter:
         self.image_size = network.image_size
         self._network = network
         self._reopen = reopen
-        # An interpreter has one set of tensors, which two threads would overwrite for each other.
+        # An interpreter has one set of tensors: two threads would overwrite each other's.
         self._turn = threading.Lock()
 
     @classmethod

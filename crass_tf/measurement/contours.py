@@ -39,7 +39,7 @@ def outlines(field: np.ndarray) -> list[np.ndarray]:
         centre of the first pixel, the first point is not repeated. On a picture, whose y points down, they run
         clockwise around what is above zero, and the other way round around holes in it.
     """
-    points, following = _steps(framed(field))
+    points, following = _trace_zero_line(framed(field))
     lines = [points[line] - 1 for line in _rings(following)]
     return sorted(lines, key=lambda line: -abs(area(line)))
 
@@ -50,7 +50,7 @@ def area(line: np.ndarray) -> float:
     return float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
 
 
-def _steps(field):
+def _trace_zero_line(field):
     """Returns the points where the zero line crosses the grid, float32 `[N, 2]`, and the point after each, `[N]`."""
     inside = (field > 0).astype(np.uint8)
     cases = inside[:-1, :-1] + 2 * inside[:-1, 1:] + 4 * inside[1:, 1:] + 8 * inside[1:, :-1]
@@ -60,22 +60,22 @@ def _steps(field):
     for case, pairs in enumerate(CASES):
         chosen = crossed == case
         for start, end in pairs:
-            starts.append(_edges(rows[chosen], columns[chosen], start, field.shape[1]))
-            ends.append(_edges(rows[chosen], columns[chosen], end, field.shape[1]))
+            starts.append(_number_edges(rows[chosen], columns[chosen], start, field.shape[1]))
+            ends.append(_number_edges(rows[chosen], columns[chosen], end, field.shape[1]))
     # Each crossed edge is entered by one square and left by its neighbour.
     starts, ends = (np.concatenate(edges) for edges in (starts, ends))
     order = np.argsort(starts)
     starts, ends = starts[order], ends[order]
-    return _crossings(field, starts), np.searchsorted(starts, ends)
+    return _find_crossings(field, starts), np.searchsorted(starts, ends)
 
 
-def _edges(rows, columns, side, width):
+def _number_edges(rows, columns, side, width):
     """Returns numbers of the edges between neighbouring pixels: even ones run to the right, odd ones down."""
     rows, columns = rows + (side == 2), columns + (side == 1)
     return 2 * (rows * width + columns) + side % 2
 
 
-def _crossings(field, edges):
+def _find_crossings(field, edges):
     """Returns where the field is zero along edges, float32 `[N, 2]` of (x, y)."""
     pixels, down = edges // 2, edges % 2
     rows, columns = np.divmod(pixels, field.shape[1])
@@ -87,11 +87,11 @@ def _crossings(field, edges):
 def _rings(following):
     """Returns the cycles of a permutation, a list of indices each."""
     following, rings = following.tolist(), []
-    seen = bytearray(len(following))
+    visited = bytearray(len(following))
     for start in range(len(following)):
         ring = []
-        while not seen[start]:
-            seen[start] = 1
+        while not visited[start]:
+            visited[start] = 1
             ring.append(start)
             start = following[start]
         if ring:

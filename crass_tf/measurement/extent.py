@@ -11,9 +11,9 @@ EXTENTS = {"scr": 0.0, "crass": 0.25}
 DEFAULT_EXTENT = "scr"
 # The direction and the width at the lateral end are those of this part of the centre line and of the cross-sections.
 TAIL = 0.5
-# How far the added part reaches back into the outline, in its widths.
+# Overlap of the added part with the outline, in widths of the outline.
 OVERLAP = 0.15
-# Pixels added around what is prolonged, of background.
+# Pixels of background around the prolonged outline.
 MARGIN = 2
 
 
@@ -25,7 +25,7 @@ def prolong(
     native: tuple[int, int],
     spacing_mm: Spacing | None,
 ) -> tuple[tuple[slice, slice], np.ndarray]:
-    """Returns an outline that goes on straight beyond its lateral end, `(box, logits)` as it was given.
+    """Returns an outline, `(box, logits)`, prolonged in a straight line beyond its lateral end.
 
     Where no centre line can be laid through the outline, it is returned as it is.
 
@@ -45,7 +45,7 @@ def prolong(
     end, direction, width = _lateral_end(line, unit)
     start, length = end - OVERLAP * width * direction, OVERLAP * width + share * line.length(unit)
     last = (end + direction * (length + width)) / unit
-    larger = _enlarged(box, last, native)
+    larger = _enlarge_box(box, last, native)
     rows, columns = (np.arange(part.start, part.stop) for part in larger)
     x, y = (columns * unit[0] - start[0])[None], (rows * unit[1] - start[1])[:, None]
     along, across = x * direction[0] + y * direction[1], y * direction[0] - x * direction[1]
@@ -66,7 +66,7 @@ def _lateral_end(line, unit):
     return points[-1], direction / np.hypot(*direction), widths[-max(1, round(TAIL * len(widths))) :].mean()
 
 
-def _enlarged(box, point, native):
+def _enlarge_box(box, point, native):
     """Returns the smallest box that holds a box and a point (x, y) with a margin, within the radiograph."""
     rows, columns = (
         slice(max(0, min(part.start, int(place) - MARGIN)), min(side, max(part.stop, int(place) + MARGIN + 1)))

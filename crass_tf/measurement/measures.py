@@ -16,20 +16,20 @@ from crass_tf.common.types import Spacing
 # with two bends, lines follow the corners of a medial end instead.
 SECTIONS = 64
 DEGREE = 3
-# What a cross-section keeps from the ends, of its length: further out it runs into them.
+# Least distance of a cross-section from the ends, in its lengths; nearer to an end it runs into it.
 CLEAR = 0.5
-# Points from the end of a curve to that by which its direction there is known.
+# Number of points, from an end of the curve, that give its direction there.
 TANGENT = 4
-# How often the line is laid through the middles of the cross-sections that are perpendicular to the last one.
+# Number of times that the line is fitted to the middles of cross-sections perpendicular to the previous line.
 ROUNDS = 4
-# A field with more pixels is measured on a coarser grid: no clavicle is that large, but what is found in a picture that
+# A field with more pixels is measured on a coarser grid. No clavicle is that large, but an outline in a picture that
 # is no radiograph may be.
 MOST_PIXELS = 1_000_000
-# Samples across the width of a clavicle, at most: half a pixel apart where that is fewer.
+# Most samples across the width of a clavicle; samples are at least half a pixel apart.
 FINENESS = 64
 # A shape that is shorter than so many times its width has no direction.
 LEAST_ELONGATION = 1.5
-# What `of_clavicle` tells.
+# The keys of `of_clavicle`.
 OF_CLAVICLE = ("length_mm", "length_pixels", "width_mm", "width_pixels", "angle_deg", "medial_end", "lateral_end")
 
 # The midline is looked for on the radiograph at this width, and at most so many times this height, which no chest has;
@@ -44,7 +44,7 @@ OFF_CENTRE = 0.2
 NOISE, NEIGHBOURHOOD = 2.0, 8.0
 # Grey levels: where contrast is less than this, there is nothing to compare.
 FLAT = 4.0
-# By how much the whole weighs against what an axis leaves in view: without, half a chest would be symmetric enough.
+# Exponent of all pixels' energy beside that of the pixels in view; at 0 half a chest would be symmetric enough.
 WHOLE = 0.25
 # What benchmarks/measures.py measured on JSRT: against halfway between the lungs' outer borders at half their height
 # (124 radiographs), and against the spinous processes near the clavicles' height (37).
@@ -94,8 +94,8 @@ def centre_line(
 ) -> CentreLine | None:
     """Returns the `CentreLine` of one clavicle, or None where the shape is no band: as wide as long, or too crooked.
 
-    A polynomial curve is laid through the middles of cross-sections perpendicular to it, again and again until it is
-    its own centre line; beyond the last whole cross-sections it goes on straight to the outline.
+    A polynomial curve is fitted to the middles of its perpendicular cross-sections, `ROUNDS` times; beyond the last
+    whole cross-sections it is straight up to the outline.
 
     Args:
         field: float32 `[h, w]`, above zero inside; of several shapes the largest one counts.
@@ -103,26 +103,26 @@ def centre_line(
         towards: where the lateral end is: -1 image left, 1 image right.
         spacing_mm: `(row, column)` or None.
     """
-    field, step = _reduced(field)
-    largest = _largest(field)
+    field, step = _reduce_field(field)
+    largest = _crop_to_largest(field)
     if largest is None:
         return None
     field, inner = largest
     unit = scale(spacing_mm) * step
-    line, width = _straight(field, unit, towards)
+    line, width = _fit_straight_line(field, unit, towards)
     if _length(line) < LEAST_ELONGATION * width:
         return None
     for number in range(ROUNDS + 1):
-        sections, whole = _sections(field, line, unit, width)
+        sections, whole = _cut_sections(field, line, unit, width)
         if whole.sum() <= DEGREE:
             return None
         if number < ROUNDS:
             width = np.hypot(*(sections[whole, 1] - sections[whole, 0]).T).mean()
-            line = _extend_to_outline(field, _smooth(line, sections.mean(axis=1), whole), unit, width)
+            line = _extend_to_outline(field, _fit_smooth_line(line, sections.mean(axis=1), whole), unit, width)
     if (_sample(field, line[1:-1], unit) <= 0).any():
         return None
-    found = ((part / unit + inner + 0.5) * step - 0.5 + corner for part in (line, sections[whole]))
-    points, sections = (part.astype(np.float32) for part in found)
+    native = ((part / unit + inner + 0.5) * step - 0.5 + corner for part in (line, sections[whole]))
+    points, sections = (part.astype(np.float32) for part in native)
     return CentreLine(points, sections, spacing_mm)
 
 
@@ -154,21 +154,21 @@ def medial_distances(
         midline: what `find_midline` returned.
         spacing_mm: `(row, column)` or None.
     """
-    found, ratio = {}, None
+    distances, ratio = {}, None
     for suffix, unit in (("pixels", scale(None)), ("mm", None if spacing_mm is None else scale(spacing_mm))):
-        right, left = (_to_midline(lines[name], midline, spacing_mm, unit) for name in ("right", "left"))
-        found |= {f"right_{suffix}": right, f"left_{suffix}": left, f"difference_{suffix}": None}
+        right, left = (_measure_to_midline(lines[name], midline, spacing_mm, unit) for name in ("right", "left"))
+        distances |= {f"right_{suffix}": right, f"left_{suffix}": left, f"difference_{suffix}": None}
         if right is not None and left is not None:
-            found[f"difference_{suffix}"] = right - left
+            distances[f"difference_{suffix}"] = right - left
             ratio = min(right, left) / max(right, left) if max(right, left) > 0 else ratio
-    return found | {"ratio": ratio}
+    return distances | {"ratio": ratio}
 
 
 def find_midline(image: np.ndarray, spacing_mm: Spacing | None = None) -> np.ndarray:
     """Returns the chest's axis of mirror symmetry: float64 `[2, 2]`, its (x, y) on the first row and on the last.
 
     The grey values, their contrast evened, are compared with their mirror image about every axis near the centre; the
-    best one counts. Clavicles are not asked. Where there is nothing to compare, it is the image's centre line.
+    best one counts. Clavicles are not used. Where there is nothing to compare, it is the image's centre line.
     `MIDLINE_ERROR_MM` says what to expect; in a rotated patient the spine lies elsewhere.
 
     Args:
@@ -178,13 +178,13 @@ def find_midline(image: np.ndarray, spacing_mm: Spacing | None = None) -> np.nda
     unit = scale(spacing_mm)
     height = round(image.shape[0] / image.shape[1] * MIDLINE_WIDTH * unit[1] / unit[0])
     size = MIDLINE_WIDTH, min(max(height, 2), TALLEST * MIDLINE_WIDTH)
-    even = _evened(cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32))
-    x, tilt_deg = _best_axis(even)
+    even = _even_contrast(cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32))
+    x, tilt_deg = _find_best_axis(even)
     turn = np.vstack([_rotation(even.shape, tilt_deg), (0, 0, 1)])
-    # Two points of the upright axis of the turned image, brought back.
+    # Two points of the upright axis, mapped back from the turned image.
     line = (np.linalg.inv(turn) @ np.array([[x, x], [0, size[1] - 1], [1, 1]]))[:2].T
     line = (line + 0.5) * (image.shape[1] / size[0], image.shape[0] / size[1]) - 0.5
-    # One row has a line, too.
+    # An image of one row has a line, too.
     y = np.array([0.0, max(image.shape[0] - 1.0, 1.0)])
     slope = (line[1, 0] - line[0, 0]) / (line[1, 1] - line[0, 1])
     return np.stack([line[0, 0] + slope * (y - line[0, 1]), y], axis=1)
@@ -204,7 +204,7 @@ def to_line(point: np.ndarray, line: np.ndarray, spacing_mm: Spacing | None = No
     return (first + along * ((point - first) @ along) - point) / unit
 
 
-def _to_midline(line, midline, spacing_mm, unit):
+def _measure_to_midline(line, midline, spacing_mm, unit):
     """Returns how far a line's medial end lies from the midline on its own side, in `unit`; None for None."""
     if line is None or unit is None:
         return None
@@ -212,7 +212,7 @@ def _to_midline(line, midline, spacing_mm, unit):
     return float(-np.hypot(*(way * unit)) * np.sign(way[0] * outward[0]))
 
 
-def _reduced(field):
+def _reduce_field(field):
     """Returns a field of at most `MOST_PIXELS`, and how many of the given pixels (x, y) one of its own stands for."""
     height, width = field.shape
     if field.size <= MOST_PIXELS:
@@ -222,7 +222,7 @@ def _reduced(field):
     return cv2.resize(field, size, interpolation=cv2.INTER_AREA), np.array([width, height]) / size
 
 
-def _largest(field):
+def _crop_to_largest(field):
     """Returns the field around its largest shape, below zero at its border, and its corner (x, y); None without one."""
     count, parts, stats, _ = cv2.connectedComponentsWithStats((field > 0).astype(np.uint8))
     if count < 2:
@@ -235,7 +235,7 @@ def _largest(field):
     return framed(field), np.array([first_x - 1, first_y - 1])
 
 
-def _straight(field, unit, towards):
+def _fit_straight_line(field, unit, towards):
     """Returns the line `[N, 2]` along a shape's longest direction, the lateral end last, and the shape's mean width."""
     y, x = np.nonzero(field > 0)
     points = np.stack([x, y], axis=1) * unit
@@ -248,18 +248,18 @@ def _straight(field, unit, towards):
     return mean + np.outer(np.linspace(along.min(), along.max(), SECTIONS), direction), len(x) * unit.prod() / length
 
 
-def _sections(field, line, unit, width):
+def _cut_sections(field, line, unit, width):
     """Returns the cross-sections `[N, 2, 2]` at the points of a line, and which of them are whole, bool `[N]`."""
     tangents = np.gradient(line, axis=0)
     tangents /= np.hypot(*tangents.T)[:, None]
     normals = np.stack([-tangents[:, 1], tangents[:, 0]], axis=1)
-    reach = np.arange(-1.5 * width, 1.5 * width, _step(unit, width))
+    reach = np.arange(-1.5 * width, 1.5 * width, _choose_step(unit, width))
     values = _sample(field, line[:, None] + normals[:, None] * reach[:, None], unit)
-    low, high, found = _run(values)
+    low, high, bounded = _find_run(values)
     offsets = np.stack([np.interp(edge, np.arange(len(reach)), reach) for edge in (low, high)], axis=1)
-    along = _along(line)
+    along = _measure_arc_lengths(line)
     needed = CLEAR * np.maximum(np.ptp(offsets, axis=1), width)
-    whole = found & (along > needed) & (along < along[-1] - needed)
+    whole = bounded & (along > needed) & (along < along[-1] - needed)
     return line[:, None] + normals[:, None] * offsets[..., None], whole
 
 
@@ -274,8 +274,8 @@ def framed(field: np.ndarray) -> np.ndarray:
     return field
 
 
-def _run(values):
-    """Returns where rows `[N, M]` cross zero before and after what is above zero nearest to their middle; and whether.
+def _find_run(values):
+    """Returns where rows `[N, M]` cross zero around the run above zero nearest to their middle, and whether they do.
 
     These are column numbers, float `[N]` each, and bool `[N]`.
     """
@@ -284,21 +284,21 @@ def _run(values):
     nearest = np.argmin(np.where(inside, np.abs(place - len(place) // 2), len(place)), axis=1)[:, None]
     low = np.where(~inside & (place < nearest), place, -1).max(axis=1)
     high = np.where(~inside & (place > nearest), place, len(place)).min(axis=1)
-    found = inside.any(axis=1) & (low >= 0) & (high < len(place))
-    low, high = np.where(found, low, 0), np.where(found, high, 1)
-    return low + _share(values, low, low + 1), high - _share(values, high, high - 1), found
+    bounded = inside.any(axis=1) & (low >= 0) & (high < len(place))
+    low, high = np.where(bounded, low, 0), np.where(bounded, high, 1)
+    return low + _interpolate_zero(values, low, low + 1), high - _interpolate_zero(values, high, high - 1), bounded
 
 
-def _share(values, outer, inner):
+def _interpolate_zero(values, outer, inner):
     """Returns where rows `[N, M]` are zero between two columns, as a share of the way from the first, 0 to 1."""
     rows = np.arange(len(values))
     outside, inside = np.minimum(values[rows, outer], 0), np.maximum(values[rows, inner], 0)
     return outside / np.minimum(outside - inside, -np.finfo(np.float32).tiny)
 
 
-def _smooth(line, middles, whole):
+def _fit_smooth_line(line, middles, whole):
     """Returns the polynomial curve `[N, 2]` through middles of whole cross-sections, `[N, 2]`; for these alone."""
-    along = _along(line)
+    along = _measure_arc_lengths(line)
     fitted = np.polynomial.Polynomial.fit
     first, last = along[whole][[0, -1]]
     inner = np.linspace(first, last, SECTIONS)
@@ -307,23 +307,23 @@ def _smooth(line, middles, whole):
 
 def _extend_to_outline(field, line, unit, width):
     """Returns a line `[N, 2]` that goes on straight at both ends to where the field is zero; evenly spaced again."""
-    # Further than from the last whole cross-section to the end of what it belongs to.
-    reach = np.arange(0, 3 * width + _length(line) * 4 / SECTIONS, _step(unit, width))[:, None]
+    # Farther than the distance from the last whole cross-section to the end of the clavicle.
+    reach = np.arange(0, 3 * width + _length(line) * 4 / SECTIONS, _choose_step(unit, width))[:, None]
     ends = []
     for end, inner in ((line[0], line[TANGENT]), (line[-1], line[-1 - TANGENT])):
         ray = end + reach * (end - inner) / np.hypot(*(end - inner))
         values = _sample(field, ray, unit)
         outside = max(1, int(np.argmax(values <= 0)))
-        share = 1 - _share(values[None], [outside], [outside - 1])
+        share = 1 - _interpolate_zero(values[None], [outside], [outside - 1])
         ends.append(ray[outside - 1] + share * (ray[outside] - ray[outside - 1]))
     line = np.concatenate([ends[:1], line, ends[1:]])
-    along = _along(line)
+    along = _measure_arc_lengths(line)
     even = np.linspace(0, along[-1], SECTIONS)
     return np.stack([np.interp(even, along, axis) for axis in line.T], axis=1)
 
 
 def _sample(field, points, unit):
-    """Returns the field at points `[..., 2]` of (x, y), in millimetres, bilinearly; beyond its border that of it."""
+    """Returns the field at points `[..., 2]` of (x, y), in millimetres, bilinearly; its border continues outside."""
     # OpenCV's remap rounds to 1/32 of a pixel, and takes neither long lists nor wide fields.
     x, y = np.moveaxis(points / unit, -1, 0)
     x, y = np.clip(x, 0, field.shape[1] - 1), np.clip(y, 0, field.shape[0] - 1)
@@ -334,21 +334,21 @@ def _sample(field, points, unit):
     return (a * (1 - x) + b * x) * (1 - y) + (c * (1 - x) + d * x) * y
 
 
-def _step(unit, width):
+def _choose_step(unit, width):
     """Returns how far apart a clavicle of a width is sampled, in the units of both."""
     return max(unit.min() / 2, width / FINENESS)
 
 
-def _along(line):
-    """Returns how far along a line `[N, 2]` its points lie, `[N]`."""
+def _measure_arc_lengths(line):
+    """Returns the arc length of a line `[N, 2]` up to each of its points, `[N]`."""
     return np.concatenate([[0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
 
 
 def _length(line):
-    return _along(line)[-1]
+    return _measure_arc_lengths(line)[-1]
 
 
-def _evened(image):
+def _even_contrast(image):
     """Returns grey values float32 `[h, w]` without their local mean and contrast."""
     image = cv2.GaussianBlur(image, (0, 0), NOISE)
     mean = cv2.GaussianBlur(image, (0, 0), NEIGHBOURHOOD)
@@ -356,17 +356,17 @@ def _evened(image):
     return (image - mean) / (contrast + FLAT)
 
 
-def _best_axis(image):
+def _find_best_axis(image):
     """Returns the upright axis of mirror symmetry once the image is turned: its x, and the turn in degrees."""
-    found = [_upright_axis(_turned(image, tilt)) for tilt in TILTS_DEG]
-    place, _ = _peak([likeness for _, likeness in found])
+    axes = [_find_upright_axis(_turn_image(image, tilt)) for tilt in TILTS_DEG]
+    place, _ = _find_peak([likeness for _, likeness in axes])
     return (
-        float(np.interp(place, np.arange(len(found)), [x for x, _ in found])),
-        float(np.interp(place, np.arange(len(found)), TILTS_DEG)),
+        float(np.interp(place, np.arange(len(axes)), [x for x, _ in axes])),
+        float(np.interp(place, np.arange(len(axes)), TILTS_DEG)),
     )
 
 
-def _turned(image, tilt_deg):
+def _turn_image(image, tilt_deg):
     """Returns the rows of an image that are compared, turned about the middle of them."""
     turned = cv2.warpAffine(image, _rotation(image.shape, tilt_deg), image.shape[::-1])
     top, bottom = (round(share * image.shape[0]) for share in ROWS)
@@ -378,7 +378,7 @@ def _rotation(size, tilt_deg):
     return cv2.getRotationMatrix2D(centre, tilt_deg, 1)
 
 
-def _upright_axis(rows):
+def _find_upright_axis(rows):
     """Returns x of the upright axis about which rows `[h, w]` are most like their mirror image, and how like."""
     width = rows.shape[1]
     # Products of each pixel and its mirror image, added up for all axes at once: a convolution of rows with themselves.
@@ -391,12 +391,12 @@ def _upright_axis(rows):
     first, last = np.maximum(0, sums - width + 1), np.minimum(width - 1, sums)
     in_view = squares[last + 1] - squares[first]
     likeness = products[sums] / np.maximum(in_view ** (1 - WHOLE) * squares[-1] ** WHOLE, 1e-6)
-    place, best = _peak(likeness)
+    place, best = _find_peak(likeness)
     return (sums[0] + place) / 2, best
 
 
-def _peak(values):
-    """Returns the place of the largest value, by a parabola through its neighbours, and the value; flat: the middle."""
+def _find_peak(values):
+    """Returns the position of the largest value, by a parabola, and the value; the middle of equal values."""
     values = np.asarray(values, np.float64)
     if np.ptp(values) < 1e-9:
         return (len(values) - 1) / 2, float(values[0])

@@ -25,16 +25,16 @@ AREA_SHARE = (0.012, 0.09)
 SYMMETRY = 2.0
 # Of the clavicles' centre, from the top, in the radiograph's height.
 HEIGHT_SHARE = (0.0, 0.6)
-# Score of one clavicle below which it is none. The 124 odd-numbered JSRT radiographs have 0.8 and more, drawn pictures
+# A clavicle with a lower score is left out. The 124 odd-numbered JSRT radiographs have 0.8 and more, drawn pictures
 # that are no radiographs below 0.5.
 LEAST_SCORE = 0.5
-# Width in model pixels of the band along the outline in which the network has to be sure.
+# Width, in model pixels, of the band along the outline in which `border_confidence` is measured.
 BORDER = 5
-# Of `Trust`.
+# Numbers of `Trust`.
 TRUST_NAME = "trust.json"
 COVERAGE = 0.9
 GROUPS = 8
-# Below this quantile of the scores that were seen, too few were.
+# Scores below this quantile are too rare for an interval.
 RARE = 0.02
 # The lower end of the interval, the median, the upper end; of the IoU and of the mean contour distance.
 EXPECTED = ("iou_low", "iou_expected", "iou_high", "contour_mm_low", "contour_mm_expected", "contour_mm_high")
@@ -49,7 +49,7 @@ def sides(
     `scores` are of the sides that have one. Behind the score stand `EXPECTED`, None each for a clavicle that was not
     found and without a `trust`.
     """
-    areas = _areas(labels[bounding_box(labels)])
+    areas = _count_pixels(labels[bounding_box(labels)])
     return {name: _side(area, spacing_mm, scores.get(name), trust) for name, area in zip(SIDES, areas)}
 
 
@@ -60,16 +60,16 @@ def checks(labels: np.ndarray) -> dict[str, bool]:
         labels: uint8 `[H, W]`, 0 background, 1 right clavicle, 2 left clavicle.
     """
     rows, columns = box = bounding_box(labels)
-    areas = _areas(labels[box])
+    areas = _count_pixels(labels[box])
     if not any(areas):
         return {"both_found": False, "area": False, "position": False, "symmetry": False}
     width = columns.stop - columns.start
     shares = [area / width**2 for area in areas if area]
     return {
         "both_found": all(areas),
-        "area": all(_within(share, AREA_SHARE) for share in shares),
-        "position": _within((rows.start + rows.stop - 1) / 2 / labels.shape[0], HEIGHT_SHARE)
-        and _within(width / labels.shape[1], WIDTH_SHARE),
+        "area": all(_is_within(share, AREA_SHARE) for share in shares),
+        "position": _is_within((rows.start + rows.stop - 1) / 2 / labels.shape[0], HEIGHT_SHARE)
+        and _is_within(width / labels.shape[1], WIDTH_SHARE),
         "symmetry": all(areas) and max(areas) <= SYMMETRY * min(areas),
     }
 
@@ -145,11 +145,11 @@ class Trust:
         if not path.is_file():
             return None
         try:
-            found = cls(**json.loads(read_text(path)))
-            groups = len(found.scores)
-            if np.shape(found.iou) != (groups, 3) or np.shape(found.contour) != (groups, 3):
+            intervals = cls(**json.loads(read_text(path)))
+            groups = len(intervals.scores)
+            if np.shape(intervals.iou) != (groups, 3) or np.shape(intervals.contour) != (groups, 3):
                 raise ValueError(f"not three figures for each of {groups} groups")
-            return found
+            return intervals
         except (ValueError, TypeError) as error:
             raise InputError(
                 f"{path}: found no intervals by score ({error}); remove the file, or copy it again"
@@ -168,7 +168,7 @@ class Trust:
         return dict(zip(EXPECTED, [*self.iou[group], *contour]))
 
 
-def _areas(labels):
+def _count_pixels(labels):
     """Returns the number of pixels of each of `SIDES`."""
     return [int(np.count_nonzero(labels == label)) for label in SIDES.values()]
 
@@ -179,7 +179,7 @@ def _side(pixels, spacing_mm, score, trust):
     return {"found": pixels > 0, "area_pixels": pixels, "area_mm2": area_mm2, "score": score} | expected
 
 
-def _within(value, limits):
+def _is_within(value, limits):
     return bool(limits[0] <= value <= limits[1])
 
 

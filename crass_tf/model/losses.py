@@ -5,7 +5,7 @@ from keras import ops
 
 from crass_tf.model.weighting import PIXELS, as_pairs, as_pixel_weights, weighted_mean
 
-# Clavicles cover 2 % of a radiograph, so the mean cross-entropy is small beside the Dice term: this makes them alike.
+# Clavicles cover 2 % of a radiograph, so that the mean cross-entropy is small. This weight makes it as large as Dice.
 ENTROPY_WEIGHT = 10.0
 
 
@@ -17,7 +17,7 @@ class DiceCrossEntropy(keras.losses.Loss):
 
     `0.5 * (1 - (2 sum(w p y) + s) / (sum(w p) + sum(w y) + s)) + 0.5 * 10 * sum(w bce) / sum(w)`
 
-    where `s` is the largest `w`, 1 pixel without weights, so that an empty prediction of an empty mask costs nothing.
+    where `s` is the largest `w` (1 without weights), so that an empty prediction of an empty mask costs nothing.
     The sums run over each image, not over the batch: a small patient counts as much as a large one. Channels count
     alike. An image counts by its mean weight, so that
 
@@ -80,9 +80,9 @@ class DiceCrossEntropy(keras.losses.Loss):
         if self.class_weight:
             clavicle, background = self.class_weight.get(1, 1.0), self.class_weight.get(0, 1.0)
             weights = weights * ops.where(y_true > 0.5, clavicle, background)
-        losses = _losses(y_true, y_pred, weights, self.from_logits)
+        losses = _compute_losses(y_true, y_pred, weights, self.from_logits)
         channels = ops.mean(weights, PIXELS)
-        # Keras weights and reduces images as ever.
+        # Keras weights and reduces the images as usual.
         return super().__call__(y_true, weighted_mean(losses, channels, 1), ops.mean(channels, 1))
 
     def call(self, y_true, y_pred):
@@ -96,9 +96,9 @@ class DiceCrossEntropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("crass_tf", "dice_cross_entropy")
 class _Function(DiceCrossEntropy):
-    """`dice_cross_entropy`: a function for whoever calls it, a loss that knows weights for `keras.Model.compile`.
+    """`dice_cross_entropy`: callable as a function; for `keras.Model.compile` a loss that handles weights.
 
-    Keras would wrap a plain function, and multiply its losses `[B]` with the weights of pixels by broadcasting.
+    Keras would wrap a plain function, and multiply its losses `[B]` by the weights of pixels.
     """
 
     def __call__(self, y_true, y_pred, *sample_weight, from_logits=True):
@@ -106,7 +106,7 @@ class _Function(DiceCrossEntropy):
         if sample_weight:
             return super().__call__(y_true, y_pred, *sample_weight)
         y_true, y_pred = as_pairs(y_true, y_pred, from_logits)
-        return ops.mean(_losses(y_true, y_pred, ops.ones_like(y_true), from_logits), 1)
+        return ops.mean(_compute_losses(y_true, y_pred, ops.ones_like(y_true), from_logits), 1)
 
     @classmethod
     def from_config(cls, config):
@@ -117,7 +117,7 @@ class _Function(DiceCrossEntropy):
 dice_cross_entropy = _Function()
 
 
-def _losses(y_true, y_pred, weights, from_logits):
+def _compute_losses(y_true, y_pred, weights, from_logits):
     """Returns the losses of images and channels, `[B, C]`, of which each is independent of the weights' scale."""
     probability = ops.sigmoid(y_pred) if from_logits else y_pred
     smoothing = ops.max(weights, PIXELS)

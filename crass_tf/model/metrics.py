@@ -31,16 +31,16 @@ class IoU(keras.metrics.Mean):
     def __init__(self, name="iou", from_logits=True, dtype=None):
         super().__init__(name=name, dtype=dtype)
         self.from_logits = from_logits
-        # What `EarlyStopping(mode="auto")` asks.
+        # `EarlyStopping(mode="auto")` reads it.
         self._direction = "up"
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Adds a batch: masks `[B, H, W, C]` of 0 and 1, any dtype, predictions of the same shape."""
         y_true, y_pred = as_pairs(y_true, y_pred, self.from_logits)
         weights = as_pixel_weights(sample_weight, y_true)
-        true, found = y_true > 0, y_pred > (0.0 if self.from_logits else 0.5)
-        intersection = _sum(ops.logical_and(true, found), weights)
-        union = _sum(ops.logical_or(true, found), weights)
+        true, predicted = y_true > 0, y_pred > (0.0 if self.from_logits else 0.5)
+        intersection = _sum_pixels(ops.logical_and(true, predicted), weights)
+        union = _sum_pixels(ops.logical_or(true, predicted), weights)
         iou = ops.where(union > 0, ops.divide_no_nan(intersection, union), 1.0)
         channels = ops.mean(weights, PIXELS)
         super().update_state(weighted_mean(iou, channels, 1), ops.mean(channels, 1))
@@ -50,5 +50,5 @@ class IoU(keras.metrics.Mean):
         return super().get_config() | {"from_logits": self.from_logits}
 
 
-def _sum(pixels, weights):
+def _sum_pixels(pixels, weights):
     return ops.sum(ops.cast(pixels, "float32") * weights, PIXELS)

@@ -8,7 +8,7 @@ from crass_tf.common.files import InputError
 # Channels at strides 2, 4, 8, 16 and 32: wide where an image is small, thin where it is large.
 DEFAULT_FILTERS = (12, 32, 64, 96, 128)
 MULTIPLE = 32
-# Standard deviations beyond which a grey value is black or white.
+# Standard deviations at which grey values are clipped.
 SATURATION = 4.0
 
 
@@ -59,9 +59,9 @@ def unet(image_size=(512, 512), filters=DEFAULT_FILTERS, seed=0, classes=1):
         x = keras.layers.Add(name=f"merge{2**level}")([x, skip])
         x = residual(x, skip.shape[-1], seeds, name=f"decoder{2**level}")
     # About 2 % of a radiograph is clavicle: training starts from that probability instead of from a half.
-    prior = keras.initializers.Constant(-4.0)
+    normal, prior = keras.initializers.RandomNormal(stddev=0.01, seed=next(seeds)), keras.initializers.Constant(-4.0)
     head = keras.layers.Conv2D(
-        classes, 1, dtype="float32", kernel_initializer=_normal(seeds), bias_initializer=prior, name="head"
+        classes, 1, dtype="float32", kernel_initializer=normal, bias_initializer=prior, name="head"
     )
     logits = head(x)
     # Bilinear resizing fails in float16 under XLA on TensorFlow, hence float32.
@@ -87,14 +87,14 @@ def standardise(image):
 def convolution(x, filters, seeds, kernel=3, strides=1, activation=True, *, name):
     """Convolution, batch normalisation and, unless switched off, a ReLU."""
     x = keras.layers.Conv2D(
-        filters, kernel, strides, "same", use_bias=False, kernel_initializer=_he(seeds), name=f"{name}_conv"
+        filters, kernel, strides, "same", use_bias=False, kernel_initializer=_he_initializer(seeds), name=f"{name}_conv"
     )(x)
     x = keras.layers.BatchNormalization(momentum=0.95, name=f"{name}_norm")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x) if activation else x
 
 
 def residual(x, filters, seeds, *, name):
-    """Two 3 x 3 convolutions around which the input is carried unchanged."""
+    """Two 3 x 3 convolutions with a skip connection."""
     y = convolution(x, filters, seeds, name=f"{name}_a")
     y = convolution(y, filters, seeds, activation=False, name=f"{name}_b")
     return keras.layers.ReLU(name=f"{name}_relu")(keras.layers.Add(name=f"{name}_add")([x, y]))
@@ -103,12 +103,12 @@ def residual(x, filters, seeds, *, name):
 def add_place(x, seeds):
     """Returns features `[B, h, w, C]` plus a learned function of where in the image they are.
 
-    Convolutions see the same everywhere; the clavicles of both sides differ by their place.
+    Convolutions do not know positions, and only their positions distinguish the clavicles of both sides.
     """
     rows, columns = (np.linspace(-1, 1, side, dtype=np.float32) for side in x.shape[1:3])
     place = np.stack(np.meshgrid(columns, rows), axis=-1)
     place = keras.ops.zeros_like(x[:, :, :, :2]) + place
-    place = keras.layers.Dense(x.shape[3], kernel_initializer=_he(seeds), name="place")(place)
+    place = keras.layers.Dense(x.shape[3], kernel_initializer=_he_initializer(seeds), name="place")(place)
     return keras.layers.Add(name="place_add")([x, place])
 
 
@@ -117,9 +117,5 @@ def upsample(x, *, name):
     return keras.layers.UpSampling2D(2, interpolation="bilinear", dtype="float32", name=name)(x)
 
 
-def _he(seeds):
+def _he_initializer(seeds):
     return keras.initializers.HeNormal(seed=next(seeds))
-
-
-def _normal(seeds):
-    return keras.initializers.RandomNormal(stddev=0.01, seed=next(seeds))

@@ -12,7 +12,7 @@ def expose(attenuation: np.ndarray, spacing_mm: float, rng: Generator, noise_rng
     any size.
     """
     primary = np.exp(-attenuation)
-    # Dense parts scatter more than they let through
+    # Dense parts scatter more radiation than they transmit
     scatter = _scatter(0.35 * attenuation * primary, spacing_mm) * np.float32(rng.uniform(0.15, 0.9))
     signal = cv2.GaussianBlur(primary, (0, 0), rng.uniform(0.15, 0.45) / spacing_mm) + scatter
     noise = noise_rng.standard_normal(signal.shape, np.float32)
@@ -53,15 +53,15 @@ def tone(density: np.ndarray, lung: np.ndarray, centre: np.ndarray, rng: Generat
     air = float(np.percentile(density[::4, ::4], 0.5))
     dark, mid = (float(value) for value in np.percentile(density[lung], (4, 60)))
     bright = float(np.percentile(density[centre], 70))
-    greys = _film_greys(rng) if rng.uniform() < 0.5 else _digital_greys(rng)
+    greys = _draw_film_greys(rng) if rng.uniform() < 0.5 else _draw_digital_greys(rng)
     anchors = np.maximum.accumulate([min(air, dark - 0.3), dark, max(mid, dark + 0.05), max(bright, dark + 0.3)])
-    grey = _curve(density, anchors, greys)
+    grey = _apply_curve(density, anchors, greys)
     if rng.uniform() < 0.06:  # an overexposed or badly digitised picture, white all over
         grey = 255 - (255 - grey) * np.float32(rng.uniform(0.08, 0.4))
     return grey
 
 
-def _film_greys(rng):
+def _draw_film_greys(rng):
     """Returns grey values of air, of dark and middling lung, and of the heart as digitised film has them."""
     heart = rng.uniform(205, 245)
     middling = heart - rng.uniform(28, 75)
@@ -69,7 +69,7 @@ def _film_greys(rng):
     return np.array([dark * rng.uniform(0.15, 0.8), dark, middling, heart])
 
 
-def _digital_greys(rng):
+def _draw_digital_greys(rng):
     """Returns the same four as digital units show them: darker, with more contrast."""
     heart = rng.uniform(140, 240)
     middling = heart * rng.uniform(0.4, 0.75)
@@ -77,7 +77,7 @@ def _digital_greys(rng):
     return np.array([dark * rng.uniform(0.0, 0.7), dark, middling, heart])
 
 
-def _curve(density, anchors, greys):
+def _apply_curve(density, anchors, greys):
     """Returns grey values by a smooth rising curve through `anchors`, which levels off above the last one."""
     ends = [anchors[0] - 2, *anchors, anchors[-1] + 1.0, anchors[-1] + 4]
     top = 255 - greys[-1]
@@ -97,16 +97,16 @@ def frame(grey: np.ndarray, clavicles: np.ndarray, rng: Generator) -> None:
     last = len(grey) - 1
     free = (rows[0], last - columns[-1], last - rows[-1], columns[0]) if rows.size else (0, 0, 0, 0)
     if rng.uniform() < 0.35:
-        _borders(grey, free, rng, value=rng.uniform(0, 12), widest=0.07)
+        _draw_borders(grey, free, rng, value=rng.uniform(0, 12), widest=0.07)
     if rng.uniform() < 0.3:
-        _borders(grey, free, rng, value=rng.uniform(235, 255), widest=0.02)
+        _draw_borders(grey, free, rng, value=rng.uniform(235, 255), widest=0.02)
     if rng.uniform() < 0.45:
-        _patches(grey, free[0], rng)
+        _draw_patches(grey, free[0], rng)
     if rng.uniform() < 0.5:
-        _letter(grey, clavicles, rng)
+        _draw_letter(grey, clavicles, rng)
 
 
-def _borders(grey, free, rng, value, widest):
+def _draw_borders(grey, free, rng, value, widest):
     """Covers each edge (top, right, bottom, left) with probability a half, up to `free` pixels."""
     for turn, most in enumerate(free):
         width = min(int(len(grey) * rng.uniform(0, widest)), most)
@@ -114,7 +114,7 @@ def _borders(grey, free, rng, value, widest):
             np.rot90(grey, turn)[:width] = value
 
 
-def _patches(grey, free, rng):
+def _draw_patches(grey, free, rng):
     """Blots out labels in the upper corners, up to `free` rows high, rarely at the lower edge."""
     size = len(grey)
     value = 0 if rng.uniform() < 0.9 else rng.uniform(0, 255)
@@ -128,7 +128,7 @@ def _patches(grey, free, rng):
         grey[y0 : y0 + size // 8, x0 : x0 + size // 5] = value
 
 
-def _letter(grey, clavicles, rng):
+def _draw_letter(grey, clavicles, rng):
     size = grey.shape[0]
     right = rng.uniform() < 0.6
     x = int(size * rng.uniform(*((0.02, 0.1) if right else (0.86, 0.93))))

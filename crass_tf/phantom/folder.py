@@ -22,7 +22,7 @@ DEFAULT_SIZE = 512
 SMALLEST_SIZE = 64
 
 STRUCTURES = "structures"
-# Its multiples modulo 1 lie evenly, however many there are.
+# The golden ratio: its multiples modulo 1 are evenly spaced, whatever their number.
 GOLDEN_RATIO = 0.6180339887498949
 
 
@@ -126,7 +126,7 @@ def _write_parallel(write, count, workers, bar):
 
 @contextlib.contextmanager
 def _ignored_interrupts():
-    """Lets processes that start meanwhile ignore Ctrl-C: each would print a stack trace, and this one ends them."""
+    """Makes processes that start in the block ignore Ctrl-C, without stack traces; this process ends them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

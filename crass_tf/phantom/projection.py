@@ -214,8 +214,8 @@ def ellipsoid(
     cos, sin = np.cos(lean), np.sin(lean)
     turn = view.turn @ np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
     form = turn @ np.diag(1 / np.square(half_axes)) @ turn.T
-    seen = view.frontal(np.array([centre], float))[0]
-    x, y = view.grid[0] - np.float32(seen[0]), view.grid[1] - np.float32(seen[1])
+    shadow = view.frontal(np.array([centre], float))[0]
+    x, y = view.grid[0] - np.float32(shadow[0]), view.grid[1] - np.float32(shadow[1])
     # a t^2 + 2 b t + c = 0 for the ray's entry and exit, with b linear and c quadratic in x and y
     a = form[2, 2]
     xx, yy, xy = (np.float32(form[i, j] - form[i, 2] * form[j, 2] / a) for i, j in ((0, 0), (1, 1), (0, 1)))

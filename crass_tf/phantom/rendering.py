@@ -21,7 +21,7 @@ class Phantom:
 
     Attributes:
         image: uint8 [size, size], bone bright.
-        mask: uint8 [size, size], 1 where a clavicle lies over the rib cage or within reach of it.
+        mask: uint8 [size, size], 1 for a clavicle over the rib cage or at most `reach_mm` beside it.
         structures: uint8 [size, size], sum of bits: 1 right clavicle, 2 left clavicle, 4 right lung, 8 left lung,
             16 heart.
         spacing_mm: (row, column).
@@ -45,12 +45,12 @@ def render(seed: int, index: int, size: int, reach_mm: float = 0.0, bedside: boo
         bedside: Whether the patient lies or sits in bed, the X-ray tube in front: short lungs, turned or leaning back,
             clavicles that are steeper and up to above the lungs, perhaps a chin over the neck.
     """
-    # One stream of random numbers a step: a change to one step leaves the others' draws as they are
+    # One random generator for each step: a change to one step does not change the draws of the others
     patient_rng, pose_rng, bone_rng, body_rng, film_rng, noise_rng, bed_rng = (
         np.random.Generator(np.random.PCG64(stream)) for stream in np.random.SeedSequence([seed, index]).spawn(7)
     )
     patient = thorax.draw_patient(patient_rng)
-    view, higher_mm, steeper_deg, chin = _pose(patient, size, pose_rng), 0.0, 0.0, False
+    view, higher_mm, steeper_deg, chin = _draw_pose(patient, size, pose_rng), 0.0, 0.0, False
     if bedside:
         patient, view, higher_mm, steeper_deg, chin = _put_to_bed(patient, view, bed_rng)
     clavicles = skeleton.draw_clavicles(patient, bone_rng, higher_mm, steeper_deg)
@@ -60,14 +60,14 @@ def render(seed: int, index: int, size: int, reach_mm: float = 0.0, bedside: boo
     structures = _structures(patient, view, clavicles, lungs, heart, bedside)
     image = _develop(attenuation, structures, view, film_rng, noise_rng)
     if reach_mm:
-        # To annotate by: a rib cage whose outline is wider on each side.
+        # For the annotation: a rib cage whose outline is wider on each side.
         outer = {side: border + reach_mm for side, border in patient.outer.items()}
         structures = _structures(dataclasses.replace(patient, outer=outer), view, clavicles, lungs, heart, bedside)
     mask = ((structures & (RIGHT_CLAVICLE | LEFT_CLAVICLE)) > 0).astype(np.uint8)
     return Phantom(image, mask, structures, (view.spacing_mm, view.spacing_mm))
 
 
-def _pose(patient, size, rng):
+def _draw_pose(patient, size, rng):
     """Returns a random `View`: field of 340 to 450 mm, lungs about in the middle, patient turned by a few degrees."""
     field_mm = rng.uniform(335, 440)
     field_mm = max(field_mm, 1.02 * 2 * patient.half_width * rng.uniform(0.97, 1.1))
@@ -128,14 +128,14 @@ def _attenuation(patient, view, clavicles, bone_rng, body_rng):
 def _lung_air(patient, view, depth, heart, great, rng):
     """Returns the depth of lung tissue less heart, vessels and texture."""
     vessels = lay(view, thorax.draw_vessels(patient, rng)) * np.float32(rng.uniform(0.5, 1.1))
-    clouds = _clouds(view, rng)
+    clouds = _draw_clouds(view, rng)
     texture = 1 + clouds * np.float32(rng.uniform(0.006, 0.025))
     opacities = thorax.draw_opacities(patient, view, rng) * (1 + np.float32(0.25) * clouds)
     air = depth * texture - heart - great - np.maximum(opacities, 0)
     return np.maximum(air - np.minimum(vessels, 45), 0)
 
 
-def _clouds(view, rng):
+def _draw_clouds(view, rng):
     """Returns smooth noise [size, size] of unit size: features of 2 to 40 mm, the finer the fainter."""
     total = np.zeros((view.size, view.size), np.float32)
     for grain_mm, strength in ((40, 1.0), (18, 0.7), (8, 0.5), (4, 0.4), (2, 0.3)):
@@ -167,7 +167,7 @@ def _bones(patient, view, clavicles, rng):
         shape = np.zeros((view.size, view.size), np.uint8)
         cv2.fillPoly(shape, [np.rint(view.pixels(corners) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
         bones += shape / np.float32(255) * np.float32(0.055)
-    return bones * (1 + np.float32(0.06) * _clouds(view, rng))
+    return bones * (1 + np.float32(0.06) * _draw_clouds(view, rng))
 
 
 def _structures(patient, view, clavicles, lungs, heart, bedside):
@@ -176,12 +176,12 @@ def _structures(patient, view, clavicles, lungs, heart, bedside):
     bits = np.zeros((view.size, view.size), np.uint8)
     for side, clavicle, lung in ((RIGHT, RIGHT_CLAVICLE, RIGHT_LUNG), (LEFT, LEFT_CLAVICLE, LEFT_LUNG)):
         bone = lay(view, [clavicles[side].tube], hard=True) > 0
-        bits |= _largest(bone & cage) * np.uint8(clavicle)
+        bits |= _keep_largest(bone & cage) * np.uint8(clavicle)
         bits |= np.where(lungs[side] & (heart <= 0), lung, 0).astype(np.uint8)
     return bits | np.where(heart > 0, HEART, 0).astype(np.uint8)
 
 
-def _largest(mask):
+def _keep_largest(mask):
     """Returns the largest piece of a bool mask as uint8: a bone that grazes the outline twice is annotated once."""
     _, labels, sizes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     if len(sizes) == 1:

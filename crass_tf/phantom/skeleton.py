@@ -121,11 +121,11 @@ def _rib(patient, number, side, common, rng):
     upright = _rib_upright(number, points, half_axes, np.interp(np.pi / 2, angle, y))
     front = np.interp(number, (0, 1), (1.5, 1.15))
     wide = np.interp(number, (0, 1, 2), (1.6, 1.05, 1)) * np.interp(angle, (0, 0.5, 2, end), (0.75, 1, 0.95, front))
-    seen = high * np.maximum(wide * np.hypot(upright[:, 0], upright[:, 1]), 0.55)
+    half_width = high * np.maximum(wide * np.hypot(upright[:, 0], upright[:, 1]), 0.55)
     thin = np.interp(number, (0, 2), (1.1, 0.75))
     thick = 0.46 * high * np.interp(angle, (0, 0.9, 1.3, 1.8, end), (1.4, 1.2, 0.7, 0.7, thin))
     density = common["density"] * np.interp(number, (0, 2), (common["first"], 1)) * rng.uniform(0.85, 1.2)
-    return Tube(points, seen, thick, common["cortex"], SHELL * density, 1.4 * CORE * density, upright=upright)
+    return Tube(points, half_width, thick, common["cortex"], SHELL * density, 1.4 * CORE * density, upright=upright)
 
 
 def _rib_heights(number, angle, common, rng):

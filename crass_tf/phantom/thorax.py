@@ -108,7 +108,7 @@ def draw_patient(rng: Generator) -> Patient:
     )
 
 
-def _without_dome(patient, side, x, y, half, rng):
+def _subtract_dome(patient, side, x, y, half, rng):
     """Returns the part of a lung's half-depths that the diaphragm's dome leaves, as depth in millimetres."""
     top = patient.inspiration[side] * patient.height
     centre = patient.half_width * rng.uniform(0.42, 0.55)
@@ -134,7 +134,7 @@ def draw_lungs(patient: Patient, view: View, rng: Generator) -> tuple[np.ndarray
         inside = (y > 0) & (across > inn) & (across < out)
         bulge = np.sqrt(np.clip(1 - (across / (out + 1)) ** 2, 0, 1))
         half = patient.depth(y) * bulge * (1 - (1 - np.clip((across - inn) / np.float32(ramp), 0, 1)) ** 2)
-        air, above = _without_dome(patient, side, across, y, half, rng)
+        air, above = _subtract_dome(patient, side, across, y, half, rng)
         depth += np.where(inside, np.maximum(air, 0), 0)
         silhouette[side] = inside & above
     # Partly filled pixels at the borders
@@ -300,11 +300,11 @@ def draw_vessels(patient: Patient, rng: Generator) -> list[Rods]:
     thick = rng.uniform(0.85, 1.25)
     for side in (RIGHT, LEFT):
         hilum = np.array([side * 38 * patient.scale, patient.height * rng.uniform(0.36, 0.44), 0.0])
-        parts += _tree(hilum, side, patient, thick, rng)
+        parts += _grow_vessels(hilum, side, patient, thick, rng)
     return parts
 
 
-def _tree(hilum, side, patient, thick, rng):
+def _grow_vessels(hilum, side, patient, thick, rng):
     """Returns one lung's vessels: some stems that fork seven times, each time thinner and shorter."""
     stems = 14
     angles = np.linspace(-1.45, 1.45, stems) + rng.normal(0, 0.12, stems)

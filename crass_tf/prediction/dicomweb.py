@@ -16,12 +16,12 @@ from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS
 if TYPE_CHECKING:
     from crass_tf.common.types import PathLike
 
-# Of radiographs: computed and digital radiography.
+# DICOM modalities of radiographs: computed and digital radiography.
 MODALITIES = ("CR", "DX")
 SEGMENTATION = "dicom-seg"
-# Below `out`: what was fetched, and what came of it.
+# Folders in `out`: fetched radiographs, and results.
 FETCHED, RESULTS = "radiographs", "results"
-# As the server has it: nothing is compressed, or decoded, on the way.
+# The server's own transfer syntax: nothing is compressed or decoded.
 AS_STORED = (("application/dicom", "*"),)
 
 
@@ -50,14 +50,14 @@ def predict(urls: Sequence[str], out: PathLike, outputs: Sequence[str] = DEFAULT
     run.check_outputs(outputs)
     base, _, query = urls[0].partition("?")
     client, out = _client(base), local_path(out, "out")
-    with _one_line(base):
-        found = [one for modality in MODALITIES for one in _search(client, query, Modality=modality)]
-    if not found:
+    with _raise_in_one_line(base):
+        instances = [one for modality in MODALITIES for one in _search(client, query, Modality=modality)]
+    if not instances:
         raise InputError(f"{urls[0]}: found no radiographs there, of modality {' or '.join(MODALITIES)}")
-    failed = [_tried(base, _fetch, client, one, out / FETCHED) for one in found]
+    failed = [_has_failed(base, _fetch, client, one, out / FETCHED) for one in instances]
     code = run.predict([out / FETCHED], out / RESULTS, outputs=outputs, **options)
     written = sorted((out / RESULTS).rglob(f"*{OUTPUTS[SEGMENTATION].suffix}"))
-    failed += [_tried(base, _store, client, path) for path in written]
+    failed += [_has_failed(base, _store, client, path) for path in written]
     return code or int(any(failed))
 
 
@@ -74,20 +74,20 @@ def _client(base):
 
 
 @contextlib.contextmanager
-def _one_line(name):
+def _raise_in_one_line(name):
     import requests
 
     try:
         yield
-    # What is no DICOM, or no JSON, is a ValueError.
+    # Content that is no DICOM or no JSON raises ValueError.
     except (requests.RequestException, ValueError) as error:
         raise InputError(one_line(f"{name}: the server did not do what it was asked: {error}")) from None
 
 
-def _tried(base, function, *arguments):
-    """Returns whether something about one object failed, which is then said."""
+def _has_failed(base, function, *arguments):
+    """Calls a function; returns whether it failed, after printing why."""
     try:
-        with _one_line(base):
+        with _raise_in_one_line(base):
             function(*arguments)
     except InputError as error:
         print(error, file=sys.stderr)
@@ -103,11 +103,11 @@ def _search(client, query="", **filters):
     return [Dataset.from_json(one) for one in client.search_for_instances(search_filters=filters, get_remaining=True)]
 
 
-def _fetch(client, found, folder):
-    uids = (found.StudyInstanceUID, found.SeriesInstanceUID, found.SOPInstanceUID)
+def _fetch(client, instance, folder):
+    uids = (instance.StudyInstanceUID, instance.SeriesInstanceUID, instance.SOPInstanceUID)
     path = pathlib.Path(folder, uids[0], f"{uids[-1]}.dcm")
     if not path.exists():
-        # The client refuses what is no UID, which might lead out of the folder.
+        # The client refuses a false UID, which might lead out of the folder.
         dataset = client.retrieve_instance(*uids, media_types=AS_STORED)
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as temporary:

@@ -8,7 +8,7 @@ from crass_tf.common.files import InputError
 from crass_tf.radiographs.formats import dicom, metaimage, raster, read_bytes
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", *dicom.SUFFIXES, *metaimage.SUFFIXES)
-# What CDs hold beside DICOM files: a list of them, itself in DICOM's form.
+# The name of the index file on CDs with DICOM files, itself a DICOM file.
 DICOM_INDEX = "DICOMDIR"
 # What files of other suffixes, such as `.jfif`, begin with to be taken for radiographs; a GIF has to be named.
 SIGNATURES = tuple(start for start in raster.SIGNATURES if not start.startswith(b"GIF"))
@@ -34,28 +34,28 @@ def radiographs_in(folder: pathlib.Path, out: pathlib.Path) -> tuple[list[str], 
                 passed_over[suffix or "without a suffix"] += 1
         below = here.relative_to(folder)
         radiographs += [str(below / name) for name in kept]
-    # As paths are sorted: a folder's files before those of a folder whose name goes on.
+    # Sorted by path parts: `a/x` comes before `a_b/x`.
     return sorted(radiographs, key=lambda name: pathlib.PurePath(name).parts), unreadable, passed_over
 
 
 def _folders(top, out, unreadable):
     """Yields `(path, names of files)` of a folder and of those below it, each folder once; hidden ones and `out` never.
 
-    Links are followed once all is seen that is no link: so what does not need one keeps its own path.
+    Links are followed last, so that a folder that can be reached without a link keeps its own path.
     """
 
     def note(error):
         unreadable.append(f"{error.filename}: the folder cannot be read ({error.strerror}), nor what lies below it")
 
-    # A link to a folder that holds `top` would lead to everything beside it, too.
-    seen, waiting = {os.path.realpath(out), *map(str, pathlib.Path(os.path.realpath(top)).parents)}, [top]
+    # A link to a parent of `top` would also lead to everything beside `top`.
+    visited, waiting = {os.path.realpath(out), *map(str, pathlib.Path(os.path.realpath(top)).parents)}, [top]
     while waiting:
         for parent, folders, names in os.walk(waiting.pop(0), onerror=note):
             here, real = pathlib.Path(parent), os.path.realpath(parent)
-            folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
+            folders[:] = [] if real in visited else sorted(name for name in folders if not name.startswith("."))
             waiting += [here / name for name in folders if (here / name).is_symlink()]
-            if real not in seen:
-                seen.add(real)
+            if real not in visited:
+                visited.add(real)
                 yield here, names
 
 

@@ -30,7 +30,7 @@ from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS, record
 from crass_tf.radiographs.formats import MAX_PIXELS, TooLargeError, data_status
 from crass_tf.radiographs.radiograph import known_spacing, read_radiograph
 
-# A radiograph takes as much of MAX_PIXELS as its file has bytes, at least this; one with more pixels takes these.
+# A radiograph takes as many of MAX_PIXELS as its file has bytes, or as it has pixels if more; at least this many.
 ORDINARY_PIXELS = 4_000_000
 
 
@@ -49,8 +49,8 @@ def predict(
     """Segments radiographs and writes the results to a folder.
 
     A radiograph that cannot be segmented gets a JSON with the reason and a line on standard error; what an earlier
-    run left for it is removed. So it is where its results cannot be written, or anything else goes wrong with it. One
-    output that cannot be made costs a line, and no other output.
+    run left for it is removed. The same holds where its results cannot be written, and for any other error. If one
+    output cannot be made, a line says so, and the others are written.
 
     Where a path is a folder, `out` gets `summary.csv`, too, one row a radiograph; and a run that was stopped goes on:
     a radiograph is passed over whose results an earlier run has written, from the same file, by the same model and
@@ -149,7 +149,7 @@ def plan(paths: PathLike | Iterable[PathLike], out: PathLike) -> tuple[list[Job]
     out, jobs, unreadable, passed_over = local_path(out, "out"), [], [], collections.Counter()
     for path in local_paths(paths, "path"):
         if path.is_file():
-            jobs.append(Job(str(path), _stem(path.name), str(out)))
+            jobs.append(Job(str(path), _strip_suffix(path.name), str(out)))
             continue
         if not path.is_dir():
             raise InputError(f"{path}: no such file or folder")
@@ -174,10 +174,10 @@ def plan(paths: PathLike | Iterable[PathLike], out: PathLike) -> tuple[list[Job]
 def result_path(name: PathLike) -> str:
     """Returns `Job.result` of a radiograph's path in its folder."""
     path = pathlib.PurePath(name)
-    return path.with_name(_stem(path.name)).as_posix()
+    return path.with_name(_strip_suffix(path.name)).as_posix()
 
 
-def _stem(name):
+def _strip_suffix(name):
     """Returns a file's name without its suffix; what follows the last point of a DICOM number is none."""
     stem, _, suffix = name.rpartition(".")
     return name if not stem or suffix.isdigit() else stem
@@ -200,7 +200,7 @@ def _check_collisions(jobs):
         writer = writers.setdefault(place(job.stem), job)
         if writer is not job:
             raise both_write(writer, job, suffixes[0])
-    # Of one suffix that ends with another one: `a_x` + `.json` is `a` + `_x.json`.
+    # Where one suffix ends with another: `a_x` + `.json` is `a` + `_x.json`.
     longer = [(one, one.removesuffix(end)) for one in suffixes for end in suffixes if one != end and one.endswith(end)]
     for job in jobs:
         for suffix, part in longer:
@@ -228,7 +228,7 @@ class Run:
 
 
 def _run_all(run, jobs, journal, progress):
-    """Does the jobs and returns how many were `segmented`, `refused`, `reused` from an earlier run, and `incomplete`.
+    """Runs the jobs and returns how many were `segmented`, `refused`, `reused` from an earlier run, and `incomplete`.
 
     These lack one of the outputs.
     """
@@ -237,9 +237,9 @@ def _run_all(run, jobs, journal, progress):
         for folder in {jobs[0].out, *(os.path.dirname(job.stem) for job in jobs)}:  # noqa: PTH120
             remove_leftovers(folder)
     stamp = journal and summary.settings_stamp(run.segmenter.path, run.spacing_mm, *run.options)
-    # What decoders would print of damaged files is in the one line of each.
-    with quiet_native() as voice, _bar(len(jobs), progress, voice) as bar:
-        for row, reused in ordered_map(lambda job: _outcome(run, job, journal, stamp), jobs):
+    # Decoders' messages are hidden: the line on a damaged file says the same.
+    with quiet_native() as voice, _open_bar(len(jobs), progress, voice) as bar:
+        for row, reused in ordered_map(lambda job: _run_or_keep(run, job, journal, stamp), jobs):
             notes, reason = row.pop("notes", []), row.get("reason")
             if journal:
                 journal.add(row)
@@ -254,7 +254,7 @@ def _run_all(run, jobs, journal, progress):
     return counts
 
 
-def _outcome(run, job, journal, stamp):
+def _run_or_keep(run, job, journal, stamp):
     """Returns a job's row of the summary, and whether an earlier run had done it all."""
     named = {"image": job.source.as_posix(), "result": job.result}
     if journal is None:
@@ -271,7 +271,7 @@ def _outcome(run, job, journal, stamp):
     if is_same and not run.overwrite and (written == ["json"] if refused else set(run.outputs) <= set(written)):
         return earlier | named, True
     if refused or not is_same:
-        # Beside the new results they would seem to be of the same radiograph, by the same model.
+        # Old results must not stand beside new ones of another file or model.
         _remove(job, written)
         written = []
     return named | stamps | run_job(run, job, written), False
@@ -280,7 +280,7 @@ def _outcome(run, job, journal, stamp):
 def run_job(run: Run, job: Job, kept: Sequence[str] = ()) -> dict[str, Any]:
     """Segments and writes one radiograph; returns the summary's cells on what came of it.
 
-    Whatever goes wrong with it, the run goes on.
+    An error with it does not end the run.
 
     Args:
         run: the run.
@@ -302,12 +302,12 @@ def run_job(run: Run, job: Job, kept: Sequence[str] = ()) -> dict[str, Any]:
         reason = f"{job.source}: its results {job.stem}* cannot be written ({error.strerror or error})"
     except Exception as error:
         reason = f"{job.source}: unexpected {type(error).__name__} ({error})"
-    # Without a stamp it is tried again: the file may have been locked, a library missing.
+    # Without a stamp the next run tries again: the file may have been locked, or a library missing.
     return refuse(run, job, reason, kept) | {"input": ""}
 
 
 def _segment(run, job, kept):
-    """Reads, segments and writes once there is room for the radiograph, which its header may show to need more."""
+    """Reads, segments and writes once there is memory for the radiograph; its header may show that it needs more."""
     pixels = max(ORDINARY_PIXELS, sum(status.st_size for status in data_status(job.source)))
     while True:
         with run.room.take(pixels):
@@ -368,7 +368,7 @@ def _remove(job, outputs):
 
 
 def _is_foreign(path):
-    """Returns whether a file has some content that is not ours; it has none where the machine lost its power."""
+    """Returns whether a file has content of another program; an empty one is what a loss of power left."""
     try:
         return path.stat().st_size > 0 and record.status(path) is None
     except OSError:
@@ -389,7 +389,7 @@ def _exit_code(counts, total):
     return 2 if counts["refused"] == total else 1
 
 
-def _bar(total, progress, file):
+def _open_bar(total, progress, file):
     """Returns a progress bar, or a context of None where there is none to show."""
     if progress and total > 1:
         # A device has NumPy, OpenCV, Pillow and LiteRT only; it works without a bar.

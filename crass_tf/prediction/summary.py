@@ -1,4 +1,4 @@
-"""`summary.csv`: one row a radiograph of a run; with it, a run goes on where an earlier one was stopped."""
+"""`summary.csv`: one row a radiograph of a run; a stopped run is resumed from it."""
 
 import csv
 import hashlib
@@ -30,7 +30,7 @@ COLUMNS = (
     "width",
     "spacing_row_mm",
     "spacing_column_mm",
-    # Which results these are, of what file, by what: with the same again, the work is done.
+    # Columns that identify results: where all of them are the same, the work is done.
     "outputs",
     "input",
     "settings",
@@ -59,8 +59,8 @@ def is_same(row: Mapping[str, Any], stamps: Mapping[str, str]) -> bool:
 class Journal:
     """The rows of a run, each on the disk as soon as it is known.
 
-    Until the run has finished they are lines of JSON in a hidden file, of which an interruption can tear no more than
-    the last one; then `summary.csv`, in the run's order, replaces it.
+    During the run they are lines of JSON in a hidden file, of which an interruption can damage only the last one. At
+    the end `summary.csv`, in the run's order, replaces it.
 
     Attributes:
         interrupted: whether an earlier run was stopped before its end.
@@ -78,7 +78,7 @@ class Journal:
         self._file = self._path.open("ab", buffering=0)
         try:
             lock(self._file, out, "writing")
-            # As text, which takes less memory than dictionaries.
+            # Kept as text, which takes less memory than dictionaries.
             self._known = {row["result"]: json.dumps(row) for row in itertools.chain(rows, _lines(self._path))}
             # Ends a line that was torn.
             self._write(b"\n")
@@ -102,7 +102,7 @@ class Journal:
         self._write(json.dumps(row).encode() + b"\n")
 
     def _write(self, data):
-        # Without a buffer, a disk that is nearly full takes a part and raises at the next one only.
+        # Without a buffer, a nearly full disk writes a part and raises only at the next write.
         while data:
             data = data[self._file.write(data) :]
 

@@ -15,7 +15,7 @@ LEFT_COLOUR = (255, 190, 60)  # light blue
 TRUTH_COLOUR = (90, 220, 90)  # green
 MIDLINE_COLOUR = (80, 240, 240)  # yellow
 CASING_COLOUR = (40, 40, 40)
-# Of fixed-point coordinates, in bits.
+# Fractional bits of fixed-point coordinates.
 SHIFT = 4
 SIDE_COLOURS = {RIGHT: RIGHT_COLOUR, LEFT: LEFT_COLOUR}
 
@@ -69,12 +69,12 @@ def draw_measures(
             _draw_line(canvas, [end, end + to_line(end, midline, spacing_mm)], MIDLINE_COLOUR, thickness)
             _draw_line(canvas, line.points, colour, thickness)
             for radius, fill in ((3 * thickness, CASING_COLOUR), (2 * thickness, colour)):
-                cv2.circle(canvas, _fixed(end), _fixed(radius), fill, cv2.FILLED, cv2.LINE_AA, SHIFT)
+                cv2.circle(canvas, _to_fixed_point(end), _to_fixed_point(radius), fill, cv2.FILLED, cv2.LINE_AA, SHIFT)
     return canvas
 
 
 def line_thickness(image: np.ndarray) -> int:
-    """Returns how thick lines are on an image `[H, W, ...]`, in pixels: as thick on all once they are shown."""
+    """Returns the thickness of lines on an image `[H, W, ...]` in pixels: equal on all images once displayed."""
     return max(1, round(max(image.shape[:2]) / 340))
 
 
@@ -89,11 +89,11 @@ def sheet(pictures: Sequence[np.ndarray], columns: int, width: int) -> np.ndarra
 
 
 def _draw_line(canvas, points, colour, thickness):
-    """Draws a line in a dark casing: it is to be seen on a bright spine and a dark windpipe alike."""
+    """Draws a line in a dark casing, so that it shows on a bright spine and on a dark windpipe."""
     for width, shade in ((3 * thickness, CASING_COLOUR), (thickness, colour)):
-        cv2.polylines(canvas, [_fixed(points)[:, None]], False, shade, width, cv2.LINE_AA, SHIFT)
+        cv2.polylines(canvas, [_to_fixed_point(points)[:, None]], False, shade, width, cv2.LINE_AA, SHIFT)
 
 
-def _fixed(value):
-    """Returns pixels as OpenCV takes parts of them: whole numbers of 1 / 2^SHIFT."""
+def _to_fixed_point(value):
+    """Returns coordinates in OpenCV's fixed-point form: whole numbers of 1 / 2^SHIFT pixels."""
     return np.round(np.multiply(value, 2**SHIFT)).astype(np.int32)

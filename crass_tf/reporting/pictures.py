@@ -12,9 +12,9 @@ from crass_tf.reporting.overlay import SIDE_COLOURS, overlay
 WHOLE_SIZE = 800
 CLOSE_UP_WIDTH = 1400
 JPEG_QUALITY = 88
-# Of the clavicles' width, on every side: enough of the surroundings to see what was mistaken for bone.
+# Margin on every side / width of the clavicles: enough to see what was mistaken for bone.
 MARGIN = 0.07
-# Outlines are lost in a whole radiograph shown small; a tint is not.
+# In a small picture of a whole radiograph nobody sees an outline, but a tint.
 TINT = 0.35
 # Rows above a small picture for its line of text.
 CAPTION = 24
@@ -31,7 +31,7 @@ def write_pictures(folder: pathlib.Path, name: str, image: np.ndarray, labels: n
         mask_gt: true mask, uint8 `[H, W]`.
     """
     whole = _resize(image, labels, mask_gt, min(1.0, WHOLE_SIZE / max(image.shape)))
-    write_jpeg(folder / "whole" / f"{name}.jpg", _tint(overlay(*whole), whole[1]))
+    write_jpeg(folder / "whole" / f"{name}.jpg", _tint_labels(overlay(*whole), whole[1]))
     box = close_up(mask_gt if mask_gt.any() else labels)
     part = _resize(image[box], labels[box], mask_gt[box], CLOSE_UP_WIDTH / image[box].shape[1])
     write_jpeg(folder / "clavicles" / f"{name}.jpg", overlay(*part))
@@ -77,7 +77,7 @@ def picture_name(image_id: str, taken: Iterable[str]) -> str:
     >>> picture_name("site a/0001", taken=[])
     'site_a_0001'
     """
-    # Some file systems do not tell upper case from lower.
+    # Some file systems ignore case.
     taken = {name.lower() for name in taken}
     stem = re.sub(r"[^A-Za-z0-9.-]+", "_", image_id).strip(".") or "image"
     name, count = stem, 1
@@ -96,7 +96,7 @@ def _resize(image, labels, mask_gt, scale):
     return image, *(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT) for mask in (labels, mask_gt))
 
 
-def _tint(picture, labels):
+def _tint_labels(picture, labels):
     for side, colour in SIDE_COLOURS.items():
         inside = labels == side
         picture[inside] = (1 - TINT) * picture[inside] + TINT * np.array(colour)

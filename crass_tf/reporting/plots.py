@@ -39,7 +39,7 @@ def histogram(names: Sequence[str], values: Sequence[float], title: str, upper: 
         base=BASE,
         title=title,
         most=max(counts),
-        bars=[_bar(low, high, count, x, y) for low, high, count in zip(edges[:-1], edges[1:], counts) if count],
+        bars=[_place_bar(low, high, count, x, y) for low, high, count in zip(edges[:-1], edges[1:], counts) if count],
         ticks=[(f"{x(value):.1f}", f"{name}: {value:.3f}") for name, value in zip(names, values)],
         numbers=[(f"{x(edge):.1f}", f"{edge.round(2):g}") for edge in edges[:: max(1, round((len(edges) - 1) / 8))]],
         marks={"mean": f"{x(mean):.1f}", "median": f"{x(median):.1f}"},
@@ -76,7 +76,7 @@ def bin_edges(values: Sequence[float], upper: float | None = None) -> np.ndarray
     step = next((s for s in STEPS if (highest - lowest) / s <= MOST_BINS - 2), STEPS[-1])
     first = np.floor(lowest / step + 1e-9)
     last = max(np.ceil(highest / step - 1e-9), first + 1)
-    # Through division, edges are exactly the floats of their decimal numbers more often than through multiplication.
+    # Division gives the exact float of a decimal number more often than multiplication.
     return np.arange(first, last + 1) / (1 / step)
 
 
@@ -84,7 +84,7 @@ def _scale(low, high, start, end):
     return lambda value: start + (value - low) / (high - low) * (end - start)
 
 
-def _bar(low, high, count, x, y):
+def _place_bar(low, high, count, x, y):
     return {
         "x": f"{x(low) + 0.5:.1f}",
         "y": f"{y(count):.1f}",

@@ -83,11 +83,11 @@ def _list_release(folder):
 
 def _release_masks(listing):
     """Returns `{name: (path, ...)}`: one file for both clavicles, or the right one's and the left one's."""
-    found = collections.defaultdict(lambda: collections.defaultdict(list))
+    masks = collections.defaultdict(lambda: collections.defaultdict(list))
     for path in image_files(lambda: listing.mask_folder.rglob("*"), SUFFIXES):
         name, side = _name_and_side(path, listing)
-        found[name][side].append(path)
-    return {name: paths for name, sides in found.items() if (paths := _pair(listing, name, sides))}
+        masks[name][side].append(path)
+    return {name: paths for name, sides in masks.items() if (paths := _pair(listing, name, sides))}
 
 
 def _name_and_side(path, listing):
@@ -104,7 +104,7 @@ def _pair(listing, name, sides):
     for wanted in ((None,), SIDES):
         if sides.keys() == set(wanted) and all(len(paths) == 1 for paths in sides.values()):
             return tuple(sides[side][0] for side in wanted)
-    paths = sorted(path for found in sides.values() for path in found)
+    paths = sorted(path for files in sides.values() for path in files)
     shown = ", ".join(path.name for path in paths)
     text = f"found {shown} as masks of {name}, expected one file, or one of the left and one of the right clavicle"
     listing.findings.note("mask files", f"{paths[0]}: {text}")

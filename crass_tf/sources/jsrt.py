@@ -12,7 +12,7 @@ from crass_tf.radiographs.radiograph import GreyScale
 from crass_tf.sources.source import Example, Findings, Source, SpacingRule, size_mismatch
 
 RADIOGRAPH_COUNT = 247
-# Radiographs are bare pixels: what a header would say is documented instead.
+# Radiographs are bare pixels without a header; these facts are documented.
 SIZE = (2048, 2048)
 BYTES = SIZE[0] * SIZE[1] * 2
 SPACING_MM = (0.175, 0.175)
@@ -100,7 +100,7 @@ class Listing:
         self.masks: dict[str, dict[tuple[str, str], pathlib.Path]] = {}
         if not folder.is_dir():
             raise InputError(f"{folder}: folder not found, expected a folder with {EXPECTED}")
-        for path in _files(folder):
+        for path in _walk_files(folder):
             if path.suffix.lower() == ".img":
                 self._add(self.images, path.stem.lower(), path)
                 if (size := path.stat().st_size) != BYTES:
@@ -118,14 +118,14 @@ class Listing:
         for name, masks in sorted(self.masks.items()):
             # The second fold's before the first one's, the right one before the left one.
             ((fold, _), path), *_ = sorted(masks.items(), reverse=True)
-            if flaw := self._flaw(name, masks, path):
+            if flaw := self._find_flaw(name, masks, path):
                 self.findings.note(*flaw, image_ids=[path.stem])
             else:
                 image, mask_paths = self.images[name], tuple(masks[fold, side] for side in SIDES)
                 splits.setdefault(fold, []).append(Example(image.stem, image, mask_paths))
         return {fold: sorted(splits[fold]) for fold in FOLDS if fold in splits}
 
-    def _flaw(self, name, masks, path):
+    def _find_flaw(self, name, masks, path):
         """Returns `(kind, line)` of why masks, one of them at `path`, make no example; None where they do."""
         if len({fold for fold, _ in masks}) > 1:
             text = f"found a mask of a radiograph that {FOLDS[0]} has too, expected each radiograph in one fold"
@@ -160,21 +160,21 @@ class Listing:
             self._add(self.masks.setdefault(path.stem.lower(), {}), (fold, SIDE_FOLDERS[side_folder]), path)
 
 
-def _files(folder):
+def _walk_files(folder):
     """Yields all files in a folder and those below it, but hidden ones; each folder once, behind links, too."""
-    seen = set()
-    for found, folders, names in os.walk(folder, followlinks=True):
-        real = pathlib.Path(found).resolve()
+    visited = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = pathlib.Path(parent).resolve()
         # A link may lead back to where the search came from.
-        if real in seen:
+        if real in visited:
             folders.clear()
             continue
-        seen.add(real)
+        visited.add(real)
         folders.sort()
         # Archives packed on a Mac hold hidden twins such as `._JPCLN001.IMG`.
-        paths = (pathlib.Path(found, name) for name in sorted(names) if not name.startswith("."))
+        paths = (pathlib.Path(parent, name) for name in sorted(names) if not name.startswith("."))
         yield from (path for path in paths if path.is_file())
 
 
-def _wrong_length(path, found):
-    return f"{path}: found {found} bytes, expected {BYTES}: {SIZE[0]} x {SIZE[1]} pixels of 16 bits"
+def _wrong_length(path, length):
+    return f"{path}: found {length} bytes, expected {BYTES}: {SIZE[0]} x {SIZE[1]} pixels of 16 bits"

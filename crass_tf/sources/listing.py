@@ -19,7 +19,7 @@ from crass_tf.sources.source import Example, Findings, SpacingRule, size_mismatc
 
 RADIOGRAPH_COUNT = 284
 SPLIT_FILES = {"train": "train.txt", "validation": "val.txt"}
-# What a line of them may have behind the name.
+# Suffixes that a name in a split file may have.
 NAME_SUFFIX = re.compile(r"\.(png|mhd|mha)$", re.IGNORECASE)
 DERIVED = "sorted names, scikit-learn's train_test_split(test_size=0.2, random_state=0)"
 SPACING_FILE = "spacing.json"
@@ -55,7 +55,7 @@ class Listing:
         if any((self.folder / name).exists() for name in SPLIT_FILES.values()):
             names, origin = self._from_files(), f"{self.folder.name}/{{{','.join(SPLIT_FILES.values())}}}"
         else:
-            names, origin = self._derived()
+            names, origin = self._list_derived()
         self._note_left_out(names)
         return {
             split: [example for name in sorted(set(names[split])) if (example := self._example(name, split))]
@@ -80,7 +80,7 @@ class Listing:
             return SpacingRule(fallback_mm=DOCUMENTED_SPACING_MM, fallback_source=source)
         return SpacingRule()
 
-    def _derived(self):
+    def _list_derived(self):
         """Returns the names of the one published split, which was drawn from all radiographs with masks."""
         names = sorted(set(self.images) & set(self.masks))
         if len(names) < 2:
@@ -88,7 +88,7 @@ class Listing:
             self.findings.note("no examples", text)
             return {split: [] for split in SPLIT_FILES}, ""
         derived = derive_split(names)
-        counts = " and ".join(f"{len(found)} for {split}" for split, found in derived.items())
+        counts = " and ".join(f"{len(members)} for {split}" for split, members in derived.items())
         missing = " and ".join(SPLIT_FILES.values())
         self.findings.note("derived split", f"{self.folder}: found no {missing}; derived {counts}: {DERIVED}", False)
         return derived, f"derived: {DERIVED}"
@@ -98,18 +98,18 @@ class Listing:
         train, validation = names.values()
         train_file, validation_file = (self.folder / name for name in SPLIT_FILES.values())
         if train and len(validation) > len(train):
-            found = f"found {len(validation)} names, but {len(train)} in {train_file.name}"
-            text = f"{validation_file}: {found}, expected fewer; exchange the files if that is a slip"
+            problem = f"found {len(validation)} names, but {len(train)} in {train_file.name}"
+            text = f"{validation_file}: {problem}, expected fewer; exchange the files if that is a slip"
             self.findings.note("larger validation", text, False)
         if both := sorted(set(train) & set(validation)):
             more = f" and {len(both) - 1} more ({', '.join(both[1:6])})" if len(both) > 1 else ""
-            found = f"found {both[0]}{more}, which {train_file} has too"
-            text = f"{validation_file}: {found}, expected each radiograph in one of them"
+            problem = f"found {both[0]}{more}, which {train_file} has too"
+            text = f"{validation_file}: {problem}, expected each radiograph in one of them"
             self.findings.note("in both splits", text, image_ids=both)
         return names
 
     def _note_left_out(self, names):
-        named = {name for found in names.values() for name in found}
+        named = {name for members in names.values() for name in members}
         labelled = set(self.images) & set(self.masks)
         if len(labelled) != RADIOGRAPH_COUNT:
             text = f"found {len(labelled)} radiographs with masks; CRASS12 as published has {RADIOGRAPH_COUNT}"
@@ -166,7 +166,7 @@ def files_by_name(folder: pathlib.Path, suffixes: Sequence[str], note: Callable[
 def image_files(list_paths: Callable[[], Iterable[pathlib.Path]], suffixes: Sequence[str]) -> list[pathlib.Path]:
     """Returns those of `list_paths()`, sorted, that are files with one of the lower-case `suffixes`.
 
-    Hidden files are none: macOS puts a `._NAME.PNG` of its own beside each file on a disk that it does not know well.
+    Hidden files are left out: on foreign disks macOS puts its own `._NAME.PNG` beside each file.
 
     Raises:
         InputError: where the folder cannot be read.

@@ -51,7 +51,7 @@ class Findings(list[Finding]):
         self.append(Finding(kind, text, stops, tuple(image_ids)))
 
     def note_names(self, kind: str, folder: pathlib.Path, names: Iterable[str], text: str) -> None:
-        """Adds a remark on radiographs, if there are any: how many `text` is true of, and the first names."""
+        """Adds a remark on radiographs, if there are any: their number, `text`, and the first names."""
         if names := sorted(names):
             shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
             are = "radiographs are" if len(names) > 1 else "radiograph is"
@@ -65,10 +65,10 @@ def fit_mask(path: PathLike, mask: np.ndarray, size: tuple[int, int]) -> np.ndar
     return mask
 
 
-def size_mismatch(path: PathLike, found: tuple[int, int], expected: tuple[int, int]) -> str:
+def size_mismatch(path: PathLike, size: tuple[int, int], expected: tuple[int, int]) -> str:
     """Returns the line on a mask of another size than its radiograph's."""
     return (
-        f"{path}: found a mask of {found[0]} x {found[1]} pixels (rows x columns), "
+        f"{path}: found a mask of {size[0]} x {size[1]} pixels (rows x columns), "
         f"expected its radiograph's {expected[0]} x {expected[1]}"
     )
 

@@ -10,9 +10,9 @@ import numpy as np
 class WeightAverage(keras.callbacks.Callback):
     """Keeps the moving average of a model's weights, which the model itself holds between epochs.
 
-    From the last batch of an epoch until the first of the next the model has the averaged weights: for validation, for
-    all that other callbacks do at an epoch's end, and after the training. So it has to be the first callback. Weights
-    that another callback changes at an epoch's end are trained on and averaged from there.
+    The model has the averaged weights from the last batch of an epoch until the first of the next: for validation, for
+    other callbacks at an epoch's end, and after the training. So this has to be the first callback. If another
+    callback changes weights at an epoch's end, training and averaging continue from these.
 
     Unlike the optimizers' own averaging it includes the statistics of batch normalisation, which otherwise belong to
     other weights than the averaged ones, and forgets the initial weights quickly: after step t the momentum is
@@ -20,16 +20,16 @@ class WeightAverage(keras.callbacks.Callback):
     """
 
     def __init__(self, momentum: float, steps: int = 0) -> None:
-        """Begins after so many steps."""
+        """Starts after this number of steps."""
         super().__init__()
         self._momentum, self._steps = momentum, steps
-        # Arrays: the average, the weights that are trained, and what the model was given between epochs.
+        # The average, the trained weights, and the weights that the model got between epochs.
         self._average: list[np.ndarray] = []
         self._trained: list[np.ndarray] = []
         self._shown: list[np.ndarray] | None = None
 
     def start(self, model: keras.Model, average: list[np.ndarray] | None = None) -> None:
-        """Takes the model's weights for those that are trained, and these arrays, or the same, for their average."""
+        """Starts from the model's weights and their average, which by default are the same weights."""
         self._average = model.get_weights() if average is None else average
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -52,7 +52,7 @@ class WeightAverage(keras.callbacks.Callback):
         self._show(self.model)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """The same, where nothing is validated."""
+        """Gives the model the average where nothing is validated."""
         self._show(self.model)
 
     @contextlib.contextmanager
@@ -72,8 +72,8 @@ class WeightAverage(keras.callbacks.Callback):
     def _hide(self, model):
         if self._shown is None:
             return
-        for index, found in enumerate(model.get_weights()):
-            if not np.array_equal(found, self._shown[index], equal_nan=True):
-                self._trained[index], self._average[index] = found, found.copy()
+        for index, weight in enumerate(model.get_weights()):
+            if not np.array_equal(weight, self._shown[index], equal_nan=True):
+                self._trained[index], self._average[index] = weight, weight.copy()
         model.set_weights(self._trained)
         self._shown = None

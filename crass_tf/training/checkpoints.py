@@ -32,10 +32,10 @@ class Checkpoints(keras.callbacks.Callback):
     def restore(self, model: keras.Model) -> list[np.ndarray]:
         """Loads the newest checkpoint into a compiled model and returns the averaged weights that belong to it."""
         epoch = completed_epochs(self._run)[-1]
-        path = _path(self._run, epoch)
+        path = _checkpoint_path(self._run, epoch)
         try:
             model.load_weights(path)
-            self._plain.load_weights(_path(self._run, epoch, "average"))
+            self._plain.load_weights(_checkpoint_path(self._run, epoch, "average"))
         except (ValueError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{path}: found a checkpoint that this version cannot resume ({reason})") from None
@@ -53,12 +53,12 @@ class Checkpoints(keras.callbacks.Callback):
         self.rows.append({"epoch": str(epoch + 1)} | values)
         write_rows(self._run, self.rows)
         self._plain.set_weights(weights)
-        _save_weights(self._plain, _path(self._run, epoch + 1, "average"))
+        _save_weights(self._plain, _checkpoint_path(self._run, epoch + 1, "average"))
         with self._average.trained(self.model):
-            _save_weights(self.model, _path(self._run, epoch + 1))
+            _save_weights(self.model, _checkpoint_path(self._run, epoch + 1))
         for old in completed_epochs(self._run)[:-KEPT]:
-            _path(self._run, old).unlink()
-            _path(self._run, old, "average").unlink(missing_ok=True)
+            _checkpoint_path(self._run, old).unlink()
+            _checkpoint_path(self._run, old, "average").unlink(missing_ok=True)
 
 
 def completed_epochs(run: PathLike) -> list[int]:
@@ -68,13 +68,13 @@ def completed_epochs(run: PathLike) -> list[int]:
     return sorted(int(match[1]) for match in matches if match)
 
 
-def _path(run, epoch, kind="epoch"):
+def _checkpoint_path(run, epoch, kind="epoch"):
     return pathlib.Path(run) / FOLDER / f"{kind}_{epoch:04d}.weights.h5"
 
 
 def _save_weights(model, path):
     with atomic_file(path) as temporary:
-        # Keras insists on the suffix `.weights.h5`, of which a temporary name keeps only the last part.
+        # Keras needs the suffix `.weights.h5`; a temporary name keeps only `.h5`.
         whole = temporary.with_suffix(".weights.h5")
         model.save_weights(whole)
         whole.replace(temporary)

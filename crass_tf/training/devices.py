@@ -43,9 +43,9 @@ def processes() -> tuple[int, int]:
 
 @contextlib.contextmanager
 def own_folder(run: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields the folder that this process writes to: the run's for the first one, and for others a copy for a while.
+    """Yields the folder that this process writes to: the run's for the first one, a temporary copy for the others.
 
-    So all of them do the same; only the first one is seen and heard.
+    So all processes do the same work, and only the first one writes and prints for the user.
     """
     index, count = processes()
     if count == 1:
@@ -60,7 +60,7 @@ def own_folder(run: pathlib.Path) -> Iterator[pathlib.Path]:
                 shutil.copytree(run, copy)
             run = copy
             stack.enter_context(contextlib.redirect_stdout(stack.enter_context(pathlib.Path(os.devnull).open("w"))))
-        # The first one writes only when all others have copied.
+        # The first process writes only after all others have copied.
         multihost_utils.sync_global_devices(str(run.name))
         yield run
         multihost_utils.sync_global_devices(f"{run.name} is whole")
@@ -83,7 +83,7 @@ def own_part(batches: Any) -> Any:
 
 @contextlib.contextmanager
 def spread(count: int) -> Iterator[None]:
-    """What is built and trained inside runs on so many devices: GPUs or TPUs where there are any, else CPUs.
+    """Runs what is built and trained in the block on `count` devices: GPUs or TPUs if any, else CPUs.
 
     TensorFlow has a `tf.distribute.MirroredStrategy`, JAX a `keras.distribution.DataParallel`.
 

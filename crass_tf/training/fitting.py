@@ -77,8 +77,8 @@ def _fit(
     batches_from, validation, steps_per_epoch, run, settings, devices, init=None, resume=False, callbacks=(), verbose=1
 ):
     run, init = output_folder(run, "run"), local_path(init, "init")
-    _claim(run, settings, resume)
-    # Saved without optimizer and loss, in float32: what a loader needs nothing of ours for.
+    _claim_folder(run, settings, resume)
+    # Saved without optimizer and loss, in float32: a loader then needs Keras only.
     model, saved = build(settings, init), build(dataclasses.replace(settings, precision="float32"))
     # TensorFlow's XLA cannot reach another device's variables.
     has_xla = settings.jit_compile and (devices == 1 or keras.backend.backend() != TENSORFLOW)
@@ -86,20 +86,20 @@ def _fit(
     if devices > 1:
         share_statistics(model)
     compile_model(model, used)
-    first, average, rate, checkpoints = _start(run, settings, steps_per_epoch, model, saved, resume)
+    first, average, rate, checkpoints = _start_callbacks(run, settings, steps_per_epoch, model, saved, resume)
     settings.save(run)
     if verbose:
         resuming = [f"resuming after epoch {first} of {settings.epochs}"] if first else []
         print(describe(used, model, devices), *resuming, sep="\n", flush=True)
     if first >= settings.epochs and (run / MODEL_NAME).exists():
-        # A callback may have restored other weights than the last epoch's.
+        # The file, since a callback may have restored weights of an earlier epoch.
         return keras.saving.load_model(run / MODEL_NAME, compile=False)
     if first < settings.epochs:
         images, masks, batch_size = validation if isinstance(validation, tuple) else (None, None, None)
         has_bar = verbose == 1 and sys.stdout.isatty()
         # One callback need not be in a list, as in Keras.
-        found = keras.tree.flatten(callbacks) if callbacks else []
-        given = [each if isinstance(each, keras.callbacks.Callback) else each(model) for each in found]
+        listed = keras.tree.flatten(callbacks) if callbacks else []
+        given = [each if isinstance(each, keras.callbacks.Callback) else each(model) for each in listed]
         model.fit(
             batches_from(first),
             epochs=settings.epochs,
@@ -117,7 +117,7 @@ def _fit(
     return saved
 
 
-def _start(run, settings, steps_per_epoch, model, saved, resume):
+def _start_callbacks(run, settings, steps_per_epoch, model, saved, resume):
     """Returns the last completed epoch, 0 for a new run, and the callbacks that hold its state, as it ended."""
     first = (completed_epochs(run) or [0])[-1] if resume else 0
     average = WeightAverage(settings.ema_momentum, first * steps_per_epoch)
@@ -162,8 +162,8 @@ def fit_arrays(
             f"{settings.image_size[1]}, 1] twice"
         )
     if images.dtype != "uint8" or masks.max(initial=0) > 1:
-        found = f"found images of {images.dtype} and masks up to {masks.max()}"
-        raise InputError(f"{found}, expected uint8 grey values from 0 to 255, and masks of 0 and 1")
+        problem = f"found images of {images.dtype} and masks up to {masks.max()}"
+        raise InputError(f"{problem}, expected uint8 grey values from 0 to 255, and masks of 0 and 1")
     names = ("batch_size", "seed", "augmentation", "image_size")
     options = {name: getattr(settings, name) for name in names}
 
@@ -244,7 +244,7 @@ class _EpochFacts(keras.callbacks.Callback):
             print(f"epoch {epoch + 1}/{self.params['epochs']}: {figures}, {logs['seconds']:.1f} s", flush=True)
 
 
-def _claim(run, settings, resume):
+def _claim_folder(run, settings, resume):
     """Raises InputError unless the folder is free for a new run, or holds what is to be resumed."""
     exists = (run / FILE_NAME).exists()
     if resume:

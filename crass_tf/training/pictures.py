@@ -20,11 +20,11 @@ class Pictures(keras.callbacks.Callback):
     def __init__(self, folder: PathLike, validation: tf.data.Dataset) -> None:
         super().__init__()
         self._writer = tf.summary.create_file_writer(str(folder))
-        # NumPy: TensorFlow's tensors are nothing that Keras could compute with on JAX.
+        # As NumPy arrays: Keras on JAX cannot compute with TensorFlow's tensors.
         self._images, self._masks = next(validation.take(1).as_numpy_iterator())
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Draws, where this epoch's turn it is."""
+        """Draws after the first, every tenth and the last epoch."""
         if epoch and (epoch + 1) % EVERY and epoch + 1 < self.params["epochs"]:
             return
         logits = self.model.predict_on_batch(self._images)
@@ -35,7 +35,7 @@ class Pictures(keras.callbacks.Callback):
 
 def _picture(image, mask, logits):
     """Returns an RGB overlay of an image, its masks and logits: of one channel, or two, the image's left and right."""
-    found = logits > 0
-    labels = split_sides(found[:, :, 0]) if found.shape[2] == 1 else np.where(found[:, :, 0], 1, 2 * found[:, :, 1])
+    first, last = logits[:, :, 0] > 0, logits[:, :, -1] > 0
+    labels = split_sides(first) if logits.shape[2] == 1 else np.where(first, 1, 2 * last)
     drawn = overlay(image[:, :, 0].astype(np.uint8), labels.astype(np.uint8), mask.any(axis=2).astype(np.uint8))
     return drawn[:, :, ::-1]

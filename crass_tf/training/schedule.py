@@ -5,7 +5,7 @@ import numpy as np
 
 
 class LearningRate(keras.callbacks.Callback):
-    """Sets the learning rate after each step, until another callback sets one: from then on that one stays.
+    """Sets the learning rate after each step, until another callback sets it; then that rate stays.
 
     A schedule in the optimizer would do the same, but Keras lets no callback change the learning rate then.
     """
@@ -20,13 +20,13 @@ class LearningRate(keras.callbacks.Callback):
         self._step, self._set = 0, None
 
     def start(self, model: keras.Model, step: int) -> None:
-        """Begins after so many steps, 0 for a new run; of a run that is resumed the model's own rate goes on."""
-        self._step, self._set = step, self._at(step)
+        """Starts after this number of steps, 0 for a new run; a resumed run keeps the model's rate."""
+        self._step, self._set = step, self._rate_at(step)
         if step == 0:
             model.optimizer.learning_rate = self._set
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Goes on where `keras.callbacks.BackupAndRestore` does."""
+        """Resumes at the step that `keras.callbacks.BackupAndRestore` restored."""
         step = epoch * self.params["steps"]
         if step != self._step:
             self.start(self.model, step)
@@ -37,10 +37,10 @@ class LearningRate(keras.callbacks.Callback):
         if self._set is None or self._set != rate_of(self.model):
             self._set = None
             return
-        self._set = self._at(self._step)
+        self._set = self._rate_at(self._step)
         self.model.optimizer.learning_rate = self._set
 
-    def _at(self, step):
+    def _rate_at(self, step):
         return float(np.float32(keras.ops.convert_to_numpy(self._schedule(step))))
 
 

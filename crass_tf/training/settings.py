@@ -96,10 +96,10 @@ class Settings:
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
             augmentation = stored.pop("augmentation")
-            found: dict[str, typing.Any] = {
+            values: dict[str, typing.Any] = {
                 name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
             }
-            return cls(**found, augmentation=augmentation and Augmentation(**augmentation))
+            return cls(**values, augmentation=augmentation and Augmentation(**augmentation))
         except FileNotFoundError:
             raise InputError(f"{path}: file not found, expected the settings of a training run") from None
         except (ValueError, KeyError, TypeError) as error:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from crass_tf.commands.propose import _smooth, propose, views
+from crass_tf.commands.propose import _smooth_mask, propose, views
 from crass_tf.common.files import InputError
 from crass_tf.phantom import write_folder
 
@@ -86,6 +86,6 @@ def test_narrow_notches_are_filled_and_thin_spurs_cut_off():
     torn = bar.copy()
     torn[30:45, 90:98] = False
     torn[10:30, 50:52] = True
-    smooth = _smooth(torn)
+    smooth = _smooth_mask(torn)
     assert (smooth & bar).sum() / (smooth | bar).sum() > 0.97
     assert not smooth[:20].any() and smooth[35:45, 90:98].all()

@@ -26,7 +26,7 @@ def dataset(segmentation: Segmentation, source: PathLike) -> dict[str, Any]:
     of a pixel, in COCO's coordinates, where (0, 0) is the first pixel's corner. `score` is the radiograph's.
     """
     height, width = segmentation.mask.shape
-    found = [(name, side) for name, side in SIDES.items() if segmentation.quality[name]["found"]]
+    sides = [(name, side) for name, side in SIDES.items() if segmentation.quality[name]["found"]]
     return {
         "info": {"description": f"Clavicles. {NOTE}"},
         "licenses": [],
@@ -34,7 +34,7 @@ def dataset(segmentation: Segmentation, source: PathLike) -> dict[str, Any]:
         "categories": [
             {"id": side, "name": f"{name} clavicle", "supercategory": "clavicle"} for name, side in SIDES.items()
         ],
-        "annotations": [_annotation(segmentation, name, side) for name, side in found],
+        "annotations": [_annotation(segmentation, name, side) for name, side in sides],
     }
 
 
@@ -44,7 +44,7 @@ def run_lengths(mask: np.ndarray) -> dict[str, Any]:
     ends = np.flatnonzero(np.diff(column_major))
     # The first run is background, empty where the first pixel is not.
     counts = np.diff(np.concatenate([[0], ends]))
-    return {"size": list(mask.shape), "counts": _text(counts.tolist())}
+    return {"size": list(mask.shape), "counts": _encode_counts(counts.tolist())}
 
 
 def _annotation(segmentation, name, side):
@@ -66,7 +66,7 @@ def _polygon(line):
     return np.round(line.astype(np.float64) + 0.5, DECIMALS).ravel().tolist()
 
 
-def _text(counts):
+def _encode_counts(counts):
     """Returns counts as COCO writes them: from the third on as differences to the last but one, 5 bits a character."""
     text = []
     for number, count in enumerate(counts):

@@ -15,9 +15,9 @@ from crass_tf.prediction.outputs.record import NOTE
 from crass_tf.radiographs.formats import dicom, read_bytes
 from crass_tf.reporting.overlay import SIDE_COLOURS
 
-# What ties a segmentation to its radiograph.
+# Elements that link a segmentation to its radiograph.
 NEEDED = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
-# What highdicom takes from the radiograph and DICOM allows to be empty; those who make patients anonymous remove it.
+# Elements that highdicom copies and DICOM allows to be empty; anonymisation removes them.
 MAY_BE_EMPTY = (
     "AccessionNumber",
     "PatientBirthDate",
@@ -33,7 +33,7 @@ MAY_BE_EMPTY = (
 # lack what highdicom would look for in them.
 ONE_FRAME = "1.2.840.10008.5.1.4.1.1.7"
 SEVERAL_FRAMES = f"{ONE_FRAME}."
-# Unicode, into which the texts of any other character set can be brought.
+# Unicode, to which texts of any other character set can be converted.
 UTF_8 = "ISO_IR 192"
 # A text that DICOM cuts off at 64 characters; the segments' own hold `NOTE`.
 DESCRIPTION = "Clavicles, research only: not for diagnosis or treatment"
@@ -56,8 +56,8 @@ def write(path: PathLike, segmentation: Segmentation, source: PathLike, model: P
         # What pydicom would warn of stands in the radiograph's header already.
         with warnings.catch_warnings(), atomic_file(path) as temporary:
             warnings.simplefilter("ignore")
-            header, emptied = _source(source)
-            _object(segmentation, header, model).save_as(temporary)
+            header, emptied = _read_header(source)
+            _make_object(segmentation, header, model).save_as(temporary)
     except InputError:
         raise
     # highdicom and pydicom raise whatever an unusual header leads to.
@@ -67,7 +67,7 @@ def write(path: PathLike, segmentation: Segmentation, source: PathLike, model: P
     return [f"{path}: left {name} empty, since {source} has no such value as DICOM allows" for name in emptied]
 
 
-def _source(path):
+def _read_header(path):
     """Returns the header of the radiograph's DICOM file, and the names of what was emptied in it.
 
     Raises InputError where it is none, or lacks what is needed.
@@ -110,7 +110,7 @@ def _is_valid(element):
     return True
 
 
-def _object(segmentation, header, model):
+def _make_object(segmentation, header, model):
     """Returns the segmentation object of a radiograph of any class."""
     import highdicom
     from pydicom.uid import generate_uid
@@ -118,7 +118,7 @@ def _object(segmentation, header, model):
     kind = header.SOPClassUID
     if kind.startswith(SEVERAL_FRAMES):
         header.SOPClassUID = ONE_FRAME
-    made = highdicom.seg.Segmentation(
+    instance = highdicom.seg.Segmentation(
         source_images=[header],
         pixel_array=np.stack([segmentation.labels == side for side in SIDES.values()], axis=-1)[None],
         segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
@@ -137,10 +137,10 @@ def _object(segmentation, header, model):
         content_description=DESCRIPTION,
         series_description=DESCRIPTION,
     )
-    for element in made.iterall() if kind != header.SOPClassUID else ():
+    for element in instance.iterall() if kind != header.SOPClassUID else ():
         if element.keyword == "ReferencedSOPClassUID":
             element.value = kind
-    return made
+    return instance
 
 
 def _description(name, side, model):

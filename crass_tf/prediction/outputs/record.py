@@ -67,9 +67,8 @@ def status(path: PathLike) -> str | None:
     """Returns the `status` in a `STEM.json` of this package; None where there is no file, or one of something else."""
     try:
         content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-        ours = content["schema"].startswith(SCHEMA.rstrip("0123456789"))
-        return content["status"] if ours else None
-    # Of a file that anybody may have written.
+        return content["status"] if content["schema"].startswith(SCHEMA.rstrip("0123456789")) else None
+    # The file may come from any program.
     except (OSError, ValueError, RecursionError, TypeError, LookupError, AttributeError):
         return None
 

@@ -31,9 +31,9 @@ FOREIGN = {
 # Decoding is refused beyond this: the largest detectors have about 30 million pixels, and a model's result for twice
 # as many has to fit into 1.5 GiB, too.
 MAX_PIXELS = 64_000_000
-# OpenCV warps no longer side.
+# The longest side that OpenCV can warp.
 MAX_SIDE = 32_766
-# No file of so many pixels is larger, unless most of it is something else.
+# Largest file; a larger one holds mostly other content than MAX_PIXELS pixels.
 MAX_BYTES = 400_000_000
 # Bytes behind the pixels that are always passed over, as DICOM's part 5, 8.1.1, asks for. Otherwise as many as the
 # pixels themselves are a second image, or values of more bytes than the header says.
@@ -83,18 +83,18 @@ class Content:
             raise InputError(f"{path or 'file'}: found {type(source).__name__}, expected a file opened as 'rb'")
         if len(source) > MAX_BYTES:
             raise InputError(f"{path or 'bytes'}: found more than {MAX_BYTES} bytes, expected at most as many")
-        return cls(_not_empty(path or "bytes", bytes(source)), path, max_pixels)
+        return cls(_check_not_empty(path or "bytes", bytes(source)), path, max_pixels)
 
     def __str__(self) -> str:
         return str(self.path or "bytes")
 
     def check_size(self, width: int, height: int) -> None:
         """Raises InputError where a header claims no pixels, or more than are decoded."""
-        found = f"{self}: the header claims {width} x {height} pixels"
+        claim = f"{self}: the header claims {width} x {height} pixels"
         if not 0 < width * height <= MAX_PIXELS or max(width, height) > MAX_SIDE:
-            raise InputError(f"{found}, expected at most {MAX_PIXELS} in all and {MAX_SIDE} a side")
+            raise InputError(f"{claim}, expected at most {MAX_PIXELS} in all and {MAX_SIDE} a side")
         if width * height > self.max_pixels:
-            raise TooLargeError(f"{found}, expected at most {self.max_pixels}", width * height)
+            raise TooLargeError(f"{claim}, expected at most {self.max_pixels}", width * height)
 
 
 def suffix(path: PathLike | Content) -> str:
@@ -151,7 +151,7 @@ def read_bytes(path: PathLike, count: int = -1) -> bytes:
         if count < 0 and status.st_size > MAX_BYTES:
             raise InputError(f"{path}: found a file of {status.st_size} bytes, expected at most {MAX_BYTES}")
         with path.open("rb") as file:
-            return _not_empty(path, file.read(count))
+            return _check_not_empty(path, file.read(count))
     except FileNotFoundError:
         raise InputError(f"{path}: file not found") from None
     except (OSError, RuntimeError) as error:
@@ -159,7 +159,7 @@ def read_bytes(path: PathLike, count: int = -1) -> bytes:
         raise InputError(f"{path}: cannot be opened ({reason})") from None
 
 
-def _not_empty(path, data):
+def _check_not_empty(path, data):
     if not data:
         raise InputError(f"{path}: found an empty file of 0 bytes, expected an image")
     return data
@@ -175,7 +175,7 @@ def decode(content: Content) -> Decoded:
     # Late: the formats' modules import this one.
     from crass_tf.radiographs.formats import dicom, metaimage, raster
 
-    # The mark comes first: what stands before it may begin as a TIFF file does.
+    # The DICOM mark is tested first: the bytes before it may look like a TIFF file.
     if content.data.startswith(*dicom.MARK):
         return dicom.read(content)
     if content.data.startswith(raster.SIGNATURES):

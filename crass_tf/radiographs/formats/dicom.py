@@ -26,7 +26,7 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 DIRECTORY = "1.2.840.10008.1.3.10"
 # Radiographs' headers have some hundred elements, each of which pydicom reads in two steps or three.
 MAX_READS = 100_000
-# Of one element, but for the pixels: a list of numbers becomes as many objects. The groups are those looked at.
+# Limit of one element, except the pixels: each number of a list becomes an object. Only GROUPS are read.
 MAX_ELEMENT_BYTES = 1_000_000
 GROUPS = (0x0008, 0x0018, 0x0020, 0x0028, 0x0054, 0x2050)
 JPEG, JPEG_2000 = b"\xff\xd8\xff", b"\xff\x4f\xff\x51"
@@ -82,7 +82,7 @@ def read(content: Content) -> Decoded:
         # A damaged header's texts may hold anything, line ends included.
         error.args = (one_line(str(error)[:500]),)
         raise
-    # On damaged files pydicom and its decoders raise whatever the damage leads to.
+    # A damaged file may raise any error in pydicom and its decoders.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{content}: the DICOM file cannot be read ({reason})") from None
@@ -97,8 +97,8 @@ def _read(path):
     _check_lengths(path, dataset)
     _check_kind(path, dataset)
     _check_view(path, dataset)
-    mirrored = _mirrored(path, dataset)
-    spacing_mm, spacing_notes = _spacing(path, dataset)
+    mirrored = _is_mirrored(path, dataset)
+    spacing_mm, spacing_notes = _read_spacing(path, dataset)
     surplus = _check_pixels(path, dataset)
     pixels, bits, notes = dicom_grey.grey(path, dataset)
     return Decoded(pixels, spacing_mm, bits, mirrored, (*notes, *spacing_notes, *surplus_notes(surplus)))
@@ -112,7 +112,7 @@ class _File(io.BytesIO):
         self.path, self.reads = path, 0
 
     def read(self, count: int | None = -1, /) -> bytes:
-        """Returns the next `count` bytes; all the rest is what pydicom asks for to inflate it, to whatever size."""
+        """Returns the next `count` bytes; refuses to read all the rest, which pydicom would inflate without limit."""
         self.reads += 1
         if count is None or count < 0:
             raise InputError(f"{self.path}: found deflated data behind an unusual header, expected one in explicit VR")
@@ -142,73 +142,73 @@ def _open(path):
 
 
 def _check_lengths(path, dataset):
-    """Raises InputError where an element that is looked at would become too many objects."""
+    """Raises InputError where an element in GROUPS is too long: each of its numbers would become an object."""
     for element in dataset.elements():
         count = len(element.value) if isinstance(element.value, bytes) else 0
         if element.tag.group in GROUPS and count > MAX_ELEMENT_BYTES:
-            found = f"{count} bytes in the element {element.tag}"
-            raise InputError(f"{path}: found {found}, expected at most {MAX_ELEMENT_BYTES}")
+            problem = f"{count} bytes in the element {element.tag}"
+            raise InputError(f"{path}: found {problem}, expected at most {MAX_ELEMENT_BYTES}")
 
 
 def _check_kind(path, dataset):
     """Raises InputError for anything but one projection radiograph as it is shown."""
-    kind, modality = dataset.get("SOPClassUID"), _text(dataset, "Modality")
-    intent = _text(dataset, "PresentationIntentType")
+    kind, modality = dataset.get("SOPClassUID"), _read_text(dataset, "Modality")
+    intent = _read_text(dataset, "PresentationIntentType")
     if kind == FOR_PROCESSING or intent == "FOR PROCESSING":
         raise InputError(f"{path}: found a detector's raw values (FOR PROCESSING), expected them FOR PRESENTATION")
     if kind and kind not in CLASSES:
         raise InputError(f"{path}: found {kind.name}, expected {EXPECTED}")
     if modality and modality not in MODALITIES:
         raise InputError(f"{path}: found modality {modality}, expected {EXPECTED}")
-    frames = _integer(path, dataset, "NumberOfFrames", 1)
+    frames = _read_integer(path, dataset, "NumberOfFrames", 1)
     if frames != 1:
         raise InputError(f"{path}: found {frames} frames in the DICOM file, expected 1")
 
 
 def _check_view(path, dataset):
     """Raises InputError where the header clearly says that this is no frontal view of the chest."""
-    part, view = _text(dataset, "BodyPartExamined"), _text(dataset, "ViewPosition")
+    part, view = _read_text(dataset, "BodyPartExamined"), _read_text(dataset, "ViewPosition")
     if OTHER_PARTS.fullmatch(part):
         raise InputError(f"{path}: found BodyPartExamined = {part}, expected CHEST")
     if any(word in OTHER_VIEWS or word.startswith(OTHER_WORDS) for word in re.findall("[A-Z]+", view)):
         raise InputError(f"{path}: found ViewPosition = {view}, expected a frontal view, PA or AP")
     for item in dataset.get("ViewCodeSequence") or []:
-        meaning = _text(item, "CodeMeaning")
+        meaning = _read_text(item, "CodeMeaning")
         if "LATERAL" in meaning or "OBLIQUE" in meaning:
             raise InputError(f"{path}: found the view {meaning.lower()!r}, expected a frontal one, PA or AP")
 
 
-def _mirrored(path, dataset):
+def _is_mirrored(path, dataset):
     """Returns whether image left is the patient's left; InputError for views other than frontal and upright."""
     right, down = ([*(dataset.get("PatientOrientation") or []), "", ""])[:2]
     if str(right)[:1] not in ("L", "R", "") or str(down)[:1] not in ("F", ""):
-        found = rf"found PatientOrientation = {right}\{down}"
-        raise InputError(rf"{path}: {found}, expected L\F or R\F, frontal and upright")
+        problem = rf"found PatientOrientation = {right}\{down}"
+        raise InputError(rf"{path}: {problem}, expected L\F or R\F, frontal and upright")
     return str(right)[:1] == "R"
 
 
-def _spacing(path, dataset):
+def _read_spacing(path, dataset):
     """Returns `((row, column) in millimetres or None, notes)`.
 
-    A spacing of 1 x 1 mm, or of 0 x 0, is what is filled in where nothing is known, and taken as no measurement.
+    A spacing of 1 x 1 mm or 0 x 0 is a default of writers, and counts as unknown.
     """
     for name, note in SPACINGS.items():
-        if dataset.get_item(name) is None or not (found := _stored(dataset, name)):
+        if dataset.get_item(name) is None or not (stored := _read_words(dataset, name)):
             continue
         try:
-            row_mm, column_mm = map(float, found)
+            row_mm, column_mm = map(float, stored)
         except (TypeError, ValueError):
             row_mm = column_mm = math.nan
         if (row_mm, column_mm) in NOT_MEASURED:
             continue
         if not all(math.isfinite(length) and length > 0 for length in (row_mm, column_mm)):
-            shown = "\\".join(map(str, found)) if isinstance(found, list) else found
+            shown = "\\".join(map(str, stored)) if isinstance(stored, list) else stored
             raise InputError(f"{path}: found {name} = {shown!r}, expected two lengths above 0 in millimetres")
         return (row_mm, column_mm), (note,) if note else ()
     return None, ()
 
 
-def _stored(dataset, name):
+def _read_words(dataset, name):
     """Returns the words of an element as they stand in the file, since pydicom raises at what is no number."""
     value = getattr(dataset.get_item(name), "value", None)
     if isinstance(value, bytes):
@@ -222,10 +222,10 @@ def _check_pixels(path, dataset):
 
     if "PixelData" not in dataset or not dataset.PixelData:
         raise InputError(f"{path}: found a DICOM file without pixels, expected {EXPECTED}")
-    height, width = (_integer(path, dataset, name) for name in ("Rows", "Columns"))
+    height, width = (_read_integer(path, dataset, name) for name in ("Rows", "Columns"))
     path.check_size(width, height)
     for name in ("SamplesPerPixel", "BitsAllocated", "BitsStored"):
-        _integer(path, dataset, name)
+        _read_integer(path, dataset, name)
     dicom_grey.check(path, dataset)
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if syntax is not None and syntax.is_compressed:
@@ -239,15 +239,15 @@ def _check_pixels(path, dataset):
     expected = whole = height * width * dataset.SamplesPerPixel * dataset.BitsAllocated // 8
     if dataset.PhotometricInterpretation == "YBR_FULL_422":
         expected = expected * 2 // 3
-    found = len(dataset.PixelData)
-    if found in (expected, expected + expected % 2):
+    length = len(dataset.PixelData)
+    if length in (expected, expected + expected % 2):
         return 0
-    # Colours of whose samples none was left out are no surplus.
-    is_whole = dataset.PhotometricInterpretation == "YBR_FULL_422" and found in (whole, whole + whole % 2)
-    if not is_surplus(found - expected, expected) or is_whole:
-        raise InputError(f"{path}: found {found} bytes of pixels, expected {expected} for {width} x {height}")
+    # The bytes of colours stored without subsampling are no surplus.
+    is_whole = dataset.PhotometricInterpretation == "YBR_FULL_422" and length in (whole, whole + whole % 2)
+    if not is_surplus(length - expected, expected) or is_whole:
+        raise InputError(f"{path}: found {length} bytes of pixels, expected {expected} for {width} x {height}")
     dataset.PixelData = dataset.PixelData[: expected + expected % 2]
-    return found - expected
+    return length - expected
 
 
 def _check_frame(path, dataset, size):
@@ -259,16 +259,16 @@ def _check_frame(path, dataset, size):
     if not get_decoder(syntax).is_available:
         raise InputError(f"{path}: {syntax.name} needs a decoder; install it with: pip install crass-tf[dicom]")
     frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
-    found = _frame_size(frame)
-    if found is not None and found != size:
+    frame_size = _read_frame_size(frame)
+    if frame_size is not None and frame_size != size:
         expected = f"expected {size[1]} x {size[0]} by the header"
-        raise InputError(f"{path}: found pixels of {found[1]} x {found[0]}, {expected}")
-    # Bytes that fill up a length may follow. Decoders fill what is missing with grey.
-    if found is not None and END_MARKER not in frame.rstrip(b"\0")[-64:]:
+        raise InputError(f"{path}: found pixels of {frame_size[1]} x {frame_size[0]}, {expected}")
+    # Padding may follow the marker. Decoders fill missing parts with grey.
+    if frame_size is not None and END_MARKER not in frame.rstrip(b"\0")[-64:]:
         raise InputError(f"{path}: the compressed pixels are truncated, expected their end marker; copy the file again")
 
 
-def _frame_size(frame):
+def _read_frame_size(frame):
     """Returns the `(height, width)` that compressed pixels of JPEG, JPEG-LS or JPEG 2000 claim, else None."""
     if frame.startswith(JPEG):
         marker = FRAME.search(frame)
@@ -279,19 +279,19 @@ def _frame_size(frame):
     return None
 
 
-def _integer(path, dataset, name, default=None):
+def _read_integer(path, dataset, name, default=None):
     """Returns a whole number above 0 of the header; InputError where there is another or none."""
-    found = dataset.get(name)
-    found = default if found in (None, "") else found
+    value = dataset.get(name)
+    value = default if value in (None, "") else value
     try:
-        number = 0 if found is None else int(found)
+        number = 0 if value is None else int(value)
     except (TypeError, ValueError):
         number = 0
     if number < 1:
-        raise InputError(f"{path}: found {name} = {found}, expected a whole number above 0")
+        raise InputError(f"{path}: found {name} = {value}, expected a whole number above 0")
     return number
 
 
-def _text(dataset, name):
+def _read_text(dataset, name):
     """Returns an element's text in capitals, without space around it; "" where it is missing."""
     return str(dataset.get(name) or "").strip().upper()

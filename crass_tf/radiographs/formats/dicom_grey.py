@@ -21,13 +21,13 @@ def check(path: object, dataset: pydicom.Dataset) -> None:
     """Raises InputError where the header promises pixels that are no grey values or colours of 8 or 16 bits."""
     kind, samples = dataset.get("PhotometricInterpretation"), dataset.get("SamplesPerPixel", 1)
     if (kind, samples) not in [*((grey, 1) for grey in GREY), *((colour, 3) for colour in COLOURS)]:
-        found = f"{samples} samples a pixel of {kind}"
-        raise InputError(f"{path}: found {found}, expected 1 of {' or '.join(GREY)}, or 3 of RGB")
+        problem = f"{samples} samples a pixel of {kind}"
+        raise InputError(f"{path}: found {problem}, expected 1 of {' or '.join(GREY)}, or 3 of RGB")
     allocated, stored = dataset.get("BitsAllocated"), dataset.get("BitsStored")
     high = dataset.get("HighBit", stored - 1 if stored else None)
     if allocated not in (8, 16) or not stored or not 1 <= stored <= allocated or high != stored - 1:
-        found = f"BitsAllocated = {allocated}, BitsStored = {stored}, HighBit = {high}"
-        raise InputError(f"{path}: found {found}, expected 8 or 16 bits, all stored ones from the lowest on")
+        problem = f"BitsAllocated = {allocated}, BitsStored = {stored}, HighBit = {high}"
+        raise InputError(f"{path}: found {problem}, expected 8 or 16 bits, all stored ones from the lowest on")
     for name, wanted in (("PixelRepresentation", True), ("PlanarConfiguration", samples == 3)):
         if wanted and dataset.get(name) not in (0, 1):
             raise InputError(f"{path}: found {name} = {dataset.get(name)}, expected 0 or 1")
@@ -46,7 +46,7 @@ def grey(path: object, dataset: pydicom.Dataset) -> tuple[np.ndarray, int | None
         raise InputError(f"{path}: found pixels of shape {stored.shape}, expected {dataset.Rows} x {dataset.Columns}")
     if stored.ndim == 3:
         return np.ascontiguousarray(stored[..., ::-1]), None, ("colours became luminance",)
-    stored = _without_unused_bits(stored, dataset.BitsStored)
+    stored = _clear_unused_bits(stored, dataset.BitsStored)
     padding = _padding(path, dataset)
     low, table, bits, notes = _table(path, dataset, _scale(dataset, stored, padding))
     if padding is not None:
@@ -60,15 +60,15 @@ def grey(path: object, dataset: pydicom.Dataset) -> tuple[np.ndarray, int | None
     return shown, bits, notes
 
 
-def _without_unused_bits(stored, bits):
-    """Returns stored values without the bits above those stored, where old files have overlays."""
+def _clear_unused_bits(stored, bits):
+    """Returns stored values without the bits above those stored, where old files store overlays."""
     stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
     unused = 8 * stored.dtype.itemsize - bits
     # Shifted to the left and back, signed values keep their sign.
     return stored << unused >> unused if unused else stored
 
 
-def _possible(dataset):
+def _stored_range(dataset):
     """Returns the lowest and the highest value that can be stored."""
     low = -(2 ** (dataset.BitsStored - 1)) if dataset.PixelRepresentation else 0
     return low, low + 2**dataset.BitsStored - 1
@@ -77,14 +77,14 @@ def _possible(dataset):
 def _padding(path, dataset):
     """Returns the first and last of the values that stand where there is no image, and are shown black; or None."""
     names = ("PixelPaddingValue", "PixelPaddingRangeLimit")
-    first, last = (_number(path, dataset, name, None) for name in names)
+    first, last = (_read_float(path, dataset, name, None) for name in names)
     if first is None:
         return None
     # Signed values may be written as unsigned ones.
     span = 2**dataset.BitsAllocated
     lowest = -span // 2 if dataset.PixelRepresentation else 0
     first, last = sorted((int(end) - lowest) % span + lowest for end in (first, first if last is None else last))
-    low, high = _possible(dataset)
+    low, high = _stored_range(dataset)
     return (first, last) if low <= first and last <= high else None
 
 
@@ -95,17 +95,17 @@ def _scale(dataset, stored, padding):
         stored = image if image.size else stored
     scale = GreyScale.holding(int(stored.min()), int(stored.max()))
     # 13 bits, say, which are no usual depth.
-    return scale if scale.bits <= dataset.BitsStored else GreyScale(-_possible(dataset)[0], dataset.BitsStored)
+    return scale if scale.bits <= dataset.BitsStored else GreyScale(-_stored_range(dataset)[0], dataset.BitsStored)
 
 
 def _table(path, dataset, scale):
     """Returns `(low, table, bits, notes)`: `table[value - low]` is the grey value of a stored value.
 
-    All stored values that there can be are few beside an image's pixels, so they alone go through floating point.
+    Possible stored values are fewer than an image's pixels, so that only they are computed in floating point.
     """
-    low, high = _possible(dataset)
-    values, full, notes = _modality(path, dataset, np.arange(low, high + 1, dtype=np.float64), scale)
-    shown, voi_notes = _voi(path, dataset, values, full)
+    low, high = _stored_range(dataset)
+    values, full, notes = _apply_modality(path, dataset, np.arange(low, high + 1, dtype=np.float64), scale)
+    shown, voi_notes = _apply_voi(path, dataset, values, full)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         shown = 1 - shown
     elif str(dataset.get("PresentationLUTShape") or "").strip().upper() == "INVERSE":
@@ -116,7 +116,7 @@ def _table(path, dataset, scale):
     return low, table, depth, (*notes, *voi_notes)
 
 
-def _modality(path, dataset, values, scale):
+def _apply_modality(path, dataset, values, scale):
     """Returns `(values, full, notes)` behind the Modality LUT or the rescaling; `full` are their black and white.
 
     Rescaling alone changes nothing but, where it falls, their order: `full` is the range of `scale`, rescaled.
@@ -124,22 +124,22 @@ def _modality(path, dataset, values, scale):
     if dataset.get("ModalityLUTSequence"):
         values, bits = _apply_lut(path, dataset, "ModalityLUTSequence", values)
         return values, (0, 2**bits - 1), ("Modality LUT applied",)
-    slope, intercept = _number(path, dataset, "RescaleSlope", 1), _number(path, dataset, "RescaleIntercept", 0)
+    slope, intercept = _read_float(path, dataset, "RescaleSlope", 1), _read_float(path, dataset, "RescaleIntercept", 0)
     if slope == 0:
         raise InputError(f"{path}: found RescaleSlope = 0, expected another number")
     ends = (end * slope + intercept for end in (-scale.offset, 2**scale.bits - 1 - scale.offset))
     return values * slope + intercept, sorted(ends), ()
 
 
-def _voi(path, dataset, values, full):
-    """Returns `(shown, notes)`: from 0 to 1 what a viewer shows; a LUT comes before a window, the first before others.
+def _apply_voi(path, dataset, values, full):
+    """Returns `(shown, notes)`: what a viewer shows, from 0 to 1; a LUT outranks a window, the first outranks others.
 
     Where the file says nothing, `full` are black and white.
     """
     if dataset.get("VOILUTSequence"):
         values, bits = _apply_lut(path, dataset, "VOILUTSequence", values)
         return values / (2**bits - 1), ("VOI LUT applied",)
-    center, width = (_number(path, dataset, name, None) for name in ("WindowCenter", "WindowWidth"))
+    center, width = (_read_float(path, dataset, name, None) for name in ("WindowCenter", "WindowWidth"))
     function = str(dataset.get("VOILUTFunction") or "LINEAR").upper()
     if center is None or width is None:
         return (values - full[0]) / (full[1] - full[0]), ()
@@ -158,7 +158,7 @@ def window(values: np.ndarray, center: float, width: float, function: str = "LIN
         # exp of a large number would overflow; tanh does not.
         return 0.5 * (1 + np.tanh(2 * (values - center) / width))
     if function != "LINEAR_EXACT":
-        # One value wide is a threshold.
+        # A window of width 1 is a threshold.
         center, width = center - 0.5, max(width - 1, 1e-6)
     return np.clip((values - center) / width + 0.5, 0, 1)
 
@@ -178,8 +178,8 @@ def _apply_lut(path, dataset, name, values):
         first -= 2**16
     entries = _entries(dataset, item, count, bits)
     if len(entries) < count or not 8 <= bits <= 16:
-        found = f"{len(entries)} entries of {bits} bits"
-        raise InputError(f"{path}: found {found} in {name}, expected {count} of 8 to 16 bits")
+        problem = f"{len(entries)} entries of {bits} bits"
+        raise InputError(f"{path}: found {problem} in {name}, expected {count} of 8 to 16 bits")
     index = np.clip(np.round(values - first), 0, count - 1).astype(np.int64)
     return np.minimum(entries.astype(np.float64), 2**bits - 1)[index], bits
 
@@ -194,14 +194,14 @@ def _entries(dataset, item, count, bits):
     return np.frombuffer(data, np.uint8 if packed else f"{order}u2")
 
 
-def _number(path, dataset, name, default):
+def _read_float(path, dataset, name, default):
     """Returns the first of an element's numbers, or the default where there is none."""
     if dataset.get_item(name) is None:
         return default
     try:
-        found = dataset.get(name)
-        found = found[0] if isinstance(found, (list, tuple)) or hasattr(found, "append") else found
-        number = default if found in (None, "") else float(found)
+        value = dataset.get(name)
+        value = value[0] if isinstance(value, (list, tuple)) or hasattr(value, "append") else value
+        number = default if value in (None, "") else float(value)
     except (TypeError, ValueError, IndexError):
         number = math.nan
     if number is not None and not math.isfinite(number):

@@ -25,7 +25,7 @@ TYPES = {"MET_UCHAR": np.uint8, "MET_CHAR": np.int8, "MET_USHORT": np.uint16, "M
 # A header's text ends long before this; in a `.mha` the pixels follow.
 MAX_HEADER = 65536
 LOCAL = "LOCAL"
-# What writers begin a header with.
+# Keys with which writers begin a header.
 START = b"ObjectType"
 # What the format takes for true, by its first letter.
 TRUE = ("T", "t", "1")
@@ -50,7 +50,7 @@ def read_header(content: Content) -> Header:
 def read(content: Content) -> Decoded:
     """Returns the `Decoded` of a MetaImage file: uint8, uint16, int8 or int16 `[H, W]`.
 
-    A spacing of 1 x 1 mm is what writers fill in when they know nothing, and taken as no measurement.
+    A spacing of 1 x 1 mm is a default of writers, and counts as unknown.
 
     Raises:
         InputError: as `read_header`, and where there are fewer pixels than the header promises, or twice as many.
@@ -71,7 +71,7 @@ def pixel_files(path: PathLike) -> list[pathlib.Path]:
 def _open(content):
     """Returns the `Header`, the header's `{key: value}`, and the number of its bytes."""
     fields, end = _fields(content, content.data[:MAX_HEADER])
-    size, kind = _size(content, fields), fields.get("ElementType")
+    size, kind = _read_size(content, fields), fields.get("ElementType")
     if kind not in TYPES:
         raise InputError(f"{content}: found ElementType = {kind}, expected one of {', '.join(TYPES)}")
     header = Header(size, TYPES[kind])
@@ -97,15 +97,15 @@ def _fields(path, head):
     raise InputError(f"{path}: found no MetaImage header (it starts with {start!r}), expected lines KEY = VALUE")
 
 
-def _size(content, fields):
-    numbers = _numbers(content, fields, "DimSize", int)
+def _read_size(content, fields):
+    numbers = _read_numbers(content, fields, "DimSize", int)
     if len(numbers) not in (2, 3) or numbers[2:] not in ([], [1]) or min(numbers) < 1:
         raise InputError(f"{content}: found DimSize = {fields['DimSize']}, expected one image, WIDTH HEIGHT")
     if fields.get("ElementNumberOfChannels", "1") != "1":
         raise InputError(f"{content}: found {fields['ElementNumberOfChannels']} channels, expected 1, grey values")
     if fields.get("NDims") != str(len(numbers)):
-        found = f"NDims = {fields.get('NDims')} with DimSize = {fields['DimSize']}"
-        raise InputError(f"{content}: the MetaImage file cannot be decoded, found {found}, expected as many numbers")
+        problem = f"NDims = {fields.get('NDims')} with DimSize = {fields['DimSize']}"
+        raise InputError(f"{content}: the MetaImage file cannot be decoded, found {problem}, expected as many numbers")
     width, height = numbers[:2]
     content.check_size(width, height)
     return height, width
@@ -126,7 +126,7 @@ def _check_data_file(content, fields, expected):
         if not stat.S_ISREG(status.st_mode):
             raise FileNotFoundError
     except OSError as error:
-        # A name of hundreds of characters, too, is one of no file.
+        # A name that is too long is that of a missing file, too.
         reason = "file not found" if isinstance(error, FileNotFoundError) else f"cannot be opened ({error.strerror})"
         raise InputError(f"{data_file}: {reason}, expected because {content.path.name} names it") from None
     is_raw = not _is_true(fields, "CompressedData") and fields.get("HeaderSize", "0") == "0"
@@ -142,20 +142,20 @@ def _pixel_bytes(content, fields, end, expected):
     if fields["ElementDataFile"] != LOCAL:
         data_file = content.path.with_name(fields["ElementDataFile"])
         data, start = read_bytes(data_file), 0
-    header_size = sum(_numbers(content, {"HeaderSize": "0"} | fields, "HeaderSize", int))
+    header_size = sum(_read_numbers(content, {"HeaderSize": "0"} | fields, "HeaderSize", int))
     # -1 says that the pixels end with the file.
     start = max(len(data) - expected, 0) if header_size == -1 else header_size or start
     data, is_packed = memoryview(data)[start:], _is_true(fields, "CompressedData")
     if is_packed:
-        data = _unpacked(data, expected)
+        data = _unpack(data, expected)
     surplus = len(data) - expected
     if surplus and not is_surplus(surplus, expected):
-        found = "the compressed pixels do not unpack to" if is_packed else "the pixels of the MetaImage file are not"
-        raise InputError(f"{data_file}: {found} the {expected} bytes that {content} promises; copy the file again")
+        problem = "the compressed pixels do not unpack to" if is_packed else "the pixels of the MetaImage file are not"
+        raise InputError(f"{data_file}: {problem} the {expected} bytes that {content} promises; copy the file again")
     return data[:expected], surplus
 
 
-def _unpacked(data, expected):
+def _unpack(data, expected):
     """Returns what compressed pixels unpack to, with what may be surplus; nothing where they are damaged."""
     unpacker = zlib.decompressobj(zlib.MAX_WBITS + 32)
     try:
@@ -180,7 +180,7 @@ def _spacing(content, fields):
     key = "ElementSpacing" if "ElementSpacing" in fields else "ElementSize"
     if key not in fields:
         return None
-    column_mm, row_mm = (_numbers(content, fields, key, float) + [0, 0])[:2]
+    column_mm, row_mm = (_read_numbers(content, fields, key, float) + [0, 0])[:2]
     if (column_mm, row_mm) == (1, 1):
         return None
     if not all(math.isfinite(length) and length > 0 for length in (row_mm, column_mm)):
@@ -188,7 +188,7 @@ def _spacing(content, fields):
     return row_mm, column_mm
 
 
-def _numbers(content, fields, key, kind):
+def _read_numbers(content, fields, key, kind):
     try:
         return [kind(word) for word in fields[key].split()]
     except (KeyError, ValueError):

@@ -1,6 +1,6 @@
 """PNG, JPEG, TIFF and GIF files, opened, checked and decoded by Pillow; their spacing and orientation.
 
-Pillow is laxer than a radiograph bears in a few points, which are mended here: it passes over the end of a file while
+Pillow accepts files that are not safe for radiographs; these checks are added here: it ignores the end of a file while
 it reads tags and parts (`_Header`), and over what is missing at the end of PNG, JPEG and TIFF files (`_check_png`,
 `_read`, `_check_tiff`); it reduces colours of 16 bits to 8, and accepts wrong codes in GIF files (`_pixels`); it
 leaves grey values of more than 8 bits inverted, and takes signed values of 8 bits for unsigned ones (`_tiff_pixels`).
@@ -19,7 +19,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 from crass_tf.common.files import InputError
 from crass_tf.radiographs.formats import Content, Decoded, png
 
-# What files begin with, and Pillow's reader of each.
+# The first bytes of each format, and Pillow's reader for it.
 READERS = {
     png.SIGNATURE: PngImageFile,
     b"\xff\xd8\xff": JpegImageFile,
@@ -35,7 +35,7 @@ SIGNATURES = tuple(READERS)
 MAX_HEADER_BYTES, MAX_READS = 2**22, 2**16
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 JPEG_END = b"\xff\xd9"
-# Pixels per inch that are no measurement, but what programs write when they know nothing.
+# Pixels per inch that programs write by default; they are no measurement.
 SCREEN_DPI = (1.0, 72.0, 96.0)
 # Tags of TIFF and EXIF.
 SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, SAMPLES = 254, 256, 257, 258, 259, 262, 274, 277
@@ -56,7 +56,7 @@ TURNS = {
 
 
 class _Header(io.BytesIO):
-    """A file's bytes, of which Pillow may read neither more than there are nor far more than a header has.
+    """A file's bytes, of which Pillow may read no more than there are, and not far more than a header has.
 
     `has_limits` is set to False before the pixels are decoded, where reading up to the end is normal.
     """
@@ -85,13 +85,13 @@ def read(content: Content) -> Decoded:
         InputError: where the file is truncated, damaged, no picture of grey values or colours, or more than one.
     """
     if ImageFile.LOAD_TRUNCATED_IMAGES:
-        found = "found PIL.ImageFile.LOAD_TRUNCATED_IMAGES set, with which damaged files pass for whole ones"
-        raise InputError(f"{content}: {found}, expected False")
+        problem = "found PIL.ImageFile.LOAD_TRUNCATED_IMAGES set, with which damaged files pass for whole ones"
+        raise InputError(f"{content}: {problem}, expected False")
     try:
         return _read(content)
     except InputError:
         raise
-    # Pillow raises whatever the damage leads to.
+    # A damaged file may raise any error in Pillow.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{content}: the image cannot be decoded ({reason}); copy the file again") from None
@@ -144,8 +144,8 @@ def _check_png(content, image, header):
         raise InputError(f"{content}: the image cannot be decoded (no palette); copy the file again")
     image.verify()
     if not content.data.startswith(PNG_END, header.tell() - 8):
-        found = f"truncated after {len(content.data)} bytes, or damaged at its end"
-        raise InputError(f"{content}: the PNG file is {found}; copy the file again")
+        problem = f"truncated after {len(content.data)} bytes, or damaged at its end"
+        raise InputError(f"{content}: the PNG file is {problem}; copy the file again")
 
 
 def _check_tiff(content, image):
@@ -184,9 +184,9 @@ def _tiff_pixels(content, image):
     """Returns the pixels of a TIFF file as `_pixels` does; InputError for kinds that cannot be kept as they are."""
     tags, bits = image.tag_v2, max(image.tag_v2.get(BITS, (1,)))
     if image.mode in ("F", "CMYK", "LAB") or bits > 16 or PHOTOMETRIC not in tags:
-        found = f"found {bits} bits of photometric interpretation {tags.get(PHOTOMETRIC)} in the TIFF file"
-        raise InputError(f"{content}: {found}, expected integers of 8 or 16 bits, grey values or RGB")
-    # Whether colours are multiplied by it depends on the program that wrote them.
+        problem = f"found {bits} bits of photometric interpretation {tags.get(PHOTOMETRIC)} in the TIFF file"
+        raise InputError(f"{content}: {problem}, expected integers of 8 or 16 bits, grey values or RGB")
+    # Whether colours are premultiplied by alpha depends on the program that wrote them.
     if image.mode in ("LA", "La", "RGBA") and image.getchannel(image.getbands()[-1]).getextrema() != (255, 255):
         raise InputError(f"{content}: found a TIFF file with transparent pixels, expected opaque ones")
     pixels = _pixels(content, image, bits)
