@@ -1,7 +1,7 @@
 """Outlines for radiographs that have none, by many views of each: to be looked at, then learned from."""
 
 import collections
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -23,15 +23,13 @@ from crass_tf.geometry import Letterbox
 from crass_tf.inference.segmenter import Segmenter
 from crass_tf.measurement.metrics import iou
 from crass_tf.measurement.quality import SIDES, stability
-from crass_tf.prediction import plan
+from crass_tf.prediction.run import Job, plan
 from crass_tf.radiographs.formats.png import write_png
 from crass_tf.radiographs.radiograph import read_mask, read_radiograph
 from crass_tf.reporting import overlay, pictures
 from crass_tf.sources.crass12 import FOLDER, IMAGE_FOLDER, MASK_FOLDER
 from crass_tf.sources.listing import composed
 
-# In the output folder: a row for each radiograph.
-PROPOSALS = "proposals.csv"
 COLUMNS = ("image", "file", "right", "left", "right_views", "left_views", "kept", "reason")
 # Longest side of the radiographs that are written: the model's own grid.
 SIDE = 1024
@@ -75,16 +73,11 @@ def propose(
     paths, out, drop = local_paths(paths, "path"), output_folder(out), local_path(drop, "drop")
     if (out / FOLDER).exists():
         raise InputError(f"{out / FOLDER}: exists already, expected a new folder for proposals")
-    dropped = read_names(drop)
-    jobs, unreadable, _ = plan(paths, out)
-    names = [composed(job.result.replace("/", "_")) for job in jobs]
-    if twice := [name for name, count in collections.Counter(names).items() if count > 1]:
-        raise InputError(f"{min(twice)}: found two radiographs of this name (a / becomes _), expected one; rename one")
-    check_names(drop, dropped, names)
+    jobs, unreadable, dropped = plan_proposals(paths, out, drop)
     segmenter = Segmenter.load(model)
     rows = [{"image": str(reason), "kept": False, "reason": "unreadable folder"} for reason in unreadable]
     with atomic_folder(out / FOLDER) as folder:
-        for name, job in zip(names, tqdm(jobs, desc="proposing", disable=None)):
+        for name, job in tqdm(jobs.items(), desc="proposing", disable=None):
             row = {"image": name, "file": job.image, "kept": False}
             rows.append(row)
             try:
@@ -102,20 +95,28 @@ def propose(
             raise InputError("found no radiograph whose clavicles many views outline alike")
         write_text(folder / "train.txt", "".join(f"{name}\n" for name in kept))
         write_text(folder / "val.txt", "")
-    write_table(out / PROPOSALS, COLUMNS, rows)
+    write_table(out / "proposals.csv", COLUMNS, rows)
     _write_sheets(out, kept)
     return rows
+
+
+def plan_proposals(
+    paths: Sequence[PathLike], out: PathLike, drop: PathLike | None
+) -> tuple[dict[str, Job], list[str], set[str]]:
+    """Returns `{name: job}`, what cannot be read, and the names to leave out; errors as in `propose`."""
+    planned, unreadable, _ = plan(paths, out)
+    names = [composed(job.result.replace("/", "_")) for job in planned]
+    if twice := [name for name, count in collections.Counter(names).items() if count > 1]:
+        raise InputError(f"{min(twice)}: found two radiographs of this name (a / becomes _), expected one; rename one")
+    dropped = read_names(drop)
+    if unknown := dropped - set(names):
+        raise InputError(f"{drop}: found {min(unknown)}, expected names of these radiographs as in proposals.csv")
+    return dict(zip(names, planned)), unreadable, dropped
 
 
 def read_names(path: PathLike | None) -> set[str]:
     """Returns the names in a text file, one a line; none where there is no file."""
     return {composed(line.strip()) for line in read_text(path).splitlines()} - {""} if path else set()
-
-
-def check_names(path: PathLike | None, names: Iterable[str], known: Iterable[str]) -> None:
-    """Raises InputError where a file names a radiograph that is not among the known ones."""
-    if unknown := set(names) - set(known):
-        raise InputError(f"{path}: found {min(unknown)}, expected names of these radiographs as in proposals.csv")
 
 
 def _propose(segmenter, path):

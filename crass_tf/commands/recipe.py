@@ -1,13 +1,12 @@
 """The recipe of the shipped model in one call: phantoms, training on them, tuning on a data set, export."""
 
-import csv
 import dataclasses
 import shutil
 from collections.abc import Sequence
 from typing import Any
 
 from crass_tf.commands.export import export_from
-from crass_tf.commands.propose import PROPOSALS, check_names, propose, read_names
+from crass_tf.commands.propose import plan_proposals, propose, read_names
 from crass_tf.commands.train import has_begun, train
 from crass_tf.common.files import (
     InputError,
@@ -25,7 +24,6 @@ from crass_tf.evaluation import evaluate
 from crass_tf.export.description import NOT_STATED
 from crass_tf.inference.segmenter import Segmenter
 from crass_tf.phantom import write_folder
-from crass_tf.prediction import plan
 from crass_tf.sources.crass12 import FOLDER, IMAGE_FOLDER, MASK_FOLDER
 
 PHANTOMS, PHANTOM_SEED, PHANTOM_SIZE, PHANTOM_BEDSIDE = 600, 7, 1024, 0.4
@@ -81,9 +79,7 @@ def recipe(
     unlabelled, drop = local_paths(unlabelled or (), "unlabelled"), local_path(drop, "drop")
     if unlabelled:
         _check_unlabelled(manual_dir, dataset)
-        plan(unlabelled, out / "proposals")
-        if drop:
-            read_text(drop)
+        plan_proposals(unlabelled, out / "proposals", drop)
     changes = {} if jit_compile is None else {"jit_compile": jit_compile}
     if init is None:
         init = _train_on_phantoms(out, phantoms, changes)
@@ -125,12 +121,10 @@ def _join(manual_dir, out, drop):
     """Writes a CRASS12 folder of the data set, its training radiographs twice, with proposals and phantoms."""
     open_source, target = opener(DEFAULT_DATASET), out / "both" / FOLDER
     labelled, proposals = open_source(manual_dir).splits, open_source(out / "proposals").splits["train"]
-    names = read_names(drop)
-    with (out / "proposals" / PROPOSALS).open(encoding="utf-8", newline="") as rows:
-        check_names(drop, names, [row["image"] for row in csv.DictReader(rows)])
+    dropped = read_names(drop)
     # Observers' outlines are worth more than proposed ones.
     training = labelled["train"] + _renamed(labelled["train"], "again")
-    training += [example for example in proposals if example.image_id not in names]
+    training += [example for example in proposals if example.image_id not in dropped]
     if (out / "phantoms").is_dir():
         training += _renamed(open_source(out / "phantoms").splits["train"][:PHANTOMS_AGAIN], "drawn")
     lists = {
@@ -184,9 +178,9 @@ def _train(run, data_dir, preset, **options):
 def _finish(out, model, dataset, training_data, terms):
     print("recipe: evaluating")
     split = default_splits(dataset, data_dir=out / "data")[1]
-    found = examples(dataset, split, out / "data")
+    radiographs = examples(dataset, split, out / "data")
     names = {"model": str(model), "dataset": dataset, "split": split}
-    metrics = evaluate(Segmenter.load(model), found, out / "evaluation", **names)
+    metrics = evaluate(Segmenter.load(model), radiographs, out / "evaluation", **names)
     print("recipe: exporting")
     export_from(model, out / "export", out / "data", dataset, training_data=training_data, terms=terms)
     print(f"IoU on {split} at native size: {metrics['iou']['mean']:.4f}; the artifact is {out / 'export'}")

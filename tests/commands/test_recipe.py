@@ -47,11 +47,13 @@ def test_what_is_missing_is_said_before_any_work(phantom_folder, tmp_path):
         for part in ("data_train", "mask_mhd"):
             write_mhd(release / part / f"{name}.mhd", np.ones((8, 8), np.uint8))
         (release / split).write_text(name)
+    (tmp_path / "names.txt").write_text("unknown\n")
     for arguments, message in (
         ({"manual_dir": tmp_path / "none"}, "none: "),
         ({"unlabelled": [phantom_folder], "manual_dir": tmp_path / "release"}, "expected the PNG layout of crass12"),
         ({"unlabelled": [tmp_path / "more"]}, "more: no such file or folder"),
         ({"unlabelled": [phantom_folder], "drop": tmp_path / "drop.txt"}, "drop.txt: cannot be opened"),
+        ({"unlabelled": [phantom_folder], "drop": tmp_path / "names.txt"}, "found unknown, expected names of these"),
     ):
         with pytest.raises(InputError, match=message):
             recipes.recipe(**{"manual_dir": phantom_folder, "out": tmp_path / "out"} | arguments)
@@ -68,11 +70,7 @@ def test_proposals_and_phantoms_join_the_data_set(phantom_folder, tmp_path, monk
     clinic = sorted(path.stem for path in folders[1].glob("image/*.PNG"))
     (folders[1] / "train.txt").write_text("\n".join(clinic))
     (folders[1] / "val.txt").write_text("")
-    (tmp_path / "proposals" / "proposals.csv").write_text("\n".join(["image", *clinic, "refused"]))
     drop = tmp_path / "drop.txt"
-    drop.write_text("refused\nunknown\n")
-    with pytest.raises(InputError, match="found unknown, expected names of these radiographs"):
-        recipes._join(phantom_folder, tmp_path, drop)
     drop.write_text(f"refused\n{clinic[1]}\n")
     recipes._join(phantom_folder, tmp_path, drop)
     own, _, phantoms = ((folder / "train.txt").read_text().split() for folder in folders)
