@@ -42,7 +42,7 @@ CHANGES = {
     "wide, and enlarged": lambda image: cv2.resize(image, (1300, 900), interpolation=cv2.INTER_LINEAR),
     "small": lambda image: cv2.resize(image, (260, 300), interpolation=cv2.INTER_AREA),
     "turned": lambda image: cv2.warpAffine(image, cv2.getRotationMatrix2D((256, 256), 12, 1), (512, 512)),
-    "one clavicle": lambda image: cv2.rectangle(image.copy(), (262, 40), (511, 190), 60, cv2.FILLED),
+    "one clavicle": lambda _: cv2.rectangle(render(0, 6, 512).image, (262, 40), (511, 190), 0, cv2.FILLED),
 }
 
 
