@@ -7,6 +7,23 @@ from crass_tf.data.loading import NATIVE_CONFIG
 from crass_tf.data.views import SIDES, STRIP
 from crass_tf.training.settings import Settings
 
+# Of a finder that is fresh: wide ranges keep it from learning anything.
+NARROW = Augmentation(
+    rotation_deg=12,
+    scale=1.5,
+    stretch=1.08,
+    shift=0.2,
+    gamma=2.0,
+    contrast=1.5,
+    brightness=25,
+    invert=0.2,
+    blur=0.4,
+    noise=15,
+    shading=40,
+    bars=0.3,
+    faint=0.06,
+    negatives=0.1,
+)
 # A finder has to find clavicles of any size, anywhere, in any processing; where they end to the pixel is not its task.
 FIND = Settings(
     config=NATIVE_CONFIG,
@@ -14,21 +31,11 @@ FIND = Settings(
     image_size=(256, 256),
     filters=(8, 16, 32, 48, 56),
     epochs=300,
-    augmentation=Augmentation(
+    augmentation=dataclasses.replace(
+        NARROW,
         rotation_deg=22,
         scale=1.9,
         stretch=1.15,
-        shift=0.2,
-        gamma=2.0,
-        contrast=1.5,
-        brightness=25,
-        invert=0.2,
-        blur=0.4,
-        noise=15,
-        shading=40,
-        bars=0.3,
-        faint=0.06,
-        negatives=0.1,
         spoil=0.1,
         local_contrast=0.3,
         detail=0.15,
@@ -72,22 +79,6 @@ OUTLINE = Settings(
 # Phantoms are many and much alike: a few passes teach the outliner what they can teach. A fresh finder needs more, and
 # learns nothing at first where ranges are wide; tuning starts from trained weights.
 PHANTOM_FIND_EPOCHS, PHANTOM_EPOCHS = 50, 12
-NARROW = Augmentation(
-    rotation_deg=12,
-    scale=1.5,
-    stretch=1.08,
-    shift=0.2,
-    gamma=2.0,
-    contrast=1.5,
-    brightness=25,
-    invert=0.2,
-    blur=0.4,
-    noise=15,
-    shading=40,
-    bars=0.3,
-    faint=0.06,
-    negatives=0.1,
-)
 # From there on, what is left to learn is how real clavicles and their outlines differ.
 TUNED = {"epochs": 40, "learning_rate": 1.2e-3}
 # A step of the finder costs a fifth of the outliner's, and a strip laid wrongly costs all.
