@@ -97,6 +97,13 @@ def test_scores_by_hand():
     np.testing.assert_allclose(module.score(logits, found), [[0.2, 0.1]], atol=1e-3)
 
 
+def test_two_doubtful_clavicles_are_refused_and_a_doubtful_beside_a_sure_one_is_kept():
+    scores = np.float32([[0.65, 0.6], [0.55, 0.72], [0.3, 0.9], [0, 0]])
+    # 0.7 x 0.65 and 0.7 x 0.6; the others have a sure one, or nothing.
+    expected = [[0.455, 0.42], [0.55, 0.72], [0.3, 0.9], [0, 0]]
+    np.testing.assert_allclose(module.lower_doubtful(scores), expected, atol=1e-6)
+
+
 def test_what_two_clavicles_cannot_be():
     # Lengths of 80 and 60, 70 in the mean: 49 to 196 pixels apart, at most 70 up or down.
     length = np.float32([[80, 60]])
