@@ -19,9 +19,13 @@ class Pictures(keras.callbacks.Callback):
 
     def __init__(self, folder: PathLike, validation: tf.data.Dataset) -> None:
         super().__init__()
-        self._writer = tf.summary.create_file_writer(str(folder))
+        self._folder = folder
         # As NumPy arrays: Keras on JAX cannot compute with TensorFlow's tensors.
         self._images, self._masks = next(validation.take(1).as_numpy_iterator())
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Makes the log file; not before, so that a run whose settings are refused leaves none."""
+        self._writer = tf.summary.create_file_writer(str(self._folder))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Draws after the first, every tenth and the last epoch."""

@@ -143,3 +143,9 @@ def test_settings_from_before_there_were_folds(tmp_path):
 def test_half_a_fold_is_refused(part):
     with pytest.raises(InputError, match="only part of a fold's settings"):
         Settings(**part)
+
+
+def test_refused_settings_leave_no_logs(two_folds, tmp_path):
+    with pytest.raises(InputError, match="batch_size: found 1, expected a multiple of 2"):
+        running.train(tmp_path / "run", two_folds, **SMALL, devices=2)
+    assert not list((tmp_path / "run").rglob("*.v2"))
