@@ -337,7 +337,7 @@ COMMANDS = {
         argument(
             "--preset NAME",
             "unet: one network on the whole radiograph (default); clavicles: the clavicle model, more accurate; "
-            "phantoms, tuned, joined: the steps of crass-tf recipe",
+            "tuned: a clavicle model given by --init; phantoms, from-phantoms, joined: the steps of crass-tf recipe",
         ),
         argument("--init MODEL", "a .keras model to start from"),
         flag("--resume", "go on after the last completed epoch of RUN"),

@@ -81,14 +81,15 @@ def recipe(
         _check_unlabelled(manual_dir, dataset)
         plan_proposals(unlabelled, out / "proposals", drop)
     changes = {} if jit_compile is None else {"jit_compile": jit_compile}
+    preset = "tuned"
     if init is None:
-        init = _train_on_phantoms(out, phantoms, changes)
+        init, preset = _train_on_phantoms(out, phantoms, changes), "from-phantoms"
     elif not init.is_file():
         raise InputError(f"{init}: file not found, expected a .keras clavicle model to tune")
     print(f"recipe: building {dataset}")
     build(manual_dir, out / "data", dataset=dataset)
     print("recipe: tuning")
-    _train(out / "run", out / "data", "tuned", init=init, dataset=dataset, seed=seed, **changes)
+    _train(out / "run", out / "data", preset, init=init, dataset=dataset, seed=seed, **changes)
     model = out / "run" / "model.keras"
     if unlabelled:
         model = _learn_unlabelled(manual_dir, out, model, unlabelled, drop, seed, changes)

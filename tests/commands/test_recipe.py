@@ -16,7 +16,7 @@ NETWORKS = (Settings(**SMALL, image_size=(32, 32), view="sides"), Settings(**SMA
 
 
 def test_recipe(phantom_folder, tmp_path, monkeypatch, capsys):
-    for name in ("phantoms", "tuned"):
+    for name in ("phantoms", "from-phantoms"):
         monkeypatch.setitem(PRESETS, name, NETWORKS)
     monkeypatch.setattr(recipes, "PHANTOM_SIZE", 64)
     # Trained for one epoch it finds nothing to calibrate the export on.
