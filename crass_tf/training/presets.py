@@ -83,7 +83,7 @@ PHANTOM_FIND_EPOCHS, PHANTOM_EPOCHS = 50, 12
 TUNED = {"epochs": 40, "learning_rate": 1.2e-3}
 # A step of the finder costs a fifth of the outliner's, and a strip laid wrongly costs all.
 TUNED_FIND = {"epochs": 200, "learning_rate": 1.5e-3}
-# After phantoms alone the outliner has most to learn: validation IoU in its strips 0.908 after 5 epochs, 0.918 after 45.
+# After phantoms alone the outliner has most to learn: IoU in validation strips 0.908 after 5 epochs, 0.918 after 45.
 FROM_PHANTOMS = TUNED | {"epochs": 120}
 # A tuned model with proposed outlines beside its data set: seven times as many radiographs in an epoch.
 JOINED_FIND, JOINED = {"epochs": 40, "learning_rate": 1e-3}, {"epochs": 8, "learning_rate": 8e-4}
