@@ -54,6 +54,21 @@ class TestAugmentation:
             assert image.dtype == np.float32 and image.min() >= 0 and image.max() <= 255
             assert mask.dtype == np.uint8 and set(np.unique(mask)) <= {0, 1}
 
+    @pytest.mark.parametrize("foreground", [128, 255])
+    def test_any_value_above_0_is_clavicle(self, foreground):
+        bright = self.pairs().map(lambda image, mask: (image, mask * np.uint8(foreground)))
+        pairs = zip(*(pairs.map(crass_tf.augmentation()).as_numpy_iterator() for pairs in (self.pairs(), bright)))
+        assert all(np.array_equal(mask, same) and mask.any() for (_, mask), (_, same) in pairs)
+
+    @pytest.mark.parametrize("dtype, factor, found", [("uint16", 257.0, "outside 0 to 255"), ("float32", 1 / 255, "0 to 1")])
+    def test_other_grey_values_are_refused(self, dtype, factor, found):
+        import tensorflow as tf
+
+        (image, mask), *_ = self.pairs(count=1).as_numpy_iterator()
+        pairs = tf.data.Dataset.from_tensors(((image * factor).astype(dtype), mask))
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f"image: found grey values .*{found}"):
+            next(iter(pairs.map(crass_tf.augmentation())))
+
     def test_examples_differ_and_a_seed_repeats_them(self):
         first, again, other = (
             [image for image, _ in self.pairs().map(crass_tf.augmentation(seed=seed)).as_numpy_iterator()]

@@ -17,6 +17,7 @@ from numpy.random import Generator
 
 from crass_tf.data.negatives import negative
 from crass_tf.geometry import Letterbox
+from crass_tf.radiographs.radiograph import from_array
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -91,8 +92,9 @@ def augmentation(settings: Augmentation | None = None, seed: int = 0) -> Callabl
             get each of them.
 
     Returns:
-        A function of `(image, mask)`, tensors `[H, W, 1]`: grey values from 0 to 255 and 0 or 1. What it returns has
-        the same shapes and dtypes.
+        A function of `(image, mask)`, tensors `[H, W, 1]` of any dtype: grey values from 0 to 255, and a mask with
+        clavicle above 0. What it returns has the same shapes and dtypes; the mask holds 0 and 1. Other grey values
+        raise InputError, which TensorFlow wraps.
 
     Example: ten pairs become ten changed pairs of the same size.
 
@@ -107,7 +109,11 @@ def augmentation(settings: Augmentation | None = None, seed: int = 0) -> Callabl
 
     def change(image, mask, number):
         rng = np.random.default_rng(int(number))
-        changed, changed_mask = augment(image[:, :, 0].astype(np.uint8), mask.astype(np.uint8), settings, rng)
+        grey = image[:, :, 0]
+        if grey.dtype != np.uint8:
+            # 16 bits would be cut to the lower 8, and values up to 1 to black.
+            grey = from_array(grey.astype(np.float32), source="image").image
+        changed, changed_mask = augment(grey, mask, settings, rng)
         return changed[:, :, None].astype(image.dtype), changed_mask.reshape(mask.shape).astype(mask.dtype)
 
     def change_pair(image, mask):
@@ -131,11 +137,12 @@ def augment(
 
     Args:
         image: uint8 `[H, W]`.
-        mask: uint8 `[H, W, C]`, or `[H, W]`, of 0 and 1; two channels are the image's sides, which mirroring exchanges.
+        mask: `[H, W, C]`, or `[H, W]`, clavicle above 0; two channels are the image's sides, which mirroring exchanges.
         settings: an `Augmentation`.
         rng: the `numpy.random.Generator`.
         size: `(height, width)` of the result, about the same centre; None is the image's.
     """
+    mask = (mask > 0).astype(np.uint8)
     if _happens(settings.negatives, rng):
         image = negative(size or image.shape, rng)
         return change_exposure(image, settings, rng), np.zeros((*image.shape, *mask.shape[2:]), np.uint8)

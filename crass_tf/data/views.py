@@ -47,6 +47,8 @@ class View:
         return self._examples(image, mask, tuple(round(side * part) for side, part in zip(self.image_size, margin)))
 
     def _examples(self, image, mask, size):
+        # Of 255, a hundredth of a pixel would count as covered by half.
+        mask = (mask > 0).astype(np.uint8)
         if self.name == WHOLE:
             image, mask = to_grid(image, mask, self.image_size)
             return [(image, mask[..., None])]

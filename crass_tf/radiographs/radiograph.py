@@ -136,9 +136,9 @@ def from_array(
         raise InputError(f"{source}: found rows of different lengths, expected [H, W]") from None
     if np.issubdtype(pixels.dtype, np.floating) and pixels.size:
         if not np.isfinite(pixels).all() or pixels.min() < 0 or pixels.max() > 255:
-            raise InputError(f"{source}: found float grey values outside 0 to 255, expected 0 to 255")
+            raise InputError(f"{source}: found grey values outside 0 to 255, expected 0 to 255")
         if 0 < pixels.max() <= 1:
-            raise InputError(f"{source}: found float grey values from 0 to 1, expected 0 to 255; multiply them by 255")
+            raise InputError(f"{source}: found grey values from 0 to 1, expected 0 to 255; multiply them by 255")
         pixels = np.round(pixels).astype(np.uint8)
     grey = to_grey(pixels, source)
     scale = scale or GreyScale.holding(int(grey.min()), int(grey.max()))

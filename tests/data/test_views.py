@@ -77,3 +77,10 @@ def test_a_clavicle_that_is_not_there_gives_no_strip():
 def test_unknown_view():
     with pytest.raises(InputError, match="view: found 'half', expected one of whole, sides, strip"):
         View((64, 64), "half")
+
+
+@pytest.mark.parametrize("view", [View((96, 128)), View((96, 128), "sides"), STRIP])
+def test_any_value_above_0_of_a_mask_is_clavicle(view):
+    image, mask = clavicles()
+    for (_, expected), (_, found) in zip(view.fit(image, mask), view.fit(image, mask * np.uint8(255))):
+        np.testing.assert_array_equal(found, expected)
