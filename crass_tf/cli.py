@@ -78,22 +78,21 @@ def predict(
     runner_options: Sequence[str] = (),
     *,
     dicomweb: bool,
-    input: str,
-    summary: str,
-    shards: int,
-    patient_key: str,
     **options: Any,
 ) -> int | None:
     """Masks for radiographs, on this machine or by a runner of Apache Beam; returns the exit code."""
     if runner is None:
+        for name in RUNNER_OPTIONS & options.keys():
+            raise InputError(f"--{name.replace('_', '-')}: needs --runner, without which it changes nothing")
         place = "crass_tf.prediction.dicomweb" if dicomweb else "crass_tf.prediction"
         return pkgutil.resolve_name(f"{place}:predict")(path, **options)
     if dicomweb:
         raise InputError("--dicomweb: found --runner, too; fetch to this machine, or give the runner a folder")
     from crass_tf.beam import running
 
-    engine = {"runner": runner, "runner_options": runner_options, "kind": input}
-    return running.predict(path, summary=summary, shards=shards, patient_key=patient_key, **engine, **options)
+    if "input" in options:
+        options["kind"] = options.pop("input")
+    return running.predict(path, runner=runner, runner_options=runner_options, **options)
 
 
 def spacing(text: str) -> tuple[float, float]:
@@ -271,6 +270,8 @@ EXTENT = argument(
 )
 THREADS = argument("--threads N", "of a .tflite model (default: the cores, at most 4)", type=positive)
 MODEL_OPTIONS = EXTENT, OUTPUT, THREADS
+# Of `predict`, on many machines only.
+RUNNER_OPTIONS = {"input", "summary", "shards", "patient_key"}
 
 COMMANDS = {
     "demo": Command(
@@ -434,13 +435,12 @@ COMMANDS = {
         argument(
             "--input",
             "what PATH names: radiographs; CSV tables with a column image; tar shards; DICOM files, of which "
-            "results lie by patient and study (default: %(default)s)",
+            "results lie by patient and study (default: files)",
             choices=("files", "table", "tar", "dicom"),
-            default="files",
         ),
-        argument("--summary", "default: %(default)s", choices=("csv", "parquet"), default="csv"),
-        argument("--shards N", "files of the summary (default: 1)", type=positive, default=1),
-        argument("--patient-key TEXT", "a secret that patients' numbers are hashed with in names", default=""),
+        argument("--summary", "default: csv", choices=("csv", "parquet")),
+        argument("--shards N", "files of the summary (default: 1)", type=positive),
+        argument("--patient-key TEXT", "a secret that patients' numbers are hashed with in names"),
         report=lambda code, options: code,
         needs_tensorflow=False,
         epilog="A folder's run writes DIR/summary.csv, too. Stopped and started again, it goes on where it was; with "

@@ -68,9 +68,11 @@ def propose(
         The rows of `proposals.csv`, dicts.
 
     Raises:
-        InputError: for paths that cannot be read or written, or where nothing can be proposed.
+        InputError: for paths that cannot be read or written, a certainty that is none, or where nothing can be proposed.
     """
     paths, out, drop = local_paths(paths, "path"), output_folder(out), local_path(drop, "drop")
+    if not 0 <= least <= 1:
+        raise InputError(f"least: found {least}, expected a certainty from 0 to 1")
     if (out / FOLDER).exists():
         raise InputError(f"{out / FOLDER}: exists already, expected a new folder for proposals")
     jobs, unreadable, dropped = plan_proposals(paths, out, drop)

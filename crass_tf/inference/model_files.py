@@ -33,6 +33,8 @@ NEARLY_ZERO = 1e-5
 MOST_CLAVICLE = 0.5
 # More threads than this gain nothing on a net of this size.
 MAX_THREADS = 4
+# LiteRT starts as many as it is told; more than a system has leave none for the rest of the process.
+MOST_THREADS = 256
 # What a `.tflite` says of itself: a file in a zip archive at its end, as LiteRT's associated files are kept. LiteRT
 # reads such a file as any other; zip tools list and extract what is attached.
 METADATA = "crass_tf.json"
@@ -80,8 +82,8 @@ def open_model(path: PathLike, threads: int | None = None, output: str | None = 
     """
     if output not in (None, *output_kind.KINDS):
         raise InputError(f"output: found {output!r}, expected one of {', '.join(output_kind.KINDS)}")
-    if threads is not None and (threads != int(threads) or threads < 1):
-        raise InputError(f"threads: found {threads}, expected a whole number of 1 or more, or None")
+    if threads is not None and threads not in range(1, MOST_THREADS + 1):
+        raise InputError(f"threads: found {threads}, expected a whole number from 1 to {MOST_THREADS}, or None")
     path = local_path(path, "model")
     if not path.exists():
         raise InputError(f"{path}: model not found")

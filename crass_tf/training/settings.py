@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import pathlib
 import typing
 
@@ -15,6 +16,8 @@ from crass_tf.data.views import WHOLE, View
 # In a run's folder.
 FILE_NAME = "settings.json"
 MODEL_NAME = "model.keras"
+# Networks' initial weights are drawn from multiples of the seed, which TensorFlow takes up to 2^63.
+LARGEST_SEED = 2**32 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,13 +70,15 @@ class Settings:
 
     def __post_init__(self):
         for name in ("epochs", "batch_size", "learning_rate"):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"{name}: found {getattr(self, name)}, expected a number above 0")
-        if self.seed < 0:
-            raise InputError(f"seed: found {self.seed}, expected 0 or more")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise InputError(f"seed: found {self.seed}, expected 0 to {LARGEST_SEED}")
         if not 0 <= self.warmup < 1 or not 0 <= self.ema_momentum < 1:
             raise InputError(f"found warmup {self.warmup}, ema_momentum {self.ema_momentum}, expected 0 to below 1")
-        if self.class_weight is not None and (len(self.class_weight) != 2 or min(self.class_weight) < 0):
+        if self.class_weight is not None and (
+            len(self.class_weight) != 2 or not all(0 <= weight < math.inf for weight in self.class_weight)
+        ):
             raise InputError(f"class_weight: found {self.class_weight}, expected (background, clavicle), 0 or more")
         self.make_view()
         if self.fold is not None:

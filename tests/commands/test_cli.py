@@ -59,6 +59,14 @@ def test_version(capsys):
         (["train", "--data-dir", "no-such", "--out", "run"], "crass-tf build --manual-dir FOLDER --data-dir no-such"),
         (["export", "no-such.keras", "--out", "export"], "no-such.keras"),
         (["train", "--data-dir", "no-such", "--out", "run", "--epochs", "0"], "epochs"),
+        (["train", "--data-dir", "no-such", "--out", "run", "--learning-rate", "nan"], "learning_rate: found nan"),
+        (["train", "--data-dir", "no-such", "--out", "run", "--learning-rate", "inf"], "learning_rate: found inf"),
+        (["train", "--data-dir", "no-such", "--out", "run", "--seed", str(2**63)], "seed: found"),
+        (["propose", "no-such", "--out", "proposals", "--least", "nan"], "least: found nan"),
+        (["propose", "no-such", "--out", "proposals", "--least", "70"], "least: found 70.0"),
+        (["predict", "no-such", "--out", "masks", "--input", "dicom"], "--input: needs --runner"),
+        (["predict", "no-such", "--out", "masks", "--patient-key", "x"], "--patient-key: needs --runner"),
+        (["predict", "no-such", "--out", "masks", "--dicomweb", "--shards", "2"], "--shards: needs --runner"),
     ],
 )
 def test_mistake_is_one_line_and_exit_code_2(run, tmp_path, monkeypatch, arguments, named):

@@ -147,9 +147,9 @@ def test_foreign_models_are_refused(tmp_path):
             Segmenter.load(tmp_path / name)
 
 
-@pytest.mark.parametrize("threads", [0, -1, 1.5])
+@pytest.mark.parametrize("threads", [0, -1, 1.5, float("nan"), "four", 10**7])
 def test_threads_are_a_whole_number(models, threads):
-    with pytest.raises(InputError, match=f"threads: found {threads}, expected a whole number of 1 or more"):
+    with pytest.raises(InputError, match=f"threads: found {threads}, expected a whole number from 1 to 256"):
         Segmenter.load(models / "model.tflite", threads=threads)
 
 
