@@ -23,7 +23,7 @@ from crass_tf.measurement import contours, measures, quality
 from crass_tf.measurement.extent import DEFAULT_EXTENT, EXTENTS, prolong
 from crass_tf.measurement.measures import CentreLine
 from crass_tf.measurement.quality import SIDES, Trust
-from crass_tf.radiographs.radiograph import Radiograph, from_array, read_radiograph
+from crass_tf.radiographs.radiograph import Radiograph, from_array, known_spacing, read_radiograph
 
 SHIPPED_FOLDER = "clavicle_unet"
 SHIPPED_FILES = ("model_int8.tflite", "model_float16.tflite")
@@ -187,6 +187,9 @@ class Segmentation:
     def save(self, folder: PathLike, outputs: Sequence[str] | None = None, model: PathLike = "") -> list[pathlib.Path]:
         """Writes results as `crass-tf predict` does, named after the radiograph; of a refused one the JSON alone.
 
+        Earlier results of a refused one are removed. Results of arrays are called `array`, of bytes `bytes`: one folder
+        holds those of one array.
+
         Args:
             folder: where to, made where it is missing.
             outputs: names out of `crass_tf.prediction.outputs.OUTPUTS`; None is mask, labels, overlay and json.
@@ -197,23 +200,27 @@ class Segmentation:
 
         Raises:
             InputError: for a folder that cannot be written to, a name that is none, an output that needs a package that
-                is not there, or one that this radiograph cannot have.
+                is not there, or one that this radiograph cannot have; for a JSON of another program in its place.
         """
         from crass_tf.common.files import output_folder, write_json
-        from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS
-        from crass_tf.prediction.run import check_outputs
+        from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS, record
+        from crass_tf.prediction.run import check_outputs, result_path
 
         outputs = DEFAULTS if outputs is None else tuple(outputs)
         check_outputs(outputs)
         source = self.radiograph.source
-        stem = output_folder(folder, "folder") / (pathlib.Path(source).stem or "radiograph")
+        stem = output_folder(folder, "folder") / result_path(pathlib.Path(source).name or "radiograph")
+        paths = {name: pathlib.Path(f"{stem}{output.suffix}") for name, output in OUTPUTS.items()}
+        if ("json" in outputs or self.refusal) and record.is_foreign(paths["json"]):
+            raise InputError(f"{paths['json']}: found no result of crass-tf; move it, or give another folder")
         if self.refusal:
-            write_json(f"{stem}.json", self.to_dict(model))
-            return [pathlib.Path(f"{stem}.json")]
-        paths = [pathlib.Path(f"{stem}{OUTPUTS[name].suffix}") for name in outputs]
-        for name, path in zip(outputs, paths):
-            OUTPUTS[name].write(path, self, source, model)
-        return paths
+            for path in paths.values() if record.status(paths["json"]) == "segmented" else ():
+                path.unlink(missing_ok=True)
+            write_json(paths["json"], self.to_dict(model))
+            return [paths["json"]]
+        for name in outputs:
+            OUTPUTS[name].write(paths[name], self, source, model)
+        return [paths[name] for name in outputs]
 
     @functools.cached_property
     def _trusted(self):
@@ -423,6 +430,7 @@ def _as_radiograph(radiograph, spacing_mm):
     if isinstance(radiograph, (str, os.PathLike, bytes, bytearray, memoryview)) or hasattr(radiograph, "read"):
         return read_radiograph(radiograph, spacing_mm)
     if isinstance(radiograph, Radiograph):
+        spacing_mm = known_spacing(spacing_mm, "spacing_mm")
         return radiograph if spacing_mm is None else dataclasses.replace(radiograph, spacing_mm=spacing_mm)
     return from_array(radiograph, spacing_mm)
 

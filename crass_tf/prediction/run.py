@@ -291,7 +291,7 @@ def run_job(run: Run, job: Job, kept: Sequence[str] = ()) -> dict[str, Any]:
         OSError: where the disk is full.
     """
     try:
-        if "json" in run.outputs and _is_foreign(path := job.target("json")):
+        if "json" in run.outputs and record.is_foreign(path := job.target("json")):
             raise InputError(f"{job.source}: found a {path} that is no result of crass-tf; move it, or change --out")
         return _segment(run, job, kept)
     except InputError as error:
@@ -351,7 +351,7 @@ def refuse(run: Run, job: Job, error: object, kept: Sequence[str]) -> dict[str, 
     known = OUTPUTS if record.status(path) == "segmented" else kept
     _remove(job, [output for output in known if output != "json"])
     outputs = ""
-    if not _is_foreign(path):
+    if not record.is_foreign(path):
         try:
             write_json(path, record.refusal(reason, job.source, str(run.segmenter.path)))
             outputs = "json"
@@ -365,14 +365,6 @@ def _remove(job, outputs):
     for output in outputs:
         with contextlib.suppress(OSError):
             job.target(output).unlink()
-
-
-def _is_foreign(path):
-    """Returns whether a file has content of another program; an empty one is what a loss of power left."""
-    try:
-        return path.stat().st_size > 0 and record.status(path) is None
-    except OSError:
-        return False
 
 
 def _report(counts, total, path, passed_over):

@@ -150,13 +150,14 @@ def read_radiograph(source: Any, spacing_mm: Spacing | None = None, max_pixels: 
 
     Args:
         source: the file's path; or its content as bytes, or as a file that is open for reading them.
-        spacing_mm: `(row, column)`; where given it outranks the file's header.
+        spacing_mm: `(row, column)`; where given, and not NaN, it outranks the file's header.
         max_pixels: a file that claims more is refused before they are decoded.
 
     Raises:
         InputError: where the file is missing, empty, truncated, damaged or no such image; the message names it.
     """
     content = Content.of(local_path(source) if isinstance(source, (str, os.PathLike)) else source, max_pixels)
+    spacing_mm = known_spacing(spacing_mm, f"{content}, spacing_mm")
     decoded = _decode(content)
     scale = None if decoded.bits is None else GreyScale(0, decoded.bits)
     spacing_mm = decoded.spacing_mm if spacing_mm is None else spacing_mm

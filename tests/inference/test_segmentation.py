@@ -1,5 +1,6 @@
 """What a Segmentation says of logits drawn by hand."""
 
+import dataclasses
 import json
 
 import cv2
@@ -155,6 +156,24 @@ class TestSave:
         found = Segmentation(Radiograph(bars()), (nothing, nothing))
         assert [path.name for path in found.save(tmp_path)] == ["array.json"]
         assert found.to_dict()["status"] == "refused" and found.to_dict()["reason"] == found.refusal
+
+    def test_a_refused_radiograph_keeps_no_earlier_results(self, tmp_path):
+        segmentation_of(bars() > 100).save(tmp_path)
+        two_bars(scores=(0.1, 0.1)).save(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["array.json"]
+
+    def test_the_last_part_of_a_dicom_number_is_no_suffix(self, tmp_path):
+        radiographs = (Radiograph(bars(), source=f"study/1.2.840.{number}") for number in (1, 2))
+        for radiograph in radiographs:
+            dataclasses.replace(segmentation_of(bars() > 100), radiograph=radiograph).save(tmp_path, ["mask"])
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["1.2.840.1_mask.png", "1.2.840.2_mask.png"]
+
+    @pytest.mark.parametrize("scores", [(0.9, 0.9), (0.1, 0.1)])
+    def test_a_json_of_another_program_stays(self, tmp_path, scores):
+        (tmp_path / "array.json").write_text("{}")
+        with pytest.raises(InputError, match="array.json: found no result of crass-tf"):
+            two_bars(scores=scores).save(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["array.json"]
 
     def test_an_unknown_output_is_named(self, tmp_path):
         with pytest.raises(InputError, match="outputs: found gif"):

@@ -90,6 +90,7 @@ def test_radiographs_come_as_path_array_and_object(models, tmp_path):
     for radiograph in (str(tmp_path / "bars.png"), bars(), bars()[..., None], Radiograph(bars())):
         np.testing.assert_array_equal(segmenter.segment(radiograph).mask, from_path.mask)
     assert segmenter.segment(Radiograph(bars(), (1.0, 1.0)), spacing_mm=(2.0, 2.0)).spacing_mm == (2.0, 2.0)
+    assert segmenter.segment(Radiograph(bars(), (1.0, 1.0)), spacing_mm=(np.nan, np.nan)).spacing_mm == (1.0, 1.0)
     with pytest.raises(InputError, match="none.png: file not found"):
         segmenter.segment(tmp_path / "none.png")
 

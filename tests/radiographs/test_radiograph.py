@@ -185,6 +185,8 @@ def test_spacing_round_trip_row_and_column_apart(tmp_path):
 def test_asked_for_spacing_outranks_the_header(tmp_path):
     write_png(tmp_path / "image.png", ramp(), spacing_mm=(0.25, 0.2))
     assert read_radiograph(tmp_path / "image.png", spacing_mm=(0.5, 0.4)).spacing_mm == (0.5, 0.4)
+    # NaN, as the data sets have it, asks for none.
+    assert read_radiograph(tmp_path / "image.png", spacing_mm=(np.nan, np.nan)).spacing_mm == (0.25, 0.2)
 
 
 @pytest.mark.parametrize(

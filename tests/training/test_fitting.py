@@ -314,7 +314,7 @@ def test_class_weights_of_the_settings_weight_the_loss():
     assert losses[1] == pytest.approx(float(weighted)) and losses[1] != pytest.approx(losses[0], rel=0.01)
 
 
-@pytest.mark.parametrize("weights", [(1.0,), (1.0, -1.0)])
+@pytest.mark.parametrize("weights", [(1.0,), (1.0, -1.0), (1.0, float("nan"))])
 def test_wrong_class_weights_are_refused(weights):
     with pytest.raises(InputError, match=r"class_weight: .*expected \(background, clavicle\)"):
         Settings(class_weight=weights)

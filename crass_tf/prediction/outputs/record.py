@@ -73,6 +73,14 @@ def status(path: PathLike) -> str | None:
         return None
 
 
+def is_foreign(path: PathLike) -> bool:
+    """Returns whether a file has content of another program; an empty one is what a loss of power left."""
+    try:
+        return pathlib.Path(path).stat().st_size > 0 and status(path) is None
+    except OSError:
+        return False
+
+
 def schema() -> dict[str, Any]:
     """Returns the JSON Schema (Draft 2020-12) of what `result` and `refusal` return."""
     return json.loads(pathlib.Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
