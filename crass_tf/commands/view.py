@@ -65,13 +65,15 @@ def serve(
     """Returns the server, which listens but does not answer yet; arguments and errors as in `view`."""
     files = [file for given in local_paths(path, "path") for file in _radiographs(given)]
     model = local_path(model, "model")
-    if model is not None and not model.is_file():
+    if model is not None and not (model.is_file() and model.suffix == ".tflite"):
         raise InputError(f"{model}: model not found, expected a .tflite file of crass-tf export")
     handler = functools.partial(_Handler, files=files, model=model, directory=str(built_page()))
     try:
         return http.server.ThreadingHTTPServer((LOOPBACK, port), handler)
-    except OSError as error:
-        raise InputError(f"port {port}: {error.strerror}; give another one (--port N)") from None
+    # OverflowError for a number that is no port's.
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"port {port}: {reason}; give another one (--port N)") from None
 
 
 def built_page() -> pathlib.Path:

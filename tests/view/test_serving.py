@@ -97,11 +97,14 @@ def test_mistakes_are_one_line(page_folder, tmp_path):
         (([tmp_path / "none.png"],), "none.png: file not found"),
         (([tmp_path / "empty"],), "empty: found no .png"),
         (((), tmp_path / "none.tflite"), "none.tflite: model not found"),
+        (((), page_folder / "index.html"), "index.html: model not found, expected a .tflite"),
     ):
         with pytest.raises(InputError, match=reason):
             serving.serve(*arguments, port=0)
     with serving.serve(port=0) as server, pytest.raises(InputError, match="give another one"):
         serving.serve(port=server.server_port)
+    with pytest.raises(InputError, match="port 99999: .*give another one"):
+        serving.serve(port=99999)
 
 
 def test_a_page_that_was_not_built_is_named(monkeypatch, tmp_path):
