@@ -1,6 +1,7 @@
 """The recipe of the shipped model in one call: phantoms, training on them, tuning on a data set, export."""
 
 import dataclasses
+import json
 import shutil
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from crass_tf.common.files import (
     local_paths,
     output_folder,
     read_text,
+    write_json,
     write_text,
 )
 from crass_tf.common.types import PathLike
@@ -25,12 +27,15 @@ from crass_tf.export.description import NOT_STATED
 from crass_tf.inference.segmenter import Segmenter
 from crass_tf.phantom import write_folder
 from crass_tf.sources.crass12 import FOLDER, IMAGE_FOLDER, MASK_FOLDER
+from crass_tf.training.settings import Settings
 
 PHANTOMS, PHANTOM_SEED, PHANTOM_SIZE, PHANTOM_BEDSIDE = 600, 7, 1024, 0.4
 # Phantoms that are learned from once more, beside proposals: what is rare among radiographs stays learned.
 PHANTOMS_AGAIN = 240
 # In the output folder, in the order in which they are made.
 STEPS = ("phantoms", "phantom_data", "phantom_run", "data", "run", "evaluation", "export")
+# Beside them: what they are made of.
+FILE_NAME = "recipe.json"
 # With `unlabelled`, between `run` and `evaluation`.
 UNLABELLED_STEPS = ("proposals", "both", "both_data", "both_run")
 
@@ -71,21 +76,31 @@ def recipe(
         The content of the evaluation's `metrics.json`.
 
     Raises:
-        InputError: as the commands of each step.
+        InputError: as the commands of each step; where `out` holds steps of other files, seeds or models.
     """
     manual_dir, out, init = local_path(manual_dir, "manual_dir"), output_folder(out), local_path(init, "init")
     # Before hours of work.
-    opener(dataset)(manual_dir).checked()
+    source = opener(dataset)(manual_dir).checked()
     unlabelled, drop = local_paths(unlabelled or (), "unlabelled"), local_path(drop, "drop")
     if unlabelled:
         _check_unlabelled(manual_dir, dataset)
         plan_proposals(unlabelled, out / "proposals", drop)
+    if init is not None and not init.is_file():
+        raise InputError(f"{init}: file not found, expected a .keras clavicle model to tune")
+    if phantoms < 2:
+        raise InputError(f"phantoms: found {phantoms}, expected 2 or more, one of them to watch")
+    made_of = {
+        "manual_dir": source.fingerprint(source.spacing),
+        "dataset": dataset,
+        "seed": Settings(seed=seed).seed,
+        "phantoms": phantoms if init is None else None,
+        "init": None if init is None else str(init.resolve()),
+    }
+    _check_same(out, made_of | ({"unlabelled": [str(path.resolve()) for path in unlabelled]} if unlabelled else {}))
     changes = {} if jit_compile is None else {"jit_compile": jit_compile}
     preset = "tuned"
     if init is None:
         init, preset = _train_on_phantoms(out, phantoms, changes), "from-phantoms"
-    elif not init.is_file():
-        raise InputError(f"{init}: file not found, expected a .keras clavicle model to tune")
     print(f"recipe: building {dataset}")
     build(manual_dir, out / "data", dataset=dataset)
     print("recipe: tuning")
@@ -94,6 +109,17 @@ def recipe(
     if unlabelled:
         model = _learn_unlabelled(manual_dir, out, model, unlabelled, drop, seed, changes)
     return _finish(out, model, dataset, training_data, terms)
+
+
+def _check_same(out, made_of):
+    """Raises InputError where an earlier call has made the folder of something else; notes what this one makes it of.
+
+    What was left out before, such as unlabelled radiographs, may be added.
+    """
+    earlier = json.loads(read_text(out / FILE_NAME)) if (out / FILE_NAME).is_file() else {}
+    if different := [name for name, value in made_of.items() if earlier.get(name, value) != value]:
+        raise InputError(f"{out}: found steps of a recipe with another {', '.join(different)}; name another folder")
+    write_json(out / FILE_NAME, earlier | made_of)
 
 
 def _check_unlabelled(manual_dir, dataset):

@@ -26,13 +26,37 @@ def test_recipe(phantom_folder, tmp_path, monkeypatch, capsys):
     metrics = recipes.recipe(phantom_folder, tmp_path, phantoms=6)
     assert metrics["n"] == 2
     assert Segmenter.load(tmp_path / "run" / "model.keras").image_size == (1024, 1024)
-    assert {path.name for path in tmp_path.iterdir()} == set(recipes.STEPS) - {"export"}
+    assert {path.name for path in tmp_path.iterdir()} == {*recipes.STEPS, recipes.FILE_NAME} - {"export"}
     assert f"exported {tmp_path}/run/model.keras {tmp_path}/export" in capsys.readouterr().out
     made = (tmp_path / "run" / "model.keras").stat().st_mtime_ns
     # What was trained is not trained again; what is missing is made.
     (tmp_path / "evaluation" / "metrics.json").unlink()
     assert recipes.recipe(phantom_folder, tmp_path, phantoms=6) == metrics
     assert (tmp_path / "run" / "model.keras").stat().st_mtime_ns == made
+
+
+def test_a_folder_of_another_recipe_is_refused(phantom_folder, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recipes, "_train_on_phantoms", stop)
+    for name in ("other", "more"):
+        write_folder(tmp_path / name, 3, 9, 64, workers=1)
+    (tmp_path / "model.keras").touch()
+    same = {"manual_dir": phantom_folder, "out": tmp_path / "out", "phantoms": 6}
+    more = {"unlabelled": [tmp_path / "more"]}
+    for arguments in (same, same, same | more, same):
+        with pytest.raises(KeyboardInterrupt):
+            recipes.recipe(**arguments)
+    for changes, name in (
+        ({"manual_dir": tmp_path / "other"}, "manual_dir"),
+        ({"seed": 1}, "seed"),
+        ({"phantoms": 8}, "phantoms"),
+        ({"init": tmp_path / "model.keras"}, "phantoms, init"),
+        ({"unlabelled": [tmp_path / "other"]}, "unlabelled"),
+    ):
+        with pytest.raises(InputError, match=f"out: found steps of a recipe with another {name}; name another folder"):
+            recipes.recipe(**same | changes)
 
 
 def test_a_model_to_tune_has_to_be_there(phantom_folder, tmp_path):
@@ -52,6 +76,8 @@ def test_what_is_missing_is_said_before_any_work(phantom_folder, tmp_path):
         ({"manual_dir": tmp_path / "none"}, "none: "),
         ({"unlabelled": [phantom_folder], "manual_dir": tmp_path / "release"}, "expected the PNG layout of crass12"),
         ({"unlabelled": [tmp_path / "more"]}, "more: no such file or folder"),
+        ({"phantoms": 1}, "phantoms: found 1"),
+        ({"seed": -1}, "seed: found -1"),
         ({"unlabelled": [phantom_folder], "drop": tmp_path / "drop.txt"}, "drop.txt: cannot be opened"),
         ({"unlabelled": [phantom_folder], "drop": tmp_path / "names.txt"}, "found unknown, expected names of these"),
     ):
