@@ -79,9 +79,13 @@ def examples(
             holds no masks or 16-bit grey values.
     """
     builder = labelled_builder(dataset, config, split, data_dir)
-    if image_ids is not None and (lacking := sorted(set(image_ids) - set(_read_ids(builder, split)))):
-        wanted = f"lacks {len(lacking)} of the {len(image_ids)} radiographs wanted, {lacking[0]!r} first"
-        raise InputError(f"{dataset}/{config}, split {split}: {wanted}")
+    if image_ids is not None:
+        image_ids = sorted(set(image_ids))
+        if not image_ids:
+            raise InputError("image_ids: found none, expected the name of a radiograph, or None for all")
+        if lacking := sorted(set(image_ids) - set(_read_ids(builder, split))):
+            wanted = f"lacks {len(lacking)} of the {len(image_ids)} radiographs wanted, {lacking[0]!r} first"
+            raise InputError(f"{dataset}/{config}, split {split}: {wanted}")
     return Examples(builder, split, image_ids)
 
 

@@ -384,6 +384,9 @@ class Segmenter:
                 raised there, and nothing follows.
         """
 
+        if isinstance(radiographs, (str, os.PathLike, bytes)):
+            raise InputError(f"radiographs: found {type(radiographs).__name__}, expected several: a list of them")
+
         def segment(radiograph):
             try:
                 return self.segment(radiograph, spacing_mm)

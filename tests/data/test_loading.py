@@ -92,6 +92,13 @@ def test_chosen_names_have_to_be_there(two_folds):
     with pytest.raises(InputError) as caught:
         examples("two_folds", "fold1", two_folds, image_ids=["a", "x", "e"])
     assert str(caught.value) == ("two_folds/native, split fold1: lacks 2 of the 3 radiographs wanted, 'e' first")
+    with pytest.raises(InputError, match="image_ids: found none"):
+        examples("two_folds", "fold1", two_folds, image_ids=[])
+
+
+def test_a_name_chosen_twice_is_one(two_folds):
+    chosen = examples("two_folds", "fold1+fold2", two_folds, image_ids=["g", "g", "b"])
+    assert len(chosen) == len(list(chosen)) == 2
 
 
 def test_default_splits(prepared, two_folds):

@@ -3,6 +3,7 @@
 import concurrent.futures
 import copy
 import multiprocessing
+import pathlib
 import pickle
 
 import cv2
@@ -347,6 +348,12 @@ def test_threads_share_a_segmenter(segmenter, radiographs):
         shared = list(pool.map(segmenter.segment, radiographs * 8))
     for one, other in zip(shared, alone * 8):
         same(one, other)
+
+
+@pytest.mark.parametrize("one", ["folder", pathlib.Path("a.png"), b"bytes"])
+def test_one_radiograph_is_not_many(segmenter, one):
+    with pytest.raises(InputError, match=f"radiographs: found {type(one).__name__}, expected several"):
+        segmenter.segment_many(one)
 
 
 def test_what_cannot_be_read_is_raised_or_given_in_its_place(segmenter, radiographs, tmp_path):
