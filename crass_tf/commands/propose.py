@@ -68,7 +68,7 @@ def propose(
         The rows of `proposals.csv`, dicts.
 
     Raises:
-        InputError: for paths that cannot be read or written, a certainty that is none, or where nothing can be proposed.
+        InputError: for paths that cannot be read or written, no certainty, or where nothing can be proposed.
     """
     paths, out, drop = local_paths(paths, "path"), output_folder(out), local_path(drop, "drop")
     if not 0 <= least <= 1:
