@@ -23,7 +23,7 @@ AREA_PER_LENGTH_SQUARED = (0.05, 0.45)
 # Range of the horizontal distance of both centres, and largest vertical one, in mean lengths. In 98 % of 60 clinical
 # radiographs of adults they are 1.2 to 2.4, and at most 0.5.
 PAIR_DISTANCE, PAIR_HEIGHT = (0.7, 2.8), 1.0
-# Of 119 radiographs of adults from clinics 116 have a clavicle with this score, of 44 other pictures none.
+# Of 119 radiographs of adults from clinics 117 have a clavicle with this score, of 44 other pictures none.
 LEAST_BEST_SCORE = 0.7
 
 
