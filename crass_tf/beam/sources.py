@@ -6,6 +6,7 @@ Two steps, so that the second one, which opens files, can be spread over workers
 import contextlib
 import csv
 import dataclasses
+import functools
 import hashlib
 import hmac
 import io
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 from crass_tf.beam import storage
 from crass_tf.common.files import InputError
 from crass_tf.prediction import summary
-from crass_tf.prediction.folders import DICOM_INDEX, SUFFIXES
+from crass_tf.prediction.folders import DICOM_INDEX, HEAD, is_radiograph
 from crass_tf.prediction.run import result_path
 from crass_tf.radiographs.formats import data_files, dicom, metaimage
 
@@ -143,7 +144,7 @@ def references(reference: Reference, kind: str = "files", patient_key: str = "")
         yield from _instance(reference, patient_key)
     elif kind == "table":
         yield dataclasses.replace(reference, stamp=_current_stamp(reference.url))
-    elif _is_radiograph(reference.url):
+    elif is_radiograph(reference.url.rpartition("/")[2], functools.partial(storage.read, reference.url, 0, HEAD)):
         yield reference
 
 
@@ -156,11 +157,17 @@ def _members(reference):
     try:
         with _open(reference.url) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive:
-                if member.isfile() and member.name.lower().endswith(SUFFIXES):
+                if member.isfile() and is_radiograph(
+                    member.name.rpartition("/")[2], functools.partial(_read_member_head, archive, member)
+                ):
                     key, name = _key(f"{reference.result}/{result_path(member.name)}"), f"{reference.url}/{member.name}"
                     yield Reference(key, name, reference.url, reference.stamp, member.offset_data, member.size)
     except (OSError, tarfile.TarError) as error:
         yield dataclasses.replace(reference, stamp="", problem=f"cannot be read as a tar file ({error})")
+
+
+def _read_member_head(archive, member):
+    return archive.extractfile(member).read(HEAD)
 
 
 def _open(url):
@@ -197,20 +204,6 @@ def _identity(head, patient_key):
     digest = hmac.new(patient_key.encode(), f"{issuer}\0{number}".encode(), hashlib.sha256).hexdigest()[:16]
     patient = f"patient-{digest}" if number else "patient-unknown"
     return patient, *(uid if UID.fullmatch(uid) else "" for uid in (study, instance))
-
-
-def _is_radiograph(url):
-    """Returns whether a file is taken for a radiograph, as `prediction.plan` does in a folder."""
-    name = url.rpartition("/")[2]
-    if name.lower().endswith(SUFFIXES):
-        return True
-    suffix = pathlib.PurePosixPath(name).suffix
-    if name.upper() == DICOM_INDEX or (suffix and not suffix[1:].isdigit()):
-        return False
-    try:
-        return storage.read(url, 0, dicom.HEAD).startswith(*dicom.MARK)
-    except OSError:
-        return False
 
 
 def _key(path):

@@ -26,6 +26,7 @@ from crass_tf.reporting.overlay import overlay, sheet
 from crass_tf.reporting.pages import write_page
 from crass_tf.reporting.plots import curve
 from crass_tf.training.checkpoints import read_rows
+from crass_tf.training.settings import Settings
 
 # Half the grid of real training: the demo has minutes, and phantoms of 512 pixels.
 CONFIG = "256x256"
@@ -63,8 +64,11 @@ def demo(
         The content of `metrics.json`.
 
     Raises:
-        InputError: where `out` holds something else.
+        InputError: where `out` holds something else, or arguments are out of range.
     """
+    # Before an earlier demo is removed.
+    phantom.check_arguments(count, seed, size)
+    Settings(seed=seed, epochs=epochs)
     out = _claim_folder(out)
     seconds: dict[str, float] = {}
     with _time_step(seconds, f"Drawing {count} phantoms of {size} x {size} pixels"):

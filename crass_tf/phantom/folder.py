@@ -57,7 +57,10 @@ def write_folder(
         InputError: an argument is out of range, or `out` holds a data set already.
     """
     out = local_path(out, "out")
-    _check(out, count, seed, size, workers, bedside)
+    check_arguments(count, seed, size, workers, bedside)
+    for name in (FOLDER, STRUCTURES):
+        if (out / name).exists():
+            raise InputError(f"{out / name}: exists already; choose another folder or remove it first")
     with made_folder(out), tempfile.TemporaryDirectory(dir=out, prefix=".phantom-", ignore_cleanup_errors=True) as name:
         temporary = pathlib.Path(name)
         write = functools.partial(_write_one, temporary, seed, size, bedside)
@@ -77,8 +80,8 @@ def is_bedside(index: int, share: float) -> bool:
     return index * GOLDEN_RATIO % 1 < share
 
 
-def _check(out, count, seed, size, workers, bedside):
-    """Raises `InputError` for arguments out of range and for a folder in use."""
+def check_arguments(count: int, seed: int, size: int, workers: int | None = None, bedside: float = 0.0) -> None:
+    """Raises `InputError` for arguments of `write_folder` that are out of range."""
     limits = {"count": (count, 1), "seed": (seed, 0), "size": (size, SMALLEST_SIZE)}
     if workers is not None:
         limits["workers"] = (workers, 1)
@@ -87,9 +90,6 @@ def _check(out, count, seed, size, workers, bedside):
             raise InputError(f"{name}: found {value}, expected a whole number of {least} or more")
     if not 0 <= bedside <= 1:
         raise InputError(f"bedside: found {bedside}, expected a share from 0 to 1")
-    for name in (FOLDER, STRUCTURES):
-        if (out / name).exists():
-            raise InputError(f"{out / name}: exists already; choose another folder or remove it first")
 
 
 def _write_all(folder, write, count, workers, progress):

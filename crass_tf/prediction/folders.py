@@ -1,8 +1,10 @@
 """Which files of a folder are radiographs, and which folders below it are searched."""
 
 import collections
+import functools
 import os
 import pathlib
+from collections.abc import Callable
 
 from crass_tf.common.files import InputError
 from crass_tf.radiographs.formats import dicom, metaimage, raster, read_bytes
@@ -12,6 +14,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", *dicom.SUFFIXES, *metaimag
 DICOM_INDEX = "DICOMDIR"
 # What files of other suffixes, such as `.jfif`, begin with to be taken for radiographs; a GIF has to be named.
 SIGNATURES = tuple(start for start in raster.SIGNATURES if not start.startswith(b"GIF"))
+HEAD = dicom.HEAD
 # The pixels of a `.mhd` header beside it.
 RAW_SUFFIXES = (".raw", ".zraw")
 
@@ -25,7 +28,7 @@ def radiographs_in(folder: pathlib.Path, out: pathlib.Path) -> tuple[list[str], 
     radiographs, unreadable, passed_over = [], [], collections.Counter()
     for here, names in _folders(folder, out, unreadable):
         names = [name for name in names if not name.startswith(".")]
-        kept = [name for name in names if _is_radiograph(here, name)]
+        kept = [name for name in names if is_radiograph(name, functools.partial(read_bytes, here / name, HEAD))]
         headers = {pathlib.Path(name).stem for name in kept if metaimage.is_header(name)}
         for path in map(pathlib.Path, set(names) - set(kept)):
             suffix = path.suffix.lower()
@@ -59,17 +62,21 @@ def _folders(top, out, unreadable):
                 yield here, names
 
 
-def _is_radiograph(folder, name):
+def is_radiograph(name: str, read_head: Callable[[], bytes]) -> bool:
     """Returns whether a file in a folder is taken for a radiograph: by its suffix, or else by its first bytes.
 
     DICOM files are often named by number, `IM0001` or `1.2.840.113619`; a JPEG may be called `.jfif`, or anything.
+
+    Args:
+        name: the file's name, without its folder.
+        read_head: returns its first `HEAD` bytes; an InputError or OSError says that it cannot be read.
     """
     if name.lower().endswith(SUFFIXES):
         return True
     if name.upper() == DICOM_INDEX:
         return False
     try:
-        head = read_bytes(folder / name, dicom.HEAD)
-    except InputError:
+        head = read_head()
+    except (InputError, OSError):
         return False
     return head.startswith(*dicom.MARK) or head.startswith(SIGNATURES)

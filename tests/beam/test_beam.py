@@ -70,14 +70,18 @@ def results(out):
 
 
 def test_results_equal_those_of_predict(folder, litert_model, tmp_path):
+    # A radiograph by its first bytes, and another file.
+    shutil.copy(folder / "a.png", folder / "scan")
+    (folder / "notes.txt").write_text("none")
     assert predict([folder], tmp_path / "one", litert_model, OUTPUTS, progress=False) == 0
     assert run(folder, tmp_path / "many", litert_model) == 0
     assert results(tmp_path / "many") == results(tmp_path / "one")
     one, many = rows(tmp_path / "one"), rows(tmp_path / "many")
-    assert list(one) == ["a", "b/1", "b/2", "b/3", "b/4"] and many == one
+    assert list(one) == ["a", "b/1", "b/2", "b/3", "b/4", "scan"] and many == one
     # No journal is left, and no dead letter.
     names = sorted(path.name for path in (tmp_path / "many").iterdir())
-    assert names == ["a.json", "a_mask.png", "b", "refused-00000-of-00001.csv", "summary-00000-of-00001.csv"]
+    tables = ["refused-00000-of-00001.csv", "scan.json", "scan_mask.png", "summary-00000-of-00001.csv"]
+    assert names == ["a.json", "a_mask.png", "b", *tables]
 
 
 def test_second_run_does_what_changed(folder, litert_model, tmp_path, capfd):
@@ -186,11 +190,12 @@ def test_tar_shards(folder, litert_model, tmp_path):
     with tarfile.open(shards / "3.tar", "w") as archive:
         # Nothing leads out of the results.
         archive.add(folder / "a.png", "../../up.png")
+        archive.add(folder / "a.png", "scan")
     with tarfile.open(shards / "2.tar.gz", "w:gz") as archive:
         archive.add(folder / "a.png", "a.png")
     out = tmp_path / "out"
     assert run(f"{shards}/*.tar*", out, litert_model, "--input tar") == 1
-    assert set(rows(out)) == {"0/a", "0/b/1", "1/b/2", "2.tar", "3/up"}
+    assert set(rows(out)) == {"0/a", "0/b/1", "1/b/2", "2.tar", "3/up", "3/scan"}
     assert "compressed" in rows(out)["2.tar"]["reason"]
     predict([folder / "b/2.png"], tmp_path / "one", litert_model, OUTPUTS)
     assert (out / "1/b/2_mask.png").read_bytes() == (tmp_path / "one/2_mask.png").read_bytes()

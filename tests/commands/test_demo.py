@@ -4,7 +4,7 @@ import urllib.parse
 
 import pytest
 
-from crass_tf.commands.demo import demo, smallest_that_passed
+from crass_tf.commands.demo import MARKER, demo, smallest_that_passed
 from crass_tf.common.files import InputError
 from crass_tf.training.presets import PRESETS
 
@@ -57,6 +57,17 @@ def test_folder_with_other_files_is_refused(tmp_path):
     with pytest.raises(InputError, match="other files"):
         demo(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"), [({"seed": -1}, "seed: found -1"), ({"epochs": 0}, "epochs: found 0")]
+)
+def test_an_earlier_demo_stays_where_arguments_are_refused(tmp_path, argument, message):
+    (tmp_path / MARKER).write_text("{}")
+    (tmp_path / "index.html").write_text("earlier")
+    with pytest.raises(InputError, match=message):
+        demo(tmp_path, **argument)
+    assert (tmp_path / "index.html").read_text() == "earlier"
 
 
 def test_the_demo_predicts_with_a_form_that_agrees():
