@@ -12,6 +12,7 @@ import crass_tf
 from crass_tf import cli
 from crass_tf.commands.benchmark import RADIOGRAPHS
 from crass_tf.phantom import DEFAULT_COUNT, DEFAULT_SIZE
+from crass_tf.prediction.outputs import OUTPUTS
 from crass_tf.radiographs.formats.png import write_png
 from crass_tf.training.presets import PRESETS
 
@@ -24,12 +25,14 @@ def test_help_says_what_it_is_not(capsys, command):
     assert "not a medical device" in " ".join(capsys.readouterr().out.split())
 
 
-def test_help_of_phantom_and_benchmark_names_their_defaults(capsys):
-    for command, defaults in (("phantom", (DEFAULT_COUNT, DEFAULT_SIZE)), ("benchmark", (RADIOGRAPHS,))):
+def test_help_names_defaults_and_outputs(capsys):
+    defaults = [f"(default: {default})" for default in (DEFAULT_COUNT, DEFAULT_SIZE)]
+    benchmark = [f"(default: {RADIOGRAPHS})"]
+    for command, words in {"phantom": defaults, "benchmark": benchmark, "predict": OUTPUTS}.items():
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])
         said = capsys.readouterr().out
-        assert all(f"(default: {default})" in said for default in defaults)
+        assert all(word in said for word in words)
 
 
 def test_version(capsys):
@@ -49,13 +52,18 @@ def test_version(capsys):
         (["predict", "a.png", "--out", "masks", "--spacing-mm", "0.1,2"], "one at most 10 times the other"),
         (["train", "--out", "run", "--image-size", "big"], "HxW"),
         (["train", "--out", "run", "--fold", "6/5"], "argument --fold: found '6/5', expected NUMBER/K"),
-        (["train", "--out", "run", "--fold", "0/5"], "argument --fold: found '0/5', expected NUMBER/K"),
-        (["train", "--out", "run", "--fold", "x"], "argument --fold: found 'x', expected NUMBER/K"),
         (["train", "--out", "run", "--fold", "1/2", "--validation-split", "test"], "validation_split: found 'test'"),
         (["evaluate", "no-such-run", "--out", "scores"], "no-such-run: model not found"),
         (["phantom", "--out", "there", "--count", "0"], "count"),
         (["predict", "no-such.png", "--out", "masks"], "no-such.png"),
+        (["predict", "", "--out", "masks"], "path: found an empty path"),
+        (["predict", "no-such.png", "--out", ""], "out: found an empty path"),
+        (["predict", "\x1b[31m.png", "--out", "masks"], "error: ?[31m.png: no such file or folder"),
+        (["predict", "a.png", "--out", "masks", "--threads", "0"], "found '0', expected a whole number above 0"),
+        (["predict", "a.png", "--out", "masks", "--threads", "-2"], "found '-2', expected a whole number above 0"),
+        (["predict", "a.png", "--out", "masks", "--threads", "x"], "found 'x', expected a whole number above 0"),
         (["build", "--manual-dir", "no-such"], "no-such"),
+        (["check", "no-such", "--out", "checked"], "no-such: folder not found"),
         (["train", "--data-dir", "no-such", "--out", "run"], "crass-tf build --manual-dir FOLDER --data-dir no-such"),
         (["export", "no-such.keras", "--out", "export"], "no-such.keras"),
         (["train", "--data-dir", "no-such", "--out", "run", "--epochs", "0"], "epochs"),

@@ -1,13 +1,13 @@
 """Proposals: what many views outline alike, and nothing else."""
 
-import csv
-
 import cv2
 import numpy as np
 import pytest
+from folders import table
 
 from crass_tf.commands.propose import _smooth_mask, propose, views
 from crass_tf.common.files import InputError
+from crass_tf.measurement.metrics import iou
 from crass_tf.phantom import write_folder
 
 
@@ -51,11 +51,10 @@ def test_what_views_agree_on_is_proposed_where_the_clavicles_are(folder, proposa
     for name in kept:
         mask = cv2.imread(str(out / "CRASS12" / "mask" / f"{name}.png"), 0) > 0
         truth = cv2.imread(str(folder / "CRASS12" / "mask" / f"{name}.PNG"), 0) > 0
-        overlaps.append((mask & truth).sum() / (mask | truth).sum())
+        overlaps.append(iou(mask, truth))
     # The shipped weights learned from real radiographs last: of phantoms some are outlined badly.
     assert np.median(overlaps) > 0.8, overlaps
-    with (out / "proposals.csv").open() as file:
-        assert [row["image"] for row in csv.DictReader(file)] == list(by_name)
+    assert [row["image"] for row in table(out / "proposals.csv")] == list(by_name)
     assert (out / "sheets" / "00.jpg").stat().st_size > 1000
 
 
@@ -87,5 +86,5 @@ def test_narrow_notches_are_filled_and_thin_spurs_cut_off():
     torn[30:45, 90:98] = False
     torn[10:30, 50:52] = True
     smooth = _smooth_mask(torn)
-    assert (smooth & bar).sum() / (smooth | bar).sum() > 0.97
+    assert iou(smooth, bar) > 0.97
     assert not smooth[:20].any() and smooth[35:45, 90:98].all()

@@ -1,11 +1,11 @@
 """Where TensorFlow is not installed, everything but `tf.data` runs on JAX."""
 
-import csv
 import json
 
 import keras
 import numpy as np
 import pytest
+from folders import table
 
 from crass_tf.model import IoU, dice_cross_entropy
 
@@ -56,8 +56,7 @@ def test_trains_without_tensorflow_and_agrees_with_this_backend(arrays, tmp_path
     np.savez(tmp_path / "arrays.npz", **arrays)
     printed = json.loads(run_python(CODE, cwd=tmp_path, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu").splitlines()[-1])
     assert printed["backend"] == "jax" and not printed["tensorflow"]
-    with (tmp_path / "run/history.csv").open(newline="") as file:
-        (row,) = csv.DictReader(file)
+    (row,) = table(tmp_path / "run/history.csv")
     assert row["epoch"] == "1"
     assert all(np.isfinite(float(row[name])) for name in ("loss", "iou", "val_loss", "val_iou"))
 

@@ -1,6 +1,5 @@
 """What `crass-tf predict` leaves on the disk, by a model whose result is known: brighter than 128 is clavicle."""
 
-import csv
 import errno
 import json
 import os
@@ -16,9 +15,9 @@ import cv2
 import numpy as np
 import pytest
 from drawn import bars
+from folders import contents, names, table
 from PIL.PngImagePlugin import PngImageFile
 
-from crass_tf import cli
 from crass_tf.commands.benchmark import alone
 from crass_tf.common import parallel
 from crass_tf.common.files import InputError
@@ -44,14 +43,9 @@ def write_bars(path, spacing_mm=None):
     return path
 
 
-def names(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-
 def test_results_of_one_radiograph(model, tmp_path):
-    image = write_bars(tmp_path / "a.b.png", spacing_mm=(0.25, 0.25))
-    out = tmp_path / "out"
-    assert predict([image], out, model) == 0
+    image, out = write_bars(tmp_path / "a.b.png"), tmp_path / "out"
+    assert predict([image], out, model, spacing_mm=(0.2, 0.5)) == 0
     assert names(out) == ["a.b.json", "a.b_labels.png", "a.b_mask.png", "a.b_overlay.png"]
     mask, labels, overlay = (cv2.imread(str(out / f"a.b_{k}.png"), -1) for k in ("mask", "labels", "overlay"))
     assert mask.dtype == labels.dtype == np.uint8
@@ -61,12 +55,7 @@ def test_results_of_one_radiograph(model, tmp_path):
     np.testing.assert_array_equal(labels, expected)
     assert overlay.shape == (64, 64, 3)
     assert (overlay[25:] == 28).all() and (np.ptp(overlay, axis=2) > 0).any()
-
-
-def test_json_of_one_radiograph(model, tmp_path):
-    image = write_bars(tmp_path / "a.png")
-    predict([image], tmp_path / "out", model, spacing_mm=(0.2, 0.5))
-    content = json.loads((tmp_path / "out" / "a.json").read_text())
+    content = json.loads((out / "a.b.json").read_text())
     assert content == Segmenter.load(model).segment(image, spacing_mm=(0.2, 0.5)).to_dict(model)
     assert (content["image"], content["model"]) == (image.as_posix(), model.as_posix())
     assert (content["spacing_mm"], content["native_size"], content["status"]) == ([0.2, 0.5], [64, 64], "segmented")
@@ -75,10 +64,8 @@ def test_json_of_one_radiograph(model, tmp_path):
     assert (right["area_mm2"], left["area_mm2"]) == (20, 16)
     assert (right["bounding_box"], right["centroid"]) == ([4, 10, 20, 10], [13.5, 14.5])
     assert (left["bounding_box"], left["centroid"]) == ([40, 10, 16, 10], [47.5, 14.5])
-    # 20 columns of 0.5 mm, 10 rows of 0.2 mm; the medial ends are 16 columns apart, 8 mm, wherever the midline lies.
+    # 20 columns of 0.5 mm, 10 rows of 0.2 mm.
     assert (right["length_mm"], right["width_mm"], right["medial_end"]) == (10, 2, [23.5, 14.5])
-    distances = content["medial_distances"]
-    assert distances["right_mm"] + distances["left_mm"] == pytest.approx(8, abs=0.1)
 
 
 def test_folders_are_mirrored(model, tmp_path, capsys):
@@ -155,8 +142,7 @@ def test_radiographs_are_never_overwritten(tmp_path):
 
 
 def rows(out):
-    with (out / "summary.csv").open(newline="") as table:
-        return list(csv.DictReader(table))
+    return table(out / "summary.csv")
 
 
 def times(out):
@@ -247,8 +233,7 @@ def test_settings_are_the_same_by_content(model, tmp_path):
     (saved_model / "variables").mkdir(parents=True)
     (saved_model / "variables" / "data").write_bytes(b"one")
     stamps = [
-        summary.settings_stamp(saved_model, None),
-        summary.settings_stamp(saved_model.rename(tmp_path / "b"), None),
+        summary.settings_stamp(path, None) for path in (saved_model, shutil.copytree(saved_model, tmp_path / "b"))
     ]
     (tmp_path / "b" / "variables" / "data").write_bytes(b"two")
     stamps += [summary.settings_stamp(path, spacing) for path in (tmp_path / "b", model) for spacing in (None, (1, 1))]
@@ -336,6 +321,7 @@ def test_memory_does_not_grow_with_the_number_of_files(model, tmp_path):
 
 def test_results_that_cannot_be_written_stop_no_other_radiograph(model, folder, tmp_path, capsys):
     out, longest = tmp_path / "out", "n" * 251
+    failed = ["a", "b/one", "b/two", longest]
     os.link(folder / "a.png", folder / f"{longest}.png")
     (out / "a_mask.png").mkdir(parents=True)
     (out / "b").write_text("a file where a folder would be")
@@ -343,13 +329,11 @@ def test_results_that_cannot_be_written_stop_no_other_radiograph(model, folder, 
     for _ in range(2):
         assert predict([folder], out, model, progress=False) == 1
         lines = capsys.readouterr().err.splitlines()
-        assert [line.split(": ")[0] for line in lines] == [
-            f"{folder}/{name}.png" for name in ("a", "b/one", "b/two", longest)
-        ]
+        assert [line.split(": ")[0] for line in lines] == [f"{folder}/{name}.png" for name in failed]
         assert lines[0].endswith(f": its results {out}/a* cannot be written (Is a directory)")
         assert lines[3].endswith("cannot be written (File name too long)")
         refused = {row["result"]: row["reason"] for row in rows(out) if row["status"] == "refused"}
-        assert list(refused.values()) == lines and list(refused) == ["a", "b/one", "b/two", longest]
+        assert list(refused.values()) == lines and list(refused) == failed
         good = [f"good_{output}.png" for output in ("labels", "mask", "overlay")]
         assert names(out) == ["a.json", "b", "good.json", *good, "summary.csv"]
 
@@ -363,9 +347,8 @@ def test_an_unexpected_error_stops_no_other_radiograph(model, folder, tmp_path, 
     monkeypatch.setattr(run, "read_radiograph", fail)
     assert predict([folder], tmp_path / "out", model, progress=False) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split(" (")[0] for line in lines] == [
-        f"{folder}/{name}.png: unexpected KeyError" for name in ("a", "b/one")
-    ]
+    said = [f"{folder}/{name}.png: unexpected KeyError" for name in ("a", "b/one")]
+    assert [line.split(" (")[0] for line in lines] == said
     monkeypatch.undo()
     assert predict([folder], tmp_path / "out", model, progress=False) == 0
 
@@ -412,9 +395,7 @@ def test_results_of_another_file_do_not_stay_beside_new_ones(model, folder, tmp_
     # Nor those of other settings; a row of the same ones goes on naming what is there.
     predict([folder], out, model, ["labels"], spacing_mm=(1.0, 1.0), progress=False)
     predict([folder], out, model, ["mask"], spacing_mm=(1.0, 1.0), overwrite=True, progress=False)
-    assert [path.name for path in sorted(out.glob("b/*"))] == [f"{n}_{k}.png" for n in ("one", "two") for k in (
-        "labels", "mask"
-    )]  # fmt: skip
+    assert names(out / "b") == ["one_labels.png", "one_mask.png", "two_labels.png", "two_mask.png"]
     assert [row["outputs"] for row in rows(out)] == ["mask labels"] * 3
 
 
@@ -465,28 +446,6 @@ def test_an_unreadable_folder_is_named_and_counts(model, folder, tmp_path, monke
         plan([folder / "b"], tmp_path / "out")
 
 
-def test_mistakes_of_the_command_line(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    for words, said in [
-        (["", "--out", "out"], "path: found an empty path"),
-        ([str(folder), "--out", ""], "out: found an empty path"),
-        (["\x1b[31m.png", "--out", "out"], "?[31m.png: no such file or folder"),
-    ]:
-        assert cli.main(["predict", *words]) == 2
-        assert f"crass-tf: error: {said}" in capsys.readouterr().err
-    for number in ("0", "-2", "x"):
-        with pytest.raises(SystemExit, match="2"):
-            cli.main(["predict", str(folder), "--out", "out", "--threads", number])
-        assert f"found '{number}', expected a whole number above 0" in capsys.readouterr().err
-    assert names(tmp_path) == ["in/a.png", "in/b/one.png", "in/b/two.png"]
-
-
-def test_names_reach_the_terminal_without_control_characters(model, tmp_path, capsys):
-    (tmp_path / "\x1b[31mX.png").write_bytes(b"no image")
-    assert predict([tmp_path / "\x1b[31mX.png"], tmp_path / "out", model) == 2
-    assert capsys.readouterr().err.startswith(f"{tmp_path}/?[31mX.png: found no PNG")
-
-
 def most_at_once(monkeypatch, folder, out, model, patience_s):
     """Returns how many radiographs a run decodes at the same time, at most; each waits so long for a second one."""
     held, most, changed, load = set(), [], threading.Condition(), PngImageFile.load
@@ -517,10 +476,6 @@ def test_large_radiographs_are_decoded_one_at_a_time(model, tmp_path, monkeypatc
         monkeypatch.setattr(run, "ORDINARY_PIXELS", ordinary)
         monkeypatch.setattr(run, "MAX_PIXELS", room)
         assert most_at_once(monkeypatch, tmp_path / "in", tmp_path / f"{room}", model, 0.02) == 1
-
-
-def contents(out):
-    return {name: (out / name).read_bytes() for name in names(out)}
 
 
 # `crass-tf ARGUMENTS`, killed before it moves file number N into the folder OUT.
@@ -566,11 +521,8 @@ def test_killed_runs_end_with_the_files_of_an_undisturbed_one(model, tmp_path):
 
 
 def test_a_folder_is_read_by_content_and_says_what_it_passes_over(model, tmp_path, capsys):
-    folder = tmp_path / "in"
-    folder.mkdir()
+    folder, jpeg = tmp_path / "in", cv2.imencode(".jpg", BARS)[1].tobytes()
     write_bars(folder / "a.png")
-    pixels = cv2.imread(str(folder / "a.png"), cv2.IMREAD_UNCHANGED)
-    jpeg = cv2.imencode(".jpg", pixels)[1].tobytes()
     for name in ("b.jfif", "c.JPE", "d.xray", "e"):
         (folder / name).write_bytes(jpeg)
     for name in ("one.txt", "two.TXT", "notes", "empty.jfif", "raw.raw"):

@@ -10,13 +10,10 @@ import pydicom
 import pytest
 from drawn import segmentation_of
 from pycocotools import mask as coco_masks
-from pydicom.uid import (
-    DigitalXRayImageStorageForPresentation,
-    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
-)
+from pydicom.uid import DigitalXRayImageStorageForPresentation
+from pydicom.uid import MultiFrameGrayscaleByteSecondaryCaptureImageStorage as MANY_FRAMES
 from radiograph_files import dicom, stored
 
-from crass_tf import cli
 from crass_tf.common.files import InputError
 from crass_tf.measurement.quality import SIDES
 from crass_tf.prediction import predict, run
@@ -119,16 +116,10 @@ def test_contours_as_json(tmp_path):
 
 
 def test_contours_and_coco_of_nothing(tmp_path):
-    content = json.loads(written("coco", tmp_path, segmentation_of(MASKS["none"])).read_text())
-    assert content["annotations"] == [] and len(content["images"]) == 1
-    content = json.loads(written("contours", tmp_path, segmentation_of(MASKS["none"])).read_text())
+    nothing = segmentation_of(MASKS["none"])
+    coco_content, content = (json.loads(written(k, tmp_path, nothing).read_text()) for k in ("coco", "contours"))
+    assert coco_content["annotations"] == [] and len(coco_content["images"]) == 1
     assert content["contours"] == {"right": [], "left": []} and content["centre_lines"] == {"right": None, "left": None}
-
-
-def test_run_lengths_by_hand():
-    # By columns 0 1 | 1 1 | 0 1: runs of 1 zero, 3 ones, 1 zero, 1 one. From the third on less the last but one:
-    # 1, 3, 1, 1 - 3 = -2, which is 30 in 5 bits; characters 48 + 1, 48 + 3, 48 + 1, 48 + 30.
-    assert coco.run_lengths(np.array([[0, 1, 0], [1, 1, 1]])) == {"size": [2, 3], "counts": "131N"}
 
 
 @pytest.mark.parametrize(
@@ -249,22 +240,17 @@ def test_a_japanese_header(tmp_path, name):
     assert found.SpecificCharacterSet == "ISO_IR 192"
 
 
-def test_secondary_capture_for_several_frames_with_one(tmp_path):
-    kind = MultiFrameGrayscaleByteSecondaryCaptureImageStorage
-    found, _ = read_back(tmp_path, SOPClassUID=kind, NumberOfFrames=1, Modality="OT")
+PLACE = {"ImagePositionPatient": [0, 0, 0], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [{"SOPClassUID": MANY_FRAMES, "NumberOfFrames": 1, "Modality": "OT"}, PLACE | {"FrameOfReferenceUID": "1.2.9"}],
+)
+def test_one_of_several_frames_and_a_frame_of_reference(tmp_path, tags):
+    found, _ = read_back(tmp_path, **tags)
     kinds = [element.value for element in found.iterall() if element.keyword == "ReferencedSOPClassUID"]
-    assert kinds and set(kinds) == {kind}
-
-
-def test_a_radiograph_with_a_frame_of_reference(tmp_path):
-    place = {"ImagePositionPatient": [0, 0, 0], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}
-    read_back(tmp_path, FrameOfReferenceUID="1.2.9", **place)
-
-
-def test_dicom_seg_of_a_png(tmp_path):
-    write_png(tmp_path / "a.png", drawn())
-    with pytest.raises(InputError, match="a.png: found no DICOM file, which dicom-seg needs"):
-        written("dicom-seg", tmp_path, segmentation_of(drawn()), tmp_path / "a.png")
+    assert kinds and set(kinds) == {tags.get("SOPClassUID", DigitalXRayImageStorageForPresentation)}
 
 
 def test_what_an_output_needs_is_said_before_work_starts(monkeypatch):
@@ -275,21 +261,12 @@ def test_what_an_output_needs_is_said_before_work_starts(monkeypatch):
         run.check_outputs(["mask", "dicom-seg"])
 
 
-def test_help_names_every_output(capsys):
-    with pytest.raises(SystemExit):
-        cli.main(["predict", "--help"])
-    shown = capsys.readouterr().out
-    assert all(name in shown for name in OUTPUTS)
-
-
 def test_dicom_and_png_in_one_run(litert_model, tmp_path, capsys):
     pixels = np.where(np.pad(drawn(), ((12, 12), (0, 0))), 228, 28).astype(np.uint8)
     write_dicom(tmp_path / "a.dcm", Rows=64, PixelData=pixels.tobytes())
     write_png(tmp_path / "b.png", pixels)
     out = tmp_path / "out"
-    assert (
-        predict([tmp_path / "a.dcm", tmp_path / "b.png"], out, litert_model, ["mask", "dicom-seg"], progress=False) == 1
-    )
+    assert predict([tmp_path / "a.dcm", tmp_path / "b.png"], out, litert_model, ["mask", "dicom-seg"]) == 1
     assert sorted(path.name for path in out.iterdir()) == ["a_mask.png", "a_seg.dcm", "b_mask.png"]
     assert "b.png: found no DICOM file, which dicom-seg needs" in capsys.readouterr().err
     labels = highdicom.seg.segread(out / "a_seg.dcm").get_pixels_by_source_instance(["1.2.3"], combine_segments=True)
