@@ -99,29 +99,53 @@ def prepared(phantom_folder, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def threshold_model():
-    """A function that returns a Keras model of a known result: logit = (grey - threshold) / 16."""
+    """A function that returns a Keras model of a known result: `last` of logit = (grey - threshold) / 16."""
     import keras
 
-    def threshold_model(threshold=128, image_size=(64, 64), classes=1, activation=None):
-        image = keras.Input((*image_size, 1), name="image")
+    def threshold_model(threshold=128, image_size=(64, 64), classes=1, activation=None, channels=1, last=None):
+        image = keras.Input((*image_size, channels), name="image")
         weight = keras.initializers.Constant(1 / 16)
         head = keras.layers.Conv2D(classes, 1, activation=activation, kernel_initializer=weight)
         output = head(image)
         head.bias.assign([-threshold / 16] * classes)
-        return keras.Model(image, output)
+        return keras.Model(image, last(output) if last else output)
 
     return threshold_model
 
 
 @pytest.fixture(scope="session")
-def litert_model(threshold_model, tmp_path_factory):
-    """A `.tflite` whose result is known: logit = (grey - 128) / 16 on 64 x 64."""
+def sided_finder(threshold_model):
+    """A function that returns a finder of what is brighter than 128; each of its classes sees its half of the image."""
+    import keras
+    import numpy as np
+
+    def sided_finder(image_size):
+        model = threshold_model(image_size=image_size, classes=2)
+        half = np.zeros((1, 1, image_size[1], 2), np.float32)
+        half[..., : image_size[1] // 2, 0] = half[..., image_size[1] // 2 :, 1] = 1
+        return keras.Model(model.input, model.output * half - 50 * (1 - half))
+
+    return sided_finder
+
+
+@pytest.fixture(scope="session")
+def to_litert():
+    """A function that returns the bytes of a `.tflite` as an export writes it."""
     from crass_tf.export import conversion, describe
     from crass_tf.inference.model_files import attach_metadata
 
+    def to_litert(model):
+        model = conversion.as_served(model)
+        return attach_metadata(conversion.to_float32(model), describe(model, "float32"))
+
+    return to_litert
+
+
+@pytest.fixture(scope="session")
+def litert_model(threshold_model, to_litert, tmp_path_factory):
+    """A `.tflite` whose result is known: logit = (grey - 128) / 16 on 64 x 64."""
     path = tmp_path_factory.mktemp("model") / "model.tflite"
-    model = conversion.as_served(threshold_model())
-    path.write_bytes(attach_metadata(conversion.to_float32(model), describe(model, "float32")))
+    path.write_bytes(to_litert(threshold_model()))
     return path
 
 
@@ -179,25 +203,23 @@ def write_jsrt():
     Its arguments are the folder, a name, `fold1` or `fold2`, stored values uint16 `[2048, 2048]` (None: zeros), and
     masks uint8 `[H, W]` of 0 and 255, (right, left) (None: files that look like GIFs, but hold no pixels).
     """
-    return _write_jsrt
-
-
-def _write_jsrt(folder, name, fold, stored=None, masks=None):
-    image_path = folder / f"JSRT/All247images/{name}.IMG"
-    mask_paths = [folder / f"SCR/{fold}/masks/{side} clavicle/{name}.gif" for side in ("right", "left")]
-    for path in (image_path, *mask_paths):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with image_path.open("wb") as file:
-        # Zeros need no room on the disk.
-        file.truncate(2048 * 2048 * 2)
-        file.write(b"" if stored is None else stored.astype(">u2").tobytes())
-    for path, mask in zip(mask_paths, masks or (None, None)):
-        path.write_bytes(b"GIF89a" if mask is None else _gif(mask))
-
-
-def _gif(mask):
     import cv2
 
-    # Grey images, and dithering, are what OpenCV 5.0 cannot write.
-    colour = cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR)
-    return cv2.imencode(".gif", colour, [cv2.IMWRITE_GIF_QUALITY, 8])[1].tobytes()
+    def gif(mask):
+        # Grey images, and dithering, are what OpenCV 5.0 cannot write.
+        colour = cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR)
+        return cv2.imencode(".gif", colour, [cv2.IMWRITE_GIF_QUALITY, 8])[1].tobytes()
+
+    def write_jsrt(folder, name, fold, stored=None, masks=None):
+        image_path = folder / f"JSRT/All247images/{name}.IMG"
+        mask_paths = [folder / f"SCR/{fold}/masks/{side} clavicle/{name}.gif" for side in ("right", "left")]
+        for path in (image_path, *mask_paths):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with image_path.open("wb") as file:
+            # Zeros need no room on the disk.
+            file.truncate(2048 * 2048 * 2)
+            file.write(b"" if stored is None else stored.astype(">u2").tobytes())
+        for path, mask in zip(mask_paths, masks or (None, None)):
+            path.write_bytes(b"GIF89a" if mask is None else gif(mask))
+
+    return write_jsrt

@@ -1,7 +1,6 @@
 """What TensorFlow does around the networks is what `Segmenter` does with OpenCV."""
 
 import cv2
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -75,21 +74,13 @@ def bars(right=True, tilt=0):
     return cv2.warpAffine(mask, cv2.getRotationMatrix2D((128, 80), tilt, 1), (256, 192))
 
 
-def each_half(model):
-    """Returns a model of two classes each of which sees its half of the image only."""
-    half = np.zeros((1, 1, model.input_shape[2], 2), np.float32)
-    half[..., : half.shape[2] // 2, 0] = half[..., half.shape[2] // 2 :, 1] = 1
-    return keras.Model(model.input, model.output * half - 50 * (1 - half))
-
-
 @pytest.fixture(scope="module", params=["single", "clavicles"])
-def served(request, threshold_model, tmp_path_factory):
+def served(request, threshold_model, sided_finder, tmp_path_factory):
     """`(Segmenter, function)` of a SavedModel that finds what is brighter than 128; bytes in, mask out."""
     if request.param == "single":
         model = threshold_model()
     else:
-        finder = each_half(threshold_model(image_size=(128, 128), classes=2))
-        model = clavicle_model(finder, threshold_model(image_size=(64, 160)), (128, 128))
+        model = clavicle_model(sided_finder((128, 128)), threshold_model(image_size=(64, 160)), (128, 128))
     folder = tmp_path_factory.mktemp("served") / request.param
     conversion.write_saved_model(conversion.as_served(model), folder)
     model = tf.saved_model.load(str(folder))

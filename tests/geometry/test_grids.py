@@ -2,18 +2,11 @@
 
 import numpy as np
 import pytest
+from drawn import bar_of, mask_of
 
 from crass_tf.common.files import InputError
 from crass_tf.geometry import LEFT, RIGHT, STRIP_FILL, Letterbox, Strip, split_sides
-
-
-def drawn(picture):
-    """A mask from lines of `.` and `#`."""
-    return np.array([[mark == "#" for mark in line] for line in picture.split()], np.uint8)
-
-
-def iou(a, b):
-    return np.logical_and(a, b).sum() / np.logical_or(a, b).sum()
+from crass_tf.measurement.metrics import iou
 
 
 @pytest.mark.parametrize(
@@ -61,8 +54,6 @@ def test_shrinking_averages_areas():
     image = np.array([[0, 100, 8, 8], [200, 60, 8, 12]], np.uint8)
     np.testing.assert_array_equal(Letterbox.fit((2, 4), (1, 2)).image_to_model(image), [[90, 9]])
 
-
-def test_shrinking_averages_a_strip_one_pixel_high():
     # Every tenth of 320 pixels is 250, so each of the 32 means is 25; picking pixels would give 0 or 250.
     image = np.zeros((1, 320), np.uint8)
     image[0, ::10] = 250
@@ -71,14 +62,9 @@ def test_shrinking_averages_a_strip_one_pixel_high():
 
 def test_mask_holds_what_covers_half_a_pixel():
     # Two by two pixels become one: 2 of 4 are enough, 1 of 4 is not.
-    mask = drawn("""
-        ##.#....
-        ......##
-        ....###.
-        .#..##..
-    """)
+    mask = mask_of("##.#....", "......##", "....###.", ".#..##..")
     # Counts: 2, 1, 0, 2 above; 1, 0, 4, 1 below.
-    np.testing.assert_array_equal(Letterbox.fit((4, 8), (2, 4)).mask_to_model(mask), drawn("#..# ..#."))
+    np.testing.assert_array_equal(Letterbox.fit((4, 8), (2, 4)).mask_to_model(mask), mask_of("#..# ..#."))
 
 
 @pytest.mark.parametrize("native", [(177, 181), (600, 450), (48, 61)])
@@ -148,23 +134,28 @@ SIDES = {
 
 @pytest.mark.parametrize("mask, expected", SIDES.values(), ids=SIDES)
 def test_sides(mask, expected):
-    labels = split_sides(drawn(mask))
+    labels = split_sides(mask_of(mask))
     assert labels.dtype == np.uint8 and (RIGHT, LEFT) == (1, 2)
     assert ["".join(".RL"[label] for label in row) for row in labels] == expected.split()
 
 
 def test_empty_mask_and_any_foreground_value():
-    assert split_sides(drawn(".##..##."), mirrored=True).max(axis=0).tolist() == [0, LEFT, LEFT, 0, 0, RIGHT, RIGHT, 0]
+    assert split_sides(mask_of(".##..##."), mirrored=True).max(axis=0).tolist() == [
+        0,
+        LEFT,
+        LEFT,
+        0,
+        0,
+        RIGHT,
+        RIGHT,
+        0,
+    ]
     np.testing.assert_array_equal(split_sides(np.zeros((4, 6), np.uint8)), np.zeros((4, 6)))
-    np.testing.assert_array_equal(split_sides(drawn(".##..##.") * 255), split_sides(drawn(".##..##.")))
+    np.testing.assert_array_equal(split_sides(mask_of(".##..##.") * 255), split_sides(mask_of(".##..##.")))
 
 
-def bar(angle_deg, size=(200, 220), centre=(60, 80), length=80, thickness=14):
-    """A mask uint8 `[H, W]` of a bar; positive angles turn its right end down."""
-    y, x = np.mgrid[: size[0], : size[1]].astype(np.float64)
-    cos, sin = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
-    x, y = x - centre[0], y - centre[1]
-    return ((abs(x * cos + y * sin) <= length / 2) & (abs(y * cos - x * sin) <= thickness / 2)).astype(np.uint8)
+def bar(angle_deg):
+    return bar_of((200, 220), (60, 80), 80, 14, angle_deg)
 
 
 @pytest.mark.parametrize("angle_deg", [-30, 0, 25])
@@ -181,10 +172,9 @@ def test_a_strip_is_level_with_its_clavicle(angle_deg, mirrored):
     assert (columns.min() + columns.max()) / 2 == pytest.approx(0.5585 * 224 - 0.5, abs=2)
     # The end at the image's right, (60, 80) + 40 (cos, sin), lies at the strip's right, or left.
     end = np.array([60 + 40 * np.cos(np.deg2rad(angle_deg)), 80 + 40 * np.sin(np.deg2rad(angle_deg)), 1])
+    expected = 0.5585 * 224 - 0.5 + (-1 if mirrored else 1) * STRIP_FILL * 112
     x, y = np.array(strip.matrix) @ end
-    assert (
-        x == pytest.approx(0.5585 * 224 - 0.5 + (-1 if mirrored else 1) * STRIP_FILL * 112, abs=3) and abs(y - 47.5) < 2
-    )
+    assert abs(x - expected) < 3 and abs(y - 47.5) < 2
 
 
 def test_a_strip_goes_there_and_back():
@@ -221,9 +211,7 @@ def test_coarser_values_have_the_same_field_of_view():
     box = Letterbox.fit((64, 64), (64, 64))
     coarse = np.zeros((16, 16), np.float32)
     coarse[4:8, 8:12] = 1
-    native = box.to_native(coarse)
     # Pixels 4 to 7 are rows 16 to 31, 8 to 11 columns 32 to 47.
-    assert native.shape == (64, 64)
     expected = np.zeros((64, 64), bool)
     expected[16:32, 32:48] = True
-    assert iou(native > 0.5, expected) > 0.9
+    assert iou(box.to_native(coarse) > 0.5, expected) > 0.9

@@ -63,15 +63,6 @@ def test_measures_go_by_the_patients_sides(mirrored):
         assert segmentation.measures[side]["angle_deg"] == pytest.approx(0, abs=0.01)
 
 
-def test_distances_to_the_midline_of_a_picture_without_contrast():
-    # The same grey everywhere: nothing says where the axis is, so it is the centre, x = 99.5.
-    segmentation = two_bars()
-    np.testing.assert_allclose(segmentation.midline, [[99.5, 0], [99.5, 99]], atol=0.01)
-    # 20 columns of 0.25 mm to either side.
-    found = segmentation.medial_distances
-    assert found["right_mm"] == pytest.approx(5, abs=0.01) and found["left_mm"] == pytest.approx(5, abs=0.01)
-
-
 def test_nothing_found_is_said():
     segmentation = segmentation_of(np.zeros((8, 8), np.uint8))
     nothing = {"found": False, "area_pixels": 0, "area_mm2": None, "score": None} | UNKNOWN

@@ -14,10 +14,10 @@ from drawn import bars
 
 import crass_tf
 from crass_tf.common.files import InputError
-from crass_tf.export import conversion, describe
+from crass_tf.export import conversion
 from crass_tf.inference import segmenter as segmenting
-from crass_tf.inference.model_files import attach_metadata
 from crass_tf.inference.segmenter import Segmenter
+from crass_tf.measurement.metrics import iou
 from crass_tf.phantom import render
 from crass_tf.radiographs.formats.png import write_png
 from crass_tf.radiographs.radiograph import Radiograph
@@ -25,27 +25,12 @@ from crass_tf.radiographs.radiograph import Radiograph
 FORMS = ("model.keras", "saved_model", "model.tflite")
 
 
-def threshold_model(image_size=(64, 64), channels=1, last=lambda logits: logits):
-    """Logit = (grey - 128) / 16: what is brighter than 128 is clavicle, so every result is known beforehand."""
-    image = keras.Input((*image_size, channels), name="image")
-    head = keras.layers.Conv2D(1, 1, kernel_initializer=keras.initializers.Constant(1 / 16), name="head")
-    logits = head(image)
-    head.bias.assign([-8.0])
-    return keras.Model(image, last(logits))
-
-
-def lite(model):
-    """The bytes of a `.tflite` as an export writes it."""
-    model = conversion.as_served(model)
-    return attach_metadata(conversion.to_float32(model), describe(model, "float32"))
-
-
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
+def models(threshold_model, to_litert, tmp_path_factory):
     folder, model = tmp_path_factory.mktemp("models"), threshold_model()
     model.save(folder / "model.keras")
     conversion.write_saved_model(conversion.as_served(model), folder / "saved_model")
-    (folder / "model.tflite").write_bytes(lite(model))
+    (folder / "model.tflite").write_bytes(to_litert(model))
     return folder
 
 
@@ -74,11 +59,7 @@ def test_mask_is_native_and_sides_are_the_patients(models, form):
     assert segmentation.spacing_mm == (0.5, 0.25)
 
 
-def test_forms_agree_on_noise(models):
-    batch = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 1)).astype(np.float32)
-    keras_logits, *others = (Segmenter.load(models / form).run(batch)["logits"] for form in FORMS)
-    for logits in others:
-        np.testing.assert_allclose(logits, keras_logits, atol=1e-5)
+def test_another_image_size_is_refused(models):
     with pytest.raises(InputError, match=r"shape \(1, 32, 32, 1\), expected \[B, 64, 64, 1\]"):
         Segmenter.load(models / "model.tflite").run(np.zeros((1, 32, 32, 1)))
 
@@ -96,33 +77,16 @@ def test_radiographs_come_as_path_array_and_object(models, tmp_path):
         segmenter.segment(tmp_path / "none.png")
 
 
-def test_a_letterboxed_image_comes_back_in_its_own_pixels(models):
-    image = np.zeros((60, 200), np.uint8)
-    image[20:40, 80:120] = 255
-    mask = Segmenter.load(models / "model.tflite").segment(image).mask
-    # 200 columns shrink to 64: an edge may move by one model pixel, 3.1 native ones.
-    inner, outer = np.zeros_like(mask), np.zeros_like(mask)
-    inner[24:36, 84:116] = outer[16:44, 76:124] = 1
-    assert (mask >= inner).all() and (mask <= outer).all()
-
-
 @pytest.mark.parametrize("name", ["model.tflite", "model.keras", "model.onnx"])
-@pytest.mark.parametrize("content", [b"", b"no model", bytes(range(256)) * 20])
-def test_what_is_no_model_is_refused_in_one_line(tmp_path, name, content):
+@pytest.mark.parametrize("content", [b"", b"no model", bytes(range(256)) * 20, None], ids=["", "text", "bytes", "half"])
+def test_what_is_no_model_is_refused_in_one_line(models, tmp_path, name, content):
     with pytest.raises(InputError, match=f"{name}: model not found"):
         Segmenter.load(tmp_path / name)
-    (tmp_path / name).write_bytes(content)
+    whole = models / name.replace("onnx", "keras")
+    (tmp_path / name).write_bytes(whole.read_bytes()[: whole.stat().st_size // 2] if content is None else content)
     with pytest.raises(InputError, match=name) as error:
         Segmenter.load(tmp_path / name)
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("name", ["model.tflite", "model.keras"])
-def test_a_truncated_model_is_refused(models, tmp_path, name):
-    data = (models / name).read_bytes()
-    (tmp_path / name).write_bytes(data[: len(data) // 2])
-    with pytest.raises(InputError, match=f"{name}: (cannot be opened|found no crass_tf.json in it)"):
-        Segmenter.load(tmp_path / name)
 
 
 def test_a_damaged_saved_model_is_refused(tmp_path):
@@ -133,9 +97,9 @@ def test_a_damaged_saved_model_is_refused(tmp_path):
         Segmenter.load(tmp_path)
 
 
-def test_foreign_models_are_refused(tmp_path):
+def test_foreign_models_are_refused(threshold_model, to_litert, tmp_path):
     threshold_model(channels=3).save(tmp_path / "colour.keras")
-    (tmp_path / "colour.tflite").write_bytes(lite(threshold_model(channels=3)))
+    (tmp_path / "colour.tflite").write_bytes(to_litert(threshold_model(channels=3)))
     threshold_model(image_size=(None, None)).save(tmp_path / "open.keras")
     one, two = keras.Input((64, 64, 1), name="image"), keras.Input((64, 64, 1), name="strip")
     keras.Model([one, two], [one + 1, two + 1]).save(tmp_path / "old.keras")
@@ -183,45 +147,47 @@ def test_a_sequential_model(models, tmp_path):
 
 
 @pytest.mark.parametrize("kind", SIGMOIDS)
-def test_a_network_that_ends_in_a_sigmoid_gives_the_same_mask(models, kind):
+def test_a_network_that_ends_in_a_sigmoid_gives_the_same_mask(threshold_model, models, kind):
     expected = Segmenter.load(models / "model.keras").segment(bars())
     found = Segmenter.from_model(threshold_model(last=SIGMOIDS[kind])).segment(bars())
-    both = np.count_nonzero(found.mask & expected.mask) / np.count_nonzero(found.mask | expected.mask)
-    assert both > (0.9 if kind == "resized" else 0.999)
+    assert iou(found.mask, expected.mask) > (0.9 if kind == "resized" else 0.999)
 
 
-def test_what_is_no_logit_is_refused_or_asked_for(models, tmp_path):
-    with pytest.raises(InputError, match="found an output after log_sigmoid"):
-        Segmenter.from_model(threshold_model(last=keras.layers.Activation("log_sigmoid")))
-    # No last layer tells, but nothing is below 0.
-    for last in (lambda x: 255 * keras.ops.sigmoid(x), lambda x: keras.ops.clip(keras.ops.sigmoid(x), 0, 1)):
-        with pytest.raises(InputError, match="expected logits; say what it is: --output probability"):
-            Segmenter.from_model(threshold_model(last=last)).segment(bars())
+SCALED = "expected logits; say what it is: --output probability"
+
+
+@pytest.mark.parametrize(
+    "message, last, output",
+    [
+        ("found an output after log_sigmoid", keras.layers.Activation("log_sigmoid"), None),
+        ("found an output after relu, expected logits", keras.layers.ReLU(), None),
+        ("found an output after softmax", keras.layers.Softmax(), None),
+        # No last layer tells, but nothing is below 0.
+        (SCALED, lambda x: 255 * keras.ops.sigmoid(x), None),
+        (SCALED, lambda x: keras.ops.clip(keras.ops.sigmoid(x), 0, 1), None),
+        ("found an output of logits by its last layer, expected probability as", None, "probability"),
+        ("found an output of probability by its last layer, expected logits as", SIGMOIDS["layer"], "logits"),
+        ("output: found 'percent', expected one of logits, probability", None, "percent"),
+    ],
+)
+def test_what_is_no_logit_is_refused_or_asked_for(threshold_model, message, last, output):
+    with pytest.raises(InputError, match=message):
+        Segmenter.from_model(threshold_model(last=last), output).segment(bars())
+
+
+def test_a_model_without_inputs():
     with pytest.raises(InputError, match="found Unbuilt without inputs, expected a functional or Sequential model"):
         Segmenter.from_model(type("Unbuilt", (keras.Model,), {})())
-    # A SavedModel does not say what its output is.
-    sigmoid = threshold_model(last=SIGMOIDS["layer"])
-    sigmoid.export(tmp_path / "saved", verbose=False)
+
+
+def test_a_saved_model_does_not_say_what_its_output_is(threshold_model, models, tmp_path):
+    threshold_model(last=SIGMOIDS["layer"]).export(tmp_path / "saved", verbose=False)
     mask = Segmenter.load(tmp_path / "saved", output="probability").segment(bars()).mask
     np.testing.assert_array_equal(mask, Segmenter.load(models / "model.keras").segment(bars()).mask)
-    load, of_model = Segmenter.load, Segmenter.from_model
-    for message, use in {
-        "found an output after relu, expected logits": lambda: of_model(threshold_model(last=keras.layers.ReLU())),
-        "found an output after softmax": lambda: of_model(threshold_model(last=keras.layers.Softmax())),
-        "expected logits; say what it is: --output probability": lambda: load(tmp_path / "saved").segment(bars()),
-        "expected probabilities between 0 and 1: its output is logits": lambda: load(
-            models / "saved_model", output="probability"
-        ).segment(bars()),
-        "found an output of logits by its last layer, expected probability as": lambda: load(
-            models / "model.keras", output="probability"
-        ),
-        "found an output of probability by its last layer, expected logits as": lambda: of_model(sigmoid, "logits"),
-        "output: found 'percent', expected one of logits, probability": lambda: load(
-            models / "model.keras", output="percent"
-        ),
-    }.items():
-        with pytest.raises(InputError, match=message):
-            use()
+    with pytest.raises(InputError, match=SCALED):
+        Segmenter.load(tmp_path / "saved").segment(bars())
+    with pytest.raises(InputError, match="expected probabilities between 0 and 1: its output is logits"):
+        Segmenter.load(models / "saved_model", output="probability").segment(bars())
 
 
 LOGARITHMS = {
@@ -236,7 +202,7 @@ LOGARITHMS = {
 
 @pytest.mark.parametrize("last", LOGARITHMS)
 @pytest.mark.parametrize("named", [False, True])
-def test_a_saved_model_that_is_never_above_0_is_refused(tmp_path, last, named):
+def test_a_saved_model_that_is_never_above_0_is_refused(threshold_model, tmp_path, last, named):
     model = threshold_model(last=LOGARITHMS[last])
     if named:
         # As crass-tf export calls it.
@@ -247,7 +213,7 @@ def test_a_saved_model_that_is_never_above_0_is_refused(tmp_path, last, named):
             Segmenter.load(tmp_path / "saved", output=output)
 
 
-def test_logarithms_that_no_last_operation_tells_are_asked_for(tmp_path):
+def test_logarithms_that_no_last_operation_tells_are_asked_for(threshold_model, tmp_path):
     # Its largest values are the logarithm of 1 + 1e-7.
     model = threshold_model(last=lambda x: keras.ops.log(keras.ops.sigmoid(9 * x) + 1e-7))
     model.export(tmp_path / "saved", verbose=False)
@@ -257,7 +223,7 @@ def test_logarithms_that_no_last_operation_tells_are_asked_for(tmp_path):
     Segmenter.from_model(model, "logits").segment(bars())
 
 
-def test_logits_of_a_radiograph_without_clavicles_are_not_taken_for_logarithms(tmp_path):
+def test_logits_of_a_radiograph_without_clavicles_are_not_taken_for_logarithms(threshold_model, tmp_path):
     model = threshold_model()
     model.export(tmp_path / "saved", verbose=False)
     for segmenter in (Segmenter.load(tmp_path / "saved"), Segmenter.from_model(model)):
@@ -280,7 +246,7 @@ def test_two_channels_are_the_two_sides():
 
 
 @pytest.mark.parametrize("copied", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy])
-def test_a_segmenter_is_pickled_and_copied(models, copied):
+def test_a_segmenter_is_pickled_and_copied(threshold_model, models, copied):
     for segmenter in (
         Segmenter.load(models / "model.tflite", threads=1),
         Segmenter.load(models / "model.keras"),
@@ -332,22 +298,15 @@ def same(one, other):
     np.testing.assert_array_equal(one.mask, other.mask)
 
 
-def test_segment_many_gives_what_segment_gives(segmenter, radiographs):
+def test_segment_many_and_threads_that_share_a_segmenter_give_what_segment_gives(segmenter, radiographs):
     alone = [segmenter.segment(image) for image in radiographs]
     assert any(segmentation.mask.any() for segmentation in alone)
     for workers in (1, 4):
-        many = list(segmenter.segment_many(radiographs, workers=workers))
-        assert len(many) == len(alone)
-        for one, other in zip(many, alone):
+        for one, other in zip(segmenter.segment_many(radiographs, workers=workers), alone, strict=True):
             same(one, other)
-
-
-def test_threads_share_a_segmenter(segmenter, radiographs):
-    alone = [segmenter.segment(image) for image in radiographs]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        shared = list(pool.map(segmenter.segment, radiographs * 8))
-    for one, other in zip(shared, alone * 8):
-        same(one, other)
+        for one, other in zip(pool.map(segmenter.segment, radiographs * 8), alone * 8, strict=True):
+            same(one, other)
 
 
 @pytest.mark.parametrize("one", ["folder", pathlib.Path("a.png"), b"bytes"])

@@ -105,17 +105,6 @@ def test_weights_of_images_are_the_weighted_mean():
     assert compiled(everywhere) == pytest.approx(expected, rel=1e-5)
 
 
-def test_cross_entropy_is_that_of_keras():
-    # An extreme prior makes the Dice term constant: what is left between two weightings is the cross-entropy.
-    masks, outputs = np.zeros_like(MASKS), np.abs(LOGITS) * 0 - 9 + LOGITS * 1e-3
-    found = compiled(PIXEL_WEIGHTS, DiceCrossEntropy(), masks, outputs)
-    probability = 1 / (1 + np.exp(-outputs))
-    weighted = [(w * q).sum() / w.max() for w, q in zip(PIXEL_WEIGHTS, probability)]
-    dice_part = np.mean([w.mean() * 0.5 * (1 - 1 / (part + 1)) for w, part in zip(PIXEL_WEIGHTS, weighted)])
-    entropy = float(keras.losses.BinaryCrossentropy(from_logits=True)(masks, outputs, PIXEL_WEIGHTS))
-    assert found == pytest.approx(dice_part + 5 * entropy, rel=1e-4)
-
-
 def test_weight_0_cuts_pixels_out():
     weights = np.ones_like(MASKS)
     weights[:, 2:] = 0
