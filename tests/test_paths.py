@@ -1,6 +1,5 @@
 """Every command's paths: `~` is the home folder, and a URL never becomes a local folder."""
 
-import pathlib
 import shutil
 
 import pytest
@@ -9,7 +8,6 @@ import tensorflow_datasets as tfds
 import tfds_builder  # noqa: F401
 from crass_tf import Segmenter, read_radiograph
 from crass_tf.common.files import InputError
-from crass_tf.data.building import build
 from crass_tf.data.loading import load_arrays
 
 
@@ -29,20 +27,11 @@ def test_build_load_and_check(home, dummy_data, run):
     shutil.copytree(dummy_data, home / "manual")
     # No shell replaces a `~` behind a `=`.
     assert run("build", "--manual-dir=~/manual", "--data-dir=~/ds", "--config=64x64") == (0, [])
-    assert (home / "ds/crass12/native/1.0.0/dataset_info.json").is_file() or list(
-        home.glob("ds/crass12/native/*/*.json")
-    )
+    assert list(home.glob("ds/crass12/native/*/dataset_info.json")) and not list(home.rglob("incomplete*"))
     images, _ = load_arrays(config="64x64", data_dir="~/ds")
     assert images.shape == (3, 64, 64, 1)
     assert run("check", "~/manual", "--out=~/checked")[0] in (0, 1)
     assert (home / "checked/check.html").is_file()
-
-
-def test_build_from_python(home, dummy_data):
-    shutil.copytree(dummy_data, home / "manual")
-    builders = build("~/manual", pathlib.Path("~/tensorflow_datasets"))
-    assert pathlib.Path(builders[0].data_path).is_relative_to(home / "tensorflow_datasets")
-    assert not list(home.rglob("incomplete*"))
 
 
 def test_builder_from_tfds(home, dummy_data):

@@ -4,6 +4,7 @@ Damaged and odd files of each format are the readers' matter: `tests/radiographs
 """
 
 import errno
+import itertools
 import os
 import pathlib
 import shutil
@@ -57,12 +58,6 @@ def replace(path, old, new):
     path.write_bytes(data.replace(old, new))
 
 
-def flip(path, position):
-    data = bytearray(path.read_bytes())
-    data[position] ^= 0xFF
-    path.write_bytes(data)
-
-
 def cut(path, count):
     path.write_bytes(path.read_bytes()[:count])
 
@@ -111,8 +106,7 @@ def message(manual_dir, data_dir):
     """Builds in vain; returns the error's line."""
     with pytest.raises(InputError) as caught:
         build(manual_dir, data_dir)
-    assert "\n" not in str(caught.value)
-    assert not data_dir.exists()
+    assert "\n" not in str(caught.value) and not data_dir.exists()
     return str(caught.value)
 
 
@@ -168,7 +162,6 @@ SAME = {
     "lower-case-suffix": change_to(ONE, rename, "0001.png"),
     "mixed-case-suffix": change_to(ONE_MASK, rename, "0001.Png"),
     "macos-file": write("image/._0001.PNG", b"\0\5\26\7"),
-    "macos-mask": write("mask/._0001.PNG", b"\0\5\26\7"),
     "other-files": write("image/Thumbs.db", b""),
     "folder-among-images": change_to("image/old.PNG", folder_instead),
     "dangling-link-in-no-list": change_to("image/0009.PNG", link_to, "nowhere"),
@@ -208,22 +201,13 @@ TWO, TWO_MASK, FOUR_MASK = "image/0002.PNG", "mask/0002.PNG", "mask/0004.PNG"
 FAILS = [
     (change_to("image/0004.PNG", cut, 200), "image/0004.PNG: the PNG file is truncated after 200"),
     (change_to(ONE_MASK, cut, 20), "mask/0001.PNG: the PNG file is truncated after 20"),
-    (
-        change_to(ONE, flip, 100),
-        "image/0001.PNG: the image cannot be decoded (broken PNG file (bad header checksum in ",
-    ),
-    (change_to(ONE_MASK, flip, 30), "mask/0001.PNG: the image cannot be decoded (broken PNG file (bad header checksum"),
     (write(ONE, b"a text"), "image/0001.PNG: found no PNG file (it starts with b'a text')"),
-    (write(FOUR_MASK, b"a text"), "mask/0004.PNG: found no PNG file (it starts with b'a text')"),
-    (write("image/0003.PNG", b""), "image/0003.PNG: found an empty file of 0 bytes"),
     (write("mask/0003.PNG", b""), "mask/0003.PNG: found an empty file of 0 bytes"),
     (write(ONE, FAR_TOO_LARGE), "image/0001.PNG: the header claims 40000 x 25000 pixels"),
-    (write(ONE_MASK, FAR_TOO_LARGE), "mask/0001.PNG: the header claims 40000 x 25000 pixels"),
     (
-        change_to(ONE, write_png, np.pad(GREY, ((0, 1), (0, 0)))),
-        "mask/0001.PNG: found a mask of 64 x 80 pixels (rows x columns), expected its radiograph's 65 x 80",
+        change_to(ONE_MASK, write_png, BOX.T),
+        "mask/0001.PNG: found a mask of 80 x 64 pixels (rows x columns), expected its radiograph's 64 x 80",
     ),
-    (change_to(ONE_MASK, write_png, BOX.T), "mask/0001.PNG: found a mask of 80 x 64 pixels"),
     (change_to(TWO, remove), "image/0002.PNG: file not found, expected because train.txt names 0002"),
     (change_to(FOUR_MASK, remove), "mask/0004.PNG: file not found, expected because val.txt names 0004"),
     (change_to(TWO, link_to, "gone"), "image/0002.PNG: file not found"),
@@ -238,7 +222,6 @@ FAILS = [
     (change_to("val.txt", remove), "CRASS12/val.txt: file not found"),
     (write("val.txt", b"\n \n"), "val.txt: found no name, expected the name of one radiograph a line"),
     (write("train.txt", "0001\n0002\n".encode("utf-16")), "train.txt: found bytes that are no UTF-8 text"),
-    (write("train.txt", "0001\n0002\n".encode("utf-16-le")), "train.txt: found bytes that are no UTF-8"),
     (lambda c: shutil.copy(c / ONE, c / "val.txt"), "val.txt: found bytes that are no UTF-8"),
     (write("train.txt", b"0001\n../0002\n0003\n"), "train.txt: found '..' in line 2"),
     (write("train.txt", b"0001\n..\\image\\0002.PNG\n"), "train.txt: found '..' in line 2"),
@@ -263,23 +246,14 @@ def test_fails(manual_dir, crass12, tmp_path, change, expected):
 MHD, RAW, MHD_MASK = "data_train/0001.mhd", "data_train/0001.raw", "mask_mhd/0001.mhd"
 RELEASE_FAILS = [
     (change_to(MHD, write_mhd, DEEP.astype(np.float32)), "0001.mhd: found ElementType = MET_FLOAT"),
-    (change_to(MHD_MASK, write_mhd, BOX.astype(np.float32)), "mask_mhd/0001.mhd: found ElementType = MET_FLOAT"),
     (change_to(MHD, write_mhd, np.dstack([GREY] * 3)), "data_train/0001.mhd: found 3 channels, expected 1"),
     (change_to(RAW, remove), "data_train/0001.raw: file not found, expected because 0001.mhd"),
-    (change_to("mask_mhd/0003.raw", remove), "mask_mhd/0003.raw: file not found"),
     (change_to(RAW, cut, -1), "0001.raw: found 10239 bytes, expected the 10240"),
     (change_to(MHD, replace, b"NDims = 2", b"NDims = 3"), "0001.mhd: the MetaImage file cannot be decoded"),
     (change_to(MHD_MASK, write_mhd, BOX[1:]), "mask_mhd/0001.mhd: found a mask of 63 x 80 pixels"),
     (write(MHD, b"hello"), "data_train/0001.mhd: found no MetaImage header (it starts with 'hello')"),
     (write(MHD, b""), "data_train/0001.mhd: found an empty file of 0 bytes"),
-    (
-        change_to(MHD_MASK, rename, "0001_left.mhd"),
-        "0001_left.mhd as masks of 0001, expected one file, or one of the left and one of the right",
-    ),
-    (
-        change_to("mask_mhd/0001_left.mhd", write_mhd, BOX),
-        "mask_mhd/0001.mhd: found 0001.mhd, 0001_left.mhd as masks of 0001",
-    ),
+    (change_to("mask_mhd/0001_left.mhd", write_mhd, BOX), "0001.mhd: found 0001.mhd, 0001_left.mhd as masks of 0001"),
     (change_to("data_train", rename, "data_test"), "CRASS12/image: folder not found"),
     (change_to("mask_mhd", remove), "CRASS12/mask_mhd: folder not found"),
     (lambda c: [shutil.rmtree(c / "data_train"), (c / "data_train").mkdir()], "found 0 radiographs with masks"),
@@ -356,24 +330,23 @@ def refuse(monkeypatch, method, refused, code, after=0):
     monkeypatch.setattr(pathlib.Path, method, fail)
 
 
-@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO], ids=["permission", "disk-error"])
-@pytest.mark.parametrize("name", ["image/0002.PNG", "mask/0004.PNG", "train.txt"])
-def test_opening_fails(manual_dir, crass12, tmp_path, monkeypatch, name, code):
-    refuse(monkeypatch, "open", crass12 / name, code)
-    assert f"{crass12 / name}: cannot be opened ({os.strerror(code)})" in message(manual_dir, tmp_path / "data")
-
-
-@pytest.mark.parametrize("after", [1, 2, 3])
-def test_opening_fails_later(manual_dir, crass12, tmp_path, monkeypatch, after):
-    """A disk that fails, or somebody who takes the file away, after the folder was listed."""
-    refuse(monkeypatch, "open", crass12 / "image/0002.PNG", errno.EIO, after)
-    assert f"{crass12}/image/0002.PNG: cannot be opened" in message(manual_dir, tmp_path / "data")
-
-
 @pytest.mark.parametrize("name", ["image", "mask"])
 def test_folder_cannot_be_read(manual_dir, crass12, tmp_path, monkeypatch, name):
     refuse(monkeypatch, "iterdir", crass12 / name, errno.EACCES)
     assert f"{crass12 / name}: cannot be opened (Permission denied)" in message(manual_dir, tmp_path / "data")
+
+
+# `after` some times: a disk that fails, or somebody who takes the file away, after the folder was listed.
+@pytest.mark.parametrize(
+    "name, code, after",
+    [
+        *itertools.product(["image/0002.PNG", "mask/0004.PNG", "train.txt"], [errno.EACCES, errno.EIO], [0]),
+        *itertools.product(["image/0002.PNG"], [errno.EIO], [1, 2, 3]),
+    ],
+)
+def test_opening_fails(manual_dir, crass12, tmp_path, monkeypatch, name, code, after):
+    refuse(monkeypatch, "open", crass12 / name, code, after)
+    assert f"{crass12 / name}: cannot be opened ({os.strerror(code)})" in message(manual_dir, tmp_path / "data")
 
 
 def test_disk_is_full(manual_dir, tmp_path):
@@ -386,11 +359,3 @@ def test_disk_is_full(manual_dir, tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert line == f"{tmp_path}/data/crass12/native/1.1.0: cannot be written (File too large)"
-
-
-def test_command_line(run, manual_dir, crass12, tmp_path):
-    """A flaw that shows only while examples are made: one line, exit code 2, nothing left."""
-    cut(crass12 / "image/0003.PNG", -40)
-    code, lines = run("build", "--manual-dir", manual_dir, "--data-dir", tmp_path / "data")
-    assert code == 2 and lines[-1].startswith(f"crass-tf: error: {crass12}/image/0003.PNG: the PNG file is truncated")
-    assert not any("Traceback" in line for line in lines) and not (tmp_path / "data").exists()
