@@ -1,4 +1,3 @@
-import csv
 import dataclasses
 import itertools
 import json
@@ -9,6 +8,9 @@ import weakref
 import cv2
 import numpy as np
 import pytest
+from drawn import mask_of
+from folders import table
+from streamed import one_at_a_time
 
 from crass_tf.common.files import InputError
 from crass_tf.common.notice import NOTICE
@@ -38,14 +40,10 @@ class Prepared:
         return Segmentation(mask, self.labels.get(radiograph.source, split_sides(mask)))
 
 
-def mask(*rows):
-    return np.array([[character == "#" for character in row] for row in rows], np.uint8)
-
-
-TRUTH = mask("........", "##....##", "##....##", "........")
+TRUTH = mask_of("........", "##....##", "##....##", "........")
 # The image's right is the patient's left: half of the left clavicle is missed.
-HALF_LEFT = mask("........", "##....##", "##......", "........")
-EMPTY = mask(*["........"] * 4)
+HALF_LEFT = mask_of("........", "##....##", "##......", "........")
+EMPTY = mask_of(*["........"] * 4)
 MASKS = {"perfect": TRUTH, "half left": HALF_LEFT, "none": EMPTY}
 
 
@@ -61,8 +59,7 @@ def run(out, segmenter=None, given=None, **options):
 
 
 def rows(out):
-    with (out / "per_image.csv").open(newline="") as file:
-        return {row["image_id"]: row for row in csv.DictReader(file)}
+    return {row["image_id"]: row for row in table(out / "per_image.csv")}
 
 
 def test_metrics_json(tmp_path):
@@ -118,21 +115,21 @@ def test_order_of_examples_does_not_matter(tmp_path):
 
 def test_per_image_csv_round_trip(tmp_path):
     run(tmp_path, given=examples(spacing_mm=(0.5, 0.3)))
-    table = rows(tmp_path)
-    assert list(table) == ["half left", "none", "perfect"]
-    assert float(table["half left"]["iou"]) == 0.75
-    assert float(table["half left"]["dice"]) == 12 / 14, "every digit survives"
-    assert table["none"]["mcd_mm"] == table["none"]["hd95_mm"] == "", "undefined is an empty cell"
-    assert float(table["half left"]["left_iou"]) == 0.5 and float(table["half left"]["right_iou"]) == 1
+    found = rows(tmp_path)
+    assert list(found) == ["half left", "none", "perfect"]
+    assert float(found["half left"]["iou"]) == 0.75
+    assert float(found["half left"]["dice"]) == 12 / 14, "every digit survives"
+    assert found["none"]["mcd_mm"] == found["none"]["hd95_mm"] == "", "undefined is an empty cell"
+    assert float(found["half left"]["left_iou"]) == 0.5 and float(found["half left"]["right_iou"]) == 1
     # 8 and 6 pixels of 0.15 square millimetres.
-    assert float(table["half left"]["area_gt_mm2"]) == pytest.approx(8 * 0.15)
-    assert float(table["half left"]["area_pred_mm2"]) == pytest.approx(6 * 0.15)
-    assert (table["half left"]["height"], table["half left"]["width"]) == ("4", "8")
+    assert float(found["half left"]["area_gt_mm2"]) == pytest.approx(8 * 0.15)
+    assert float(found["half left"]["area_pred_mm2"]) == pytest.approx(6 * 0.15)
+    assert (found["half left"]["height"], found["half left"]["width"]) == ("4", "8")
 
     def value(text):
         return None if text == "" else float(text)
 
-    records = [{k: v if k == "image_id" else value(v) for k, v in row.items()} for row in table.values()]
+    records = [{k: v if k == "image_id" else value(v) for k, v in row.items()} for row in found.values()]
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert summarise(records) == {k: v for k, v in metrics.items() if k not in ("model", "dataset", "split")}
 
@@ -153,7 +150,7 @@ def test_unknown_spacing_gives_null(tmp_path, spacing_mm):
 
 
 def test_sides_and_masks_that_are_empty(tmp_path):
-    right_only = mask("........", "##......", "##......", "........")
+    right_only = mask_of("........", "##......", "##......", "........")
     metrics = run(tmp_path, Prepared({"a": right_only, "b": EMPTY}), examples(["a", "b"], right_only))
     assert metrics["per_side"]["left"]["iou"] == statistics([None, None]), "a side that neither has is not counted"
     assert metrics["per_side"]["right"]["iou"]["mean"] == 0.5
@@ -250,17 +247,9 @@ def test_mistakes_are_named_and_leave_nothing(tmp_path):
 
 
 def test_examples_are_streamed(tmp_path):
-    alive = weakref.WeakSet()
-
-    def stream():
-        for index in range(10):
-            example = Example(str(index), np.zeros(TRUTH.shape, np.uint8), TRUTH, None)
-            alive.add(example)
-            yield example
-            del example
-            assert len(alive) <= 1
-
-    assert run(tmp_path, Prepared({str(i): TRUTH for i in range(10)}), stream())["n"] == 10
+    names = [str(index) for index in range(10)]
+    given = one_at_a_time(lambda name: Example(name, np.zeros(TRUTH.shape, np.uint8), TRUTH, None), names)
+    assert run(tmp_path, Prepared(dict.fromkeys(names, TRUTH)), given)["n"] == 10
 
 
 def test_one_segmenter_is_held_at_a_time(tmp_path):

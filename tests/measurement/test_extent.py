@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from crass_tf.measurement.extent import prolong
+from crass_tf.measurement.metrics import iou
 
 BOX = (slice(20, 40), slice(30, 120))
 
@@ -18,11 +19,10 @@ def bar(rows=(5, 15), columns=(5, 85)):
 @pytest.mark.parametrize(("towards", "columns"), [(1, (35, 135)), (-1, (15, 115))])
 def test_a_bar_becomes_longer_by_its_share(towards, columns):
     box, logits = prolong(BOX, bar(), 0.25, towards, (100, 200), None)
-    mask = np.zeros((100, 200), bool)
+    mask, expected = np.zeros((2, 100, 200), bool)
     mask[box] = logits > 0
-    expected = np.zeros_like(mask)
     expected[25:35, slice(*columns)] = True
-    assert (mask & expected).sum() / (mask | expected).sum() > 0.97
+    assert iou(mask, expected) > 0.97
 
 
 def test_pixels_that_are_no_squares():

@@ -18,18 +18,20 @@ def rectangle(length_mm, width_mm, angle_deg, spacing_mm=(1, 1), centre=(200, 15
 
 @pytest.mark.parametrize("angle_deg", [0, 20, -35, 50])
 def test_a_tilted_rectangle(angle_deg):
-    line = centre_line(rectangle(120, 24, angle_deg), (0, 0), towards=1)
+    field = rectangle(120, 24, angle_deg)
+    line = centre_line(field, (0, 0), towards=1)
     assert line.length(scale(None)) == pytest.approx(120, abs=0.01)
     assert line.width(scale(None)) == pytest.approx(24, abs=0.01)
     assert line.angle_deg == pytest.approx(angle_deg, abs=0.01)
     half = 60 * np.array([np.cos(np.deg2rad(angle_deg)), -np.sin(np.deg2rad(angle_deg))])
     np.testing.assert_allclose(line.points[[0, -1]], [[200, 150] - half, [200, 150] + half], atol=0.01)
-
-
-def test_to_image_left_the_angle_is_that_of_the_left_end():
-    line = centre_line(rectangle(120, 24, 20), (0, 0), towards=-1)
-    assert line.points[0][0] > line.points[-1][0]
-    assert line.angle_deg == pytest.approx(-20, abs=0.01)
+    # Without spacing nothing is in millimetres.
+    found = of_clavicle(line)
+    assert found["length_mm"] is None and found["width_mm"] is None
+    assert found["length_pixels"] == pytest.approx(120, abs=0.01)
+    # To image left the angle is that of the left end.
+    back = centre_line(field, (0, 0), towards=-1)
+    assert back.points[0][0] > back.points[-1][0] and back.angle_deg == pytest.approx(-angle_deg, abs=0.01)
 
 
 def test_on_pixels_that_are_no_squares_all_is_measured_in_millimetres():
@@ -112,12 +114,6 @@ def test_without_a_direction_there_is_no_line(field):
     assert set(of_clavicle(None).values()) == {None}
 
 
-def test_without_spacing_nothing_is_in_millimetres():
-    found = of_clavicle(centre_line(rectangle(120, 24, 20), (0, 0), 1))
-    assert found["length_mm"] is None and found["width_mm"] is None
-    assert found["length_pixels"] == pytest.approx(120, abs=0.01)
-
-
 def test_the_perpendicular_to_a_line():
     # To the upright line x = 10 it is level; to the diagonal through (0, 0), from (4, 0), it ends in (2, 2).
     np.testing.assert_allclose(to_line((4, 7), [(10, 0), (10, 99)]), [6, 0])
@@ -138,16 +134,8 @@ def level_lines(spacing_mm=None, right_end=170, left_end=220):
 
 def test_distances_of_the_medial_ends():
     found = medial_distances(level_lines((0.5, 0.5)), np.array([[200.0, 0], [200, 299]]), (0.5, 0.5))
-    expected = {
-        "right_pixels": 30,
-        "left_pixels": 20,
-        "difference_pixels": 10,
-        "right_mm": 15,
-        "left_mm": 10,
-        "difference_mm": 5,
-        "ratio": 2 / 3,
-    }
-    assert found == pytest.approx(expected, abs=0.05)
+    pixels = {"right_pixels": 30, "left_pixels": 20, "difference_pixels": 10, "ratio": 2 / 3}
+    assert found == pytest.approx(pixels | {"right_mm": 15, "left_mm": 10, "difference_mm": 5}, abs=0.05)
 
 
 def test_an_end_beyond_the_midline_has_a_negative_distance():
@@ -177,18 +165,14 @@ def chest(axis, size=(256, 256), tilt_deg=0.0, spread=1.0):
     return np.round(150 - 110 * lungs + 40 * np.exp(-((x / 9) ** 2))).astype(np.uint8)
 
 
-@pytest.mark.parametrize("axis", [127.5, 113, 150])
-def test_an_upright_axis(axis):
-    line = find_midline(chest(axis))
-    np.testing.assert_allclose(line, [[axis, 0], [axis, 255]], atol=1)
-
-
-@pytest.mark.parametrize("tilt_deg", [4, -7])
-def test_a_tilted_axis(tilt_deg):
-    line = find_midline(chest(130, tilt_deg=tilt_deg))
-    # The axis goes through (130, 128), and the picture's x axis was turned by the angle.
+@pytest.mark.parametrize(
+    "axis, tilt_deg, atol", [(127.5, 0, 1), (113, 0, 1), (150, 0, 1), (130, 4, 2.5), (130, -7, 2.5)]
+)
+def test_an_upright_or_tilted_axis(axis, tilt_deg, atol):
+    line = find_midline(chest(axis, tilt_deg=tilt_deg))
+    # The axis goes through (axis, 128), and the picture's x axis was turned by the angle.
     shift = 128 * np.tan(np.deg2rad(tilt_deg))
-    np.testing.assert_allclose(line, [[130 + shift, 0], [130 - shift, 255]], atol=2.5)
+    np.testing.assert_allclose(line, [[axis + shift, 0], [axis - shift, 255]], atol=atol)
 
 
 def test_uneven_exposure_does_not_move_it():

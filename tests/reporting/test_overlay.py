@@ -58,11 +58,9 @@ def test_truth_lies_below_in_green():
     # The second has 56 pixels of its own.
     green = has(picture, TRUTH_COLOUR)
     assert green[25:35, 30:50].sum() == green.sum() == 56
-
-
-def test_nothing_to_draw():
-    picture = overlay(radiograph(), np.zeros((40, 80), np.uint8), mask_gt=np.zeros((40, 80), np.uint8))
-    np.testing.assert_array_equal(picture, np.full((40, 80, 3), 50))
+    # Nothing to draw.
+    nothing = np.zeros((40, 80), np.uint8)
+    np.testing.assert_array_equal(overlay(radiograph(), nothing, mask_gt=nothing), np.full((40, 80, 3), 50))
 
 
 def test_hole_is_outlined_too():
