@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from folders import contents
 
 from crass_tf.common.files import (
     InputError,
@@ -55,14 +56,20 @@ def test_file_appears_only_at_the_end(tmp_path):
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("old", [None, "old"])
-def test_failed_file_leaves_the_old_one_alone(tmp_path, error, old):
-    path = tmp_path / "history.csv"
+def test_failed_file_or_folder_leaves_the_old_one_alone(tmp_path, error, old):
+    file, folder = tmp_path / "history.csv", tmp_path / "saved_model"
     if old:
-        path.write_text(old)
-    with pytest.raises(error), atomic_file(path) as temporary:
+        file.write_text(old)
+        folder.mkdir()
+        (folder / "old.pb").write_text(old)
+    with pytest.raises(error), atomic_file(file) as temporary:
         temporary.write_text("half of the ne")
         raise error
-    assert [path.read_text() for path in tmp_path.iterdir()] == [old] * bool(old)
+    with pytest.raises(error), atomic_folder(folder) as temporary:
+        (temporary / "new.pb").write_text("half")
+        raise error
+    assert contents(tmp_path) == ({"history.csv": b"old", "saved_model/old.pb": b"old"} if old else {})
+    assert names(tmp_path) == (["history.csv", "saved_model"] if old else [])
 
 
 def test_a_file_may_have_the_longest_name_possible(tmp_path):
@@ -105,18 +112,6 @@ def test_folder_replaces_the_old_one_with_all_its_files(tmp_path):
         (temporary / "new.pb").write_text("new")
         assert names(path) == ["old.pb"]
     assert names(path) == ["new.pb"]
-    assert names(tmp_path) == ["saved_model"]
-
-
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_failed_folder_leaves_the_old_one_alone(tmp_path, error):
-    path = tmp_path / "saved_model"
-    path.mkdir()
-    (path / "old.pb").write_text("old")
-    with pytest.raises(error), atomic_folder(path) as temporary:
-        (temporary / "new.pb").write_text("half")
-        raise error
-    assert (path / "old.pb").read_text() == "old"
     assert names(tmp_path) == ["saved_model"]
 
 
@@ -166,8 +161,7 @@ def test_tilde_of_no_user(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "url",
-    ["gs://bucket/run", "s3://bucket/x", "https://host/x.png", "hdfs://n/x", "file:///tmp/x", "GS://b"],
+    "url", ["gs://bucket/run", "s3://bucket/x", "https://host/x.png", "hdfs://n/x", "file:///tmp/x", "GS://b"]
 )
 def test_urls_are_no_local_folders(url):
     for path in (url, pathlib.Path(url)):

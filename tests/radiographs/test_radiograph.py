@@ -15,8 +15,8 @@ from crass_tf.radiographs.formats.png import SIGNATURE, _chunk, write_png
 from crass_tf.radiographs.radiograph import Radiograph, from_array, read_mask, read_radiograph
 
 
-def ramp(height=12, width=9):
-    return np.arange(height * width, dtype=np.uint8).reshape(height, width)
+def ramp():
+    return np.arange(108, dtype=np.uint8).reshape(12, 9)
 
 
 def encoded(pixels, suffix=".png"):
@@ -138,22 +138,15 @@ def test_spacing_is_a_pair_of_floats_or_none():
 
 
 @pytest.mark.parametrize("name", ["image.png", "image.PNG", "no_suffix"])
-def test_png_round_trip(tmp_path, name):
-    write(tmp_path / name, encoded(ramp()))
+@pytest.mark.parametrize(
+    "pixels", [ramp(), np.dstack([ramp()] * 3), ramp().astype(np.uint16) * 30], ids=["8", "colour", "16"]
+)
+def test_png_round_trip(tmp_path, name, pixels):
+    write(tmp_path / name, encoded(pixels))
     radiograph = read_radiograph(tmp_path / name)
-    np.testing.assert_array_equal(radiograph.image, ramp())
-    assert radiograph.spacing_mm is None
-    assert radiograph.source == str(tmp_path / name)
+    np.testing.assert_array_equal(radiograph.image, from_array(pixels).image)
+    assert radiograph.spacing_mm is None and radiograph.source == str(tmp_path / name)
     assert read_header(tmp_path / name).size == (12, 9)
-
-
-def test_16_bit_and_colour_png(tmp_path):
-    write_png(tmp_path / "deep.png", ramp().astype(np.uint16) * 30)
-    # 107 * 30 = 3210, so 12 bits: 3210 * 255 / 4095 = 199.9; 50 * 30 * 255 / 4095 = 93.4.
-    image = read_radiograph(tmp_path / "deep.png").image
-    assert (image[-1, -1], image[5, 5]) == (200, 93)
-    write_png(tmp_path / "colour.png", np.dstack([ramp()] * 3))
-    np.testing.assert_array_equal(read_radiograph(tmp_path / "colour.png").image, ramp())
 
 
 def test_one_bit_palette_and_alpha_png(tmp_path):
@@ -172,21 +165,16 @@ def test_one_bit_palette_and_alpha_png(tmp_path):
 # Pixel spacing.
 
 
-def test_spacing_round_trip_row_and_column_apart(tmp_path):
+def test_spacing_round_trip_row_and_column_apart_unless_another_one_is_asked_for(tmp_path):
     # 1000 / 0.25 = 4000 and 1000 / 0.2 = 5000 pixels per metre are whole numbers, so nothing is lost.
     write_png(tmp_path / "image.png", ramp(), spacing_mm=(0.25, 0.2))
     assert read_radiograph(tmp_path / "image.png").spacing_mm == (0.25, 0.2)
-    np.testing.assert_array_equal(read_radiograph(tmp_path / "image.png").image, ramp())
-    # JSRT's 0.35 mm: 2857 pixels per metre, 0.350018 mm.
-    write_png(tmp_path / "jsrt.png", ramp(), spacing_mm=(0.35, 0.35))
-    np.testing.assert_allclose(read_radiograph(tmp_path / "jsrt.png").spacing_mm, (0.35, 0.35), rtol=1e-4)
-
-
-def test_asked_for_spacing_outranks_the_header(tmp_path):
-    write_png(tmp_path / "image.png", ramp(), spacing_mm=(0.25, 0.2))
     assert read_radiograph(tmp_path / "image.png", spacing_mm=(0.5, 0.4)).spacing_mm == (0.5, 0.4)
     # NaN, as the data sets have it, asks for none.
     assert read_radiograph(tmp_path / "image.png", spacing_mm=(np.nan, np.nan)).spacing_mm == (0.25, 0.2)
+    # JSRT's 0.35 mm: 2857 pixels per metre, 0.350018 mm.
+    write_png(tmp_path / "jsrt.png", ramp(), spacing_mm=(0.35, 0.35))
+    np.testing.assert_allclose(read_radiograph(tmp_path / "jsrt.png").spacing_mm, (0.35, 0.35), rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -281,10 +269,6 @@ def test_png_whose_parts_are_whole_but_wrong(tmp_path):
 def test_header_that_claims_too_much(tmp_path):
     # 40,000 x 25,000 = 10^9 pixels: refused by the header, before memory is asked for.
     refuses(write(tmp_path / "huge.png", png(40_000, 25_000)), "40000 x 25000", readers=ALL)
-    data = encoded(ramp(), ".jpg")
-    size = data.index(b"\xff\xc0") + 5
-    huge = data[:size] + struct.pack(">HH", 25_000, 40_000) + data[size + 4 :]
-    refuses(write(tmp_path / "huge.jpg", huge), "40000 x 25000")
 
 
 # Masks and writing.

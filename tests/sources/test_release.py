@@ -67,9 +67,7 @@ class TestRecognised:
         (crass12 / "val.txt").write_text("0004\n")
         source = open_crass12(crass12).checked()
         assert ids(source.splits["validation"]) == ["0004"]
-        assert any(
-            "2 radiographs are left out, in neither train.txt nor val.txt: 0002, 0003" in r for r in source.remarks
-        )
+        assert "2 radiographs are left out, in neither train.txt nor val.txt: 0002, 0003" in " ".join(source.remarks)
 
     def test_one_grey_scale_for_all_radiographs(self, crass12):
         source = open_crass12(crass12)
@@ -86,12 +84,7 @@ class TestRecognised:
 
 class TestSides:
     @pytest.mark.parametrize(
-        "right, left",
-        [
-            ("0000_right", "0000_left"),
-            ("0000_RIGHT", "0000_Left"),
-            ("right/0000", "left/0000"),
-        ],
+        "right, left", [("0000_right", "0000_left"), ("0000_RIGHT", "0000_Left"), ("right/0000", "left/0000")]
     )
     def test_two_files(self, crass12, right, left):
         (crass12 / "mask_mhd/0000.mhd").unlink()
@@ -117,17 +110,6 @@ class TestSides:
 
 
 class TestPixels:
-    @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16])
-    @pytest.mark.parametrize("compressed", [False, True])
-    @pytest.mark.parametrize("suffix", [".mhd", ".MHA"])
-    def test_types(self, tmp_path, dtype, compressed, suffix):
-        limits = np.iinfo(dtype)
-        pixels = grey(limits.min, limits.max, dtype)
-        path = write_mhd(tmp_path / f"image{suffix.lower()}", pixels, (0.3, 0.4), compressed)
-        found, spacing_mm = read_grey(path.rename(path.with_suffix(suffix)))
-        assert found.dtype == dtype and spacing_mm == (0.3, 0.4)
-        np.testing.assert_array_equal(found, pixels)
-
     @pytest.mark.parametrize(
         "low, high, dtype, expected",
         [
@@ -149,10 +131,8 @@ class TestPixels:
         assert (scale.offset, scale.bits) == expected
         pixels, *_ = source.read(source.labelled[0])
         np.testing.assert_array_equal(scale.to_uint16(pixels), pixels.astype(int) + expected[0])
-        full_scale = 2 ** expected[1] - 1
-        np.testing.assert_allclose(
-            scale.to_grey8(pixels).astype(float), (pixels + float(expected[0])) * 255 / full_scale, atol=0.51
-        )
+        grey8 = (pixels + float(expected[0])) * 255 / (2 ** expected[1] - 1)
+        np.testing.assert_allclose(scale.to_grey8(pixels).astype(float), grey8, atol=0.51)
 
     def test_spacing_of_1_mm_is_no_measurement_and_one_slice_no_volume(self, tmp_path):
         image = sitk.GetImageFromArray(grey(0, 255, np.uint8)[None])

@@ -90,11 +90,17 @@ def test_sides(data_dir):
             np.testing.assert_array_equal(example[key], native[name][key])
 
 
-def test_sides_supervised(data_dir):
+def test_sides_supervised_and_metadata(data_dir):
     builder = tfds.builder("jsrt_clavicles/sides", data_dir=data_dir)
     assert builder.info.features["left_mask"].names == ["background", "clavicle"]
     image, mask = next(iter(builder.as_dataset(split="fold2", as_supervised=True)))
     assert image.shape == mask.shape == (2048, 2048, 1)
+    metadata = builder.info.metadata
+    assert metadata["mask_values"] == [0, 255]
+    assert metadata["grey_scale"] == {"offset": 0, "bits": 12}
+    assert metadata["native_spacing"] == {"0.175 x 0.175 mm (the JSRT data base's documented value)": 3}
+    assert metadata["source"] == "the JSRT and SCR data bases"
+    assert metadata["split"] == "the SCR data base's folders fold1 and fold2"
 
 
 def test_half_the_size(data_dir):
@@ -106,15 +112,6 @@ def test_half_the_size(data_dir):
         # The SCR data base's own masks.
         np.testing.assert_array_equal(example["segmentation_mask"][..., 0], np.maximum(*DRAWN[name][1]) // 255)
         np.testing.assert_allclose(example["spacing_mm"], 0.35)
-
-
-def test_metadata(data_dir):
-    metadata = tfds.builder("jsrt_clavicles/sides", data_dir=data_dir).info.metadata
-    assert metadata["mask_values"] == [0, 255]
-    assert metadata["grey_scale"] == {"offset": 0, "bits": 12}
-    assert metadata["native_spacing"] == {"0.175 x 0.175 mm (the JSRT data base's documented value)": 3}
-    assert metadata["source"] == "the JSRT and SCR data bases"
-    assert metadata["split"] == "the SCR data base's folders fold1 and fold2"
 
 
 def test_command_line(manual_dir, tmp_path, capsys):
