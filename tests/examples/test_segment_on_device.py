@@ -19,11 +19,9 @@ SCRIPT = pathlib.Path(__file__).parents[2] / "examples/segment_on_device.py"
 
 @pytest.fixture(scope="module")
 def example():
-    sys.path.insert(0, str(SCRIPT.parent))
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SCRIPT.parent)
         yield importlib.import_module("segment_on_device")
-    finally:
-        sys.path.remove(str(SCRIPT.parent))
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +54,10 @@ def test_masks_are_the_segmenters(example, segmenter, phantom, change):
     assert iou(segmenter.segment(image).mask, mask // 255) >= 0.98
 
 
-def test_nothing_is_found_in_nothing(example):
-    mask = example.segment(str(shipped_model()), np.zeros((90, 70), np.uint8))
-    assert mask.shape == (90, 70) and mask.dtype == np.uint8 and not mask.any()
+@pytest.mark.parametrize("size", [(90, 70), (1, 32766), (32766, 1)])
+def test_nothing_is_found_in_nothing(example, size):
+    mask = example.segment(str(shipped_model()), np.zeros(size, np.uint8))
+    assert mask.shape == size and mask.dtype == np.uint8 and not mask.any()
 
 
 def run(*arguments):
@@ -73,27 +72,20 @@ def test_a_file_becomes_a_mask(phantom, tmp_path):
     assert mask.shape == (512, 512) and set(np.unique(mask)) == {0, 255}
 
 
-def test_what_cannot_be_read_is_said(tmp_path):
-    done = run(shipped_model(), tmp_path / "none.png", tmp_path / "mask.png")
-    assert done.returncode == 1 and "none.png: found no image that OpenCV reads" in done.stderr
-
-
-@pytest.mark.parametrize("name", ["nowhere/mask.png", "mask"])
-def test_a_mask_that_cannot_be_written_is_said(tmp_path, name):
-    cv2.imwrite(str(tmp_path / "image.png"), np.zeros((9, 9), np.uint8))
-    done = run(shipped_model(), tmp_path / "image.png", tmp_path / name)
-    assert done.returncode == 1 and f"{name}: cannot be written" in done.stderr
-
-
-@pytest.mark.parametrize("size", [(1, 32766), (32766, 1)])
-def test_the_thinnest_images_are_segmented(example, size):
-    assert not example.segment(str(shipped_model()), np.zeros(size, np.uint8)).any()
-
-
-def test_without_arguments_it_says_what_it_takes():
-    done = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True)
-    assert done.returncode == 1 and "segment_on_device.py model_int8.tflite radiograph.png mask.png" in done.stderr
-    assert "Traceback" not in done.stderr
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ([], "segment_on_device.py model_int8.tflite radiograph.png mask.png"),
+        ([shipped_model(), "none.png", "mask.png"], "none.png: found no image that OpenCV reads"),
+        ([shipped_model(), "image.png", "nowhere/mask.png"], "nowhere/mask.png: cannot be written"),
+        ([shipped_model(), "image.png", "mask"], "mask: cannot be written"),
+    ],
+)
+def test_mistakes_are_said(tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite("image.png", np.zeros((9, 9), np.uint8))
+    done = run(*arguments)
+    assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_user_copies_one_short_file_that_needs_nothing_of_ours():

@@ -1,4 +1,3 @@
-import os
 import signal
 import subprocess
 import sys
@@ -43,16 +42,6 @@ def test_learns_bars_and_history_has_a_row_for_each_epoch(run):
     assert float(rows[-1]["learning_rate"]) == pytest.approx(0, abs=1e-6)
 
 
-def test_saved_model_is_plain_and_is_what_was_validated(run):
-    images, masks = bars()
-    model = keras.saving.load_model(run / "model.keras")
-    assert not model.compiled and model.dtype_policy.name == "float32"
-    predicted = model.predict(images.astype("float32"), verbose=0) > 0
-    ious = [(p & t).sum() / (p | t).sum() for p, t in zip(predicted, masks > 0)]
-    # The history keeps six digits.
-    assert np.mean(ious) == pytest.approx(float(read_rows(run)[-1]["val_iou"]), abs=1e-4)
-
-
 def test_keeps_two_checkpoints(run):
     names = sorted(path.name for path in (run / "checkpoints").iterdir())
     assert names == [f"{kind}_{epoch:04d}.weights.h5" for kind in ("average", "epoch") for epoch in (29, 30)]
@@ -73,11 +62,13 @@ def test_a_run_is_neither_overwritten_nor_resumed_with_other_settings(run):
         ({"image_size": (64, 64)}, {}, r"expected \[N, 64, 64, 1\]"),
         ({"batch_size": 8}, {}, "batch_size: found 8"),
         ({}, {"class_weight": {1: 2.0}}, r"class_weight: .*use Settings\(class_weight="),
+        ({}, {"masks": 255 * bars()[1]}, "masks up to 255, expected .* masks of 0 and 1"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(tmp_path, changes, options, message):
+    given = dict(zip(("images", "masks"), bars())) | options
     with pytest.raises(InputError, match=message):
-        fit_arrays(*bars(), tmp_path / "run", Settings(**SMALL | changes), verbose=0, **options)
+        fit_arrays(**given, run=tmp_path / "run", settings=Settings(**SMALL | changes), verbose=0)
     assert not (tmp_path / "run").exists()
 
 
@@ -137,7 +128,7 @@ fit_arrays(images, masks, sys.argv[2], Settings(**small), validation=(images, ma
 def train(tmp_path, run, how):
     np.savez(tmp_path / "data.npz", *bars())
     command = [sys.executable, "-c", TRAIN, str(tmp_path / "data.npz"), str(run), how]
-    return subprocess.run(command, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}, capture_output=True, text=True)
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 def test_killed_and_resumed_run_ends_with_the_same_weights(tmp_path, assert_same_weights):
@@ -185,8 +176,11 @@ def test_what_is_validated_restored_and_saved_is_one_model(tmp_path, assert_same
     assert best < 5
     for path in (tmp_path / "run/model.keras", tmp_path / "best.keras"):
         assert_same_weights(path, watch.weights[best])
-        assert validation_loss(keras.saving.load_model(path)) == pytest.approx(watch.val_loss[best], rel=1e-4)
-    assert not model.compiled
+        saved = keras.saving.load_model(path)
+        assert validation_loss(saved) == pytest.approx(watch.val_loss[best], rel=1e-4)
+    # Those of `ModelCheckpoint` are the run's own as Keras saves it: compiled.
+    plain = keras.saving.load_model(tmp_path / "run/model.keras")
+    assert not model.compiled and not plain.compiled and plain.dtype_policy.name == "float32"
     # Resuming what is finished leaves what was restored.
     again = fit_arrays(*bars(), tmp_path / "run", settings, resume=True, verbose=0)
     assert_same_weights(again, watch.weights[best])
@@ -206,15 +200,13 @@ def rates(tmp_path, callback, epochs=4):
     return [float(row["learning_rate"]) for row in read_rows(tmp_path)]
 
 
-def test_reduce_lr_on_plateau(tmp_path):
+def test_callbacks_that_set_the_learning_rate(tmp_path):
     plateau = keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=1, min_delta=100)
     # Nothing improves after the first epoch: halved after the second, and the third; the decay is no longer ours.
-    _, second, third, fourth = rates(tmp_path, plateau)
+    _, second, third, fourth = rates(tmp_path / "plateau", plateau)
     assert third == pytest.approx(second / 2, rel=1e-4) and fourth == pytest.approx(third / 2, rel=1e-4)
-
-
-def test_learning_rate_scheduler(tmp_path):
-    assert rates(tmp_path, keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (epoch + 1)), 2) == [0.1, 0.05]
+    scheduler = keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (epoch + 1))
+    assert rates(tmp_path / "scheduler", scheduler, 2) == [0.1, 0.05]
 
 
 def test_backup_and_restore_goes_on_where_it_was(tmp_path):
@@ -239,12 +231,6 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
     with pytest.raises(InputError, match="weights that are no numbers after epoch 1; .*lower learning_rate"):
         fit_arrays(*bars(), tmp_path, Settings(**SMALL), callbacks=[Spoil()], verbose=0)
     assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
-
-
-def test_masks_of_255_are_refused(tmp_path):
-    images, masks = bars()
-    with pytest.raises(InputError, match="masks up to 255, expected .* masks of 0 and 1"):
-        fit_arrays(images, 255 * masks, tmp_path, Settings(**SMALL), verbose=0)
 
 
 def test_weights_set_by_a_callback_are_trained_on_and_averaged(tmp_path):
@@ -273,32 +259,6 @@ def test_output_to_a_file_has_one_line_an_epoch(tmp_path, capsys):
     for name in ("loss", "val_loss", "val_iou"):
         assert f" {name} {float(row[name]):.4f}"[:-1] in lines[1]
     assert lines[1].startswith("epoch 2/2: loss") and lines[1].endswith(" s") and "\b" not in lines[1]
-
-
-MIRRORED = """
-import sys
-import numpy as np
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from crass_tf.training.fitting import fit_arrays
-from crass_tf.training.settings import Settings
-
-images, masks = np.load(sys.argv[1]).values()
-settings = Settings(image_size=(32, 32), filters=(4, 8, 8), epochs=1, batch_size=2, jit_compile=False)
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-with strategy.scope():
-    fit_arrays(images, masks, sys.argv[2], settings, validation=(images, masks))
-    fit_arrays(images, masks, sys.argv[2], settings, validation=(images, masks), resume=True)
-print(strategy.num_replicas_in_sync)
-"""
-
-
-def test_under_a_mirrored_strategy(tmp_path, run_python):
-    np.savez(tmp_path / "data.npz", *bars())
-    assert run_python(MIRRORED, tmp_path / "data.npz", tmp_path / "run").splitlines()[-1] == "2"
-    model = keras.saving.load_model(tmp_path / "run/model.keras")
-    assert validation_loss(model) == pytest.approx(float(read_rows(tmp_path / "run")[0]["val_loss"]), rel=1e-3)
 
 
 def test_class_weights_of_the_settings_weight_the_loss():

@@ -47,7 +47,9 @@ def train_together(run, data_dir, count):
 def test_two_processes_train_and_resume_as_one(prepared, tmp_path):
     pytest.importorskip("jax")
     one, two = tmp_path / "one", tmp_path / "two"
-    train_together(one, prepared, 1)
+    assert "backend jax" in train_together(one, prepared, 1)[0].splitlines()[0]
+    # TensorFlow reads the data and writes the pictures, JAX computes.
+    assert any(b"overlay" in path.read_bytes() for path in (one / "logs/validation").glob("events*"))
     printed = train_together(two, prepared, 2)
     assert "epoch 2/2" in printed[0] and "epoch" not in printed[1]
     (two / "model.keras").unlink()
