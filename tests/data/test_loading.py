@@ -38,21 +38,17 @@ def test_same_order_each_time_and_parts_of_a_split(prepared):
 
 
 def test_missing_config_names_the_command_that_builds_it(prepared, tmp_path):
+    nowhere, command = tmp_path / "nowhere", "build it with: crass-tf build --manual-dir FOLDER"
+    there = f"not found in {prepared}, where there is 32x64, 64x64, native"
     with pytest.raises(InputError) as caught:
         prepared_builder("crass12", "96x96", prepared)
-    assert str(caught.value) == (
-        f"crass12/96x96: not found in {prepared}, where there is 32x64, 64x64, native; "
-        f"build it with: crass-tf build --manual-dir FOLDER --data-dir {prepared} --config 96x96"
-    )
+    assert str(caught.value) == f"crass12/96x96: {there}; {command} --data-dir {prepared} --config 96x96"
     # `native` is built without being named.
     with pytest.raises(InputError) as caught:
-        examples(data_dir=tmp_path / "nowhere")
-    assert str(caught.value) == (
-        f"crass12/native: not found in {tmp_path}/nowhere; "
-        f"build it with: crass-tf build --manual-dir FOLDER --data-dir {tmp_path}/nowhere"
-    )
-    with pytest.raises(InputError, match="crass-tf build --manual-dir FOLDER --dataset jsrt_clavicles --data-dir "):
-        examples("jsrt_clavicles", data_dir=tmp_path / "nowhere")
+        examples(data_dir=nowhere)
+    assert str(caught.value) == f"crass12/native: not found in {nowhere}; {command} --data-dir {nowhere}"
+    with pytest.raises(InputError, match=f"{command} --dataset jsrt_clavicles --data-dir "):
+        examples("jsrt_clavicles", data_dir=nowhere)
 
 
 def load_supervised(dataset="crass12", split="train", data_dir=None, config="native"):
@@ -62,12 +58,10 @@ def load_supervised(dataset="crass12", split="train", data_dir=None, config="nat
 @pytest.mark.parametrize("load", [examples, load_supervised])
 @pytest.mark.parametrize("split", ["test", "", "train[", "train[:99]", "train+test"])
 def test_unknown_split(prepared, load, split):
+    expected = "expected one of ['train', 'validation'] or an expression such as train+validation"
     with pytest.raises(InputError) as caught:
         load(split=split, data_dir=prepared, config="native")
-    assert str(caught.value) == (
-        f"crass12/native: found no split {split!r}, expected one of ['train', 'validation'] "
-        "or an expression such as train+validation"
-    )
+    assert str(caught.value) == f"crass12/native: found no split {split!r}, {expected}"
 
 
 def test_split_of_nothing(prepared):

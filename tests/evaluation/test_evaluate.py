@@ -185,19 +185,15 @@ def test_pictures_show_outlines_in_their_colours(tmp_path):
     # 200 x 300 pixels: truth left and right, prediction shifted down by 10 pixels.
     truth = np.zeros((200, 300), np.uint8)
     truth[40:60, 40:120] = truth[40:60, 180:260] = 1
-    prediction = np.roll(truth, 10, axis=0)
     given = [Example("a", np.full(truth.shape, 80, np.uint8), truth, None)]
-    run(tmp_path, Prepared({"a": prediction}), given)
+    run(tmp_path, Prepared({"a": np.roll(truth, 10, axis=0)}), given)
     picture = cv2.imread(str(tmp_path / "overlays/whole/a.jpg")).astype(int)
     assert picture.shape == (200, 300, 3)
-    blue, green, red = picture[40, 80]
+    (blue, green, red), right, left = picture[40, 80], picture[60, 80], picture[60, 220]
     assert green > blue + 20 and green > red + 20, "the true outline's upper edge is green"
-    blue, green, red = picture[60, 80]
-    assert red > green > blue, "within the prediction at the image's left it is orange: the patient's right"
-    blue, green, red = picture[60, 220]
-    assert blue > green > red, "and light blue at the image's right"
-    close = cv2.imread(str(tmp_path / "overlays/clavicles/a.jpg"))
-    assert close.shape[1] == 1400
+    assert right[2] > right[1] > right[0], "within the prediction at the image's left it is orange: the patient's right"
+    assert left[0] > left[1] > left[2], "and light blue at the image's right"
+    assert cv2.imread(str(tmp_path / "overlays/clavicles/a.jpg")).shape[1] == 1400
 
 
 def test_close_up():

@@ -33,6 +33,7 @@ def test_linear_interpolation():
 def test_what_reaches_the_border_ends_at_the_edge_of_its_pixels():
     (line,) = outlines(np.full((3, 5), 7.0, np.float32))
     assert line.min(axis=0).tolist() == [-0.5, -0.5] and line.max(axis=0).tolist() == [4.5, 2.5]
+    assert outlines(np.full((3, 5), -7.0, np.float32)) == []
 
 
 def test_a_hole_runs_the_other_way():
@@ -51,10 +52,6 @@ def test_pixels_that_meet_at_a_corner_are_one(corners):
     (line,) = outlines(field)
     # Two diamonds of 1/2 and the square of 1 between them less two corners of 1/8 ... in all 1.5.
     assert area(line) == pytest.approx(1.5)
-
-
-def test_nothing_inside():
-    assert outlines(np.full((3, 4), -1, np.float32)) == []
 
 
 def test_a_disc_to_a_hundredth_of_a_pixel():

@@ -46,10 +46,15 @@ def test_mean_over_pictures_not_over_pixels_or_batches():
     assert iou(first, second) == pytest.approx(7 / 9)
 
 
-def test_weights_of_pictures():
-    both = (pixels(TRUE, NONE), pixels(FOUND, NOT_FOUND))
+def test_weights_of_pictures_or_pixels():
+    both, first = (pixels(TRUE, NONE), pixels(FOUND, NOT_FOUND)), (pixels(TRUE), pixels(FOUND))
     # (1 * 1/3 + 3 * 1) / 4 = 5/6.
     assert iou(both, weight=np.array([1.0, 3.0])) == pytest.approx(5 / 6)
+    # Pixel 1 is shared, 0 and 2 are not: 4 / (1 + 4 + 3) = 1/2.
+    weights = pixels([1.0, 4.0, 3.0, 9.0])
+    assert iou(first, weight=weights) == iou(first, weight=weights[..., 0]) == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="sample_weight"):
+        iou(first, weight=np.ones(5))
 
 
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "float32"])
@@ -64,15 +69,6 @@ def test_reset():
     metric.update_state(pixels(NONE), pixels(NOT_FOUND))
     assert float(metric.result()) == 1
     assert metric.name == "iou"
-
-
-def test_weights_of_pixels():
-    # Pixel 1 is shared, 0 and 2 are not: 4 / (1 + 4 + 3) = 1/2.
-    weights = pixels([1.0, 4.0, 3.0, 9.0])
-    assert iou((pixels(TRUE), pixels(FOUND)), weight=weights) == pytest.approx(0.5)
-    assert iou((pixels(TRUE), pixels(FOUND)), weight=weights[..., 0]) == pytest.approx(0.5)
-    with pytest.raises(ValueError, match="sample_weight"):
-        iou((pixels(TRUE), pixels(FOUND)), weight=np.ones(5))
 
 
 def test_mean_over_channels():
