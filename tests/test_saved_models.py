@@ -4,9 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from refusals import refuses
 
 import crass_tf
-from crass_tf.common.files import InputError
 from crass_tf.data.negatives import negative
 from crass_tf.inference.segmenter import Segmenter, shipped_model
 from crass_tf.measurement.extent import EXTENTS
@@ -87,5 +87,4 @@ def test_extents_of_the_shipped_model(phantom):
         longer = crass.centre_lines[side].length(np.ones(2)) / line.length(np.ones(2))
         assert 1.15 < longer < 1.35
     assert crass.quality["right"]["iou_expected"] is None
-    with pytest.raises(InputError, match="extent: found 'whole', expected one of scr, crass"):
-        Segmenter.load(extent="whole")
+    refuses("extent: found 'whole', expected one of scr, crass", Segmenter.load, extent="whole")

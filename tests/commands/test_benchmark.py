@@ -6,10 +6,10 @@ import json
 import cv2
 import numpy as np
 import pytest
+from refusals import refuses
 
 from crass_tf.commands import benchmark as benchmarking
 from crass_tf.commands.benchmark import benchmark, measure, peak_mib, table, write_radiographs
-from crass_tf.common.files import InputError
 from crass_tf.radiographs.formats.png import write_png
 
 
@@ -53,8 +53,7 @@ def test_output_reaches_every_process(litert_model, paths, monkeypatch):
 
 
 def test_wrong_output_is_refused(litert_model, paths):
-    with pytest.raises(InputError, match="expected probabilities between 0 and 1"):
-        measure(litert_model, paths, output="probability")
+    refuses("expected probabilities between 0 and 1", measure, litert_model, paths, output="probability")
 
 
 def test_memory_is_the_process_own():
@@ -96,8 +95,7 @@ def test_figures_are_printed_or_written(monkeypatch, tmp_path, capsys):
     benchmark("model.tflite", json_file=tmp_path / "figures.json")
     assert json.loads((tmp_path / "figures.json").read_text()) == FIGURES | {"paths": 48}
     assert "{" not in capsys.readouterr().out
-    with pytest.raises(InputError, match="radiographs: found 0, expected 1 or more"):
-        benchmark(radiographs=0)
+    refuses("radiographs: found 0, expected 1 or more", benchmark, radiographs=0)
 
 
 def test_radiographs_are_of_crass12s_size_and_differ_in_their_grain(tmp_path):

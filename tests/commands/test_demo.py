@@ -3,9 +3,9 @@ import json
 import urllib.parse
 
 import pytest
+from refusals import refuses
 
 from crass_tf.commands.demo import MARKER, demo, smallest_that_passed
-from crass_tf.common.files import InputError
 from crass_tf.training.presets import PRESETS
 
 
@@ -54,8 +54,7 @@ def test_two_validation_phantoms_are_scored_and_predicted_with_the_file_that_is_
 
 def test_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(InputError, match="other files"):
-        demo(tmp_path)
+    refuses("other files", demo, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -65,8 +64,7 @@ def test_folder_with_other_files_is_refused(tmp_path):
 def test_an_earlier_demo_stays_where_arguments_are_refused(tmp_path, argument, message):
     (tmp_path / MARKER).write_text("{}")
     (tmp_path / "index.html").write_text("earlier")
-    with pytest.raises(InputError, match=message):
-        demo(tmp_path, **argument)
+    refuses(message, demo, tmp_path, **argument)
     assert (tmp_path / "index.html").read_text() == "earlier"
 
 
@@ -78,5 +76,4 @@ def test_the_demo_predicts_with_a_form_that_agrees():
         "saved_model": {"file": "saved_model", "bytes": 50, "passed": True},
     }
     assert smallest_that_passed(forms) == "model_float16.tflite"
-    with pytest.raises(InputError, match="found no LiteRT file that agrees with Keras"):
-        smallest_that_passed({"int8": forms["int8"]})
+    refuses("found no LiteRT file that agrees with Keras", smallest_that_passed, {"int8": forms["int8"]})

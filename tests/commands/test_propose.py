@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from folders import table
+from refusals import refuses
 
 from crass_tf.commands.propose import _smooth_mask, propose, views
 from crass_tf.common.files import InputError
@@ -62,8 +63,7 @@ def test_names_that_cannot_be_told_apart_or_are_not_there(tmp_path):
     for name in ("a/b.png", "a_b.png"):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_text("")
-    with pytest.raises(InputError, match="^a_b: found two radiographs of this name"):
-        propose([tmp_path / "in"], tmp_path / "out")
+    refuses("^a_b: found two radiographs of this name", propose, [tmp_path / "in"], tmp_path / "out")
     (tmp_path / "in/a_b.png").rename(tmp_path / "in/Zu\u0308rich 1.png")
     # A space is part of a name, and an accent one letter or two.
     (tmp_path / "drop.txt").write_text("Z\u00fcrich 1\nnone\n", encoding="utf-8")

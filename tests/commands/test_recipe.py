@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from metaimages import write_mhd
+from refusals import refuses
 
 from crass_tf.commands import recipe as recipes
 from crass_tf.common.files import InputError
@@ -81,8 +82,7 @@ def test_what_is_missing_is_said_before_any_work(phantom_folder, tmp_path):
         ({"unlabelled": [phantom_folder], "drop": tmp_path / "drop.txt"}, "drop.txt: cannot be opened"),
         ({"unlabelled": [phantom_folder], "drop": tmp_path / "names.txt"}, "found unknown, expected names of these"),
     ):
-        with pytest.raises(InputError, match=message):
-            recipes.recipe(**{"manual_dir": phantom_folder, "out": tmp_path / "out"} | arguments)
+        refuses(message, recipes.recipe, **{"manual_dir": phantom_folder, "out": tmp_path / "out"} | arguments)
         assert not (tmp_path / "out").exists()
 
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from refusals import refuses
 
 from crass_tf.commands import train as running
 from crass_tf.common.files import InputError
@@ -86,8 +87,7 @@ def test_fold_of_the_default_split(train):
     ],
 )
 def test_mistakes(train, options, message):
-    with pytest.raises(InputError, match=message):
-        train(**options)
+    refuses(message, train, **options)
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +119,7 @@ def test_settings_from_before_there_were_folds(tmp_path):
     "part", [dict(fold="1/2", validation_split=None), dict(held_out=("a",), validation_split=None), FOLD]
 )
 def test_half_a_fold_is_refused(part):
-    with pytest.raises(InputError, match="only part of a fold's settings"):
-        Settings(**part)
+    refuses("only part of a fold's settings", Settings, **part)
 
 
 def test_refused_settings_leave_no_logs(two_folds, tmp_path):

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 from folders import contents
+from refusals import refuses
 
 from crass_tf.common.files import (
     InputError,
@@ -165,8 +166,7 @@ def test_tilde_of_no_user(tmp_path, monkeypatch):
 )
 def test_urls_are_no_local_folders(url):
     for path in (url, pathlib.Path(url)):
-        with pytest.raises(InputError, match=f"^out: found the URL {url}, expected a path on this machine"):
-            local_path(path, "out")
+        refuses(f"^out: found the URL {url}, expected a path on this machine", local_path, path, "out")
         with pytest.raises(InputError, match="found the URL"), atomic_file(path):
             pass
         with pytest.raises(InputError, match="found the URL"), atomic_folder(path):
@@ -179,18 +179,15 @@ def test_outputs_are_tried_before_work(tmp_path):
     assert output_file(tmp_path / "a/b.json") == tmp_path / "a/b.json"
     assert output_folder(None) is output_file(None) is None
     for path in (tmp_path / "file", tmp_path / "file/b", tmp_path / ("x" * 300)):
-        with pytest.raises(InputError, match=r": the folder cannot be made or written to \(\w+"):
-            output_folder(path)
+        refuses(r": the folder cannot be made or written to \(\w+", output_folder, path)
     for path in (tmp_path, "/dev/null"):
-        with pytest.raises(InputError, match=": found a folder or device, expected a file to write"):
-            output_file(path)
+        refuses(": found a folder or device, expected a file to write", output_file, path)
     assert names(tmp_path) == ["file"]
 
 
 def test_data_urls_are_those_of_tfds(tmp_path):
     assert data_path("gs://bucket/data") == data_path(pathlib.Path("gs://bucket/data")) == "gs://bucket/data"
-    with pytest.raises(InputError, match=r"^data_dir: found the URL https://host/x, expected .* gs://"):
-        data_path("https://host/x")
+    refuses(r"^data_dir: found the URL https://host/x, expected .* gs://", data_path, "https://host/x")
     # A drive of Windows, and a name with a colon.
     assert data_path(r"C:/data") == "C:/data"
     assert local_path(tmp_path / "a:b") == tmp_path / "a:b"

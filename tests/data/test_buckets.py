@@ -3,6 +3,7 @@
 import pytest
 import tensorflow as tf
 from etils.epath import backend, gpath, register
+from refusals import refuses
 
 from crass_tf.common import files
 from crass_tf.common.files import InputError
@@ -42,8 +43,7 @@ def contents(folder):
 
 
 def test_built_read_and_overwritten(bucket, manual_dir, capsys):
-    with pytest.raises(InputError, match=f"crass12/64x64: not found in {bucket}; build it with"):
-        load_arrays(config="64x64", data_dir=bucket)
+    refuses(f"crass12/64x64: not found in {bucket}; build it with", load_arrays, config="64x64", data_dir=bucket)
     build(manual_dir, bucket, ["64x64"])
     names = contents(bucket)
     for overwrite in (False, True):
@@ -53,8 +53,7 @@ def test_built_read_and_overwritten(bucket, manual_dir, capsys):
     assert load_arrays(config="64x64", data_dir=bucket)[0].shape == (3, 64, 64, 1)
     # A build that fails leaves no half of it.
     (manual_dir / "CRASS12/mask/0002.PNG").write_bytes(b"")
-    with pytest.raises(InputError, match="empty file"):
-        build(manual_dir, bucket, ["32x32"], overwrite=True)
+    refuses("empty file", build, manual_dir, bucket, ["32x32"], overwrite=True)
     assert contents(bucket) == names
 
 

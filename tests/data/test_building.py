@@ -5,6 +5,7 @@ import unicodedata
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from refusals import refuses
 
 from crass_tf.common.files import InputError
 from crass_tf.data.building import build
@@ -91,8 +92,7 @@ def truncate(path):
     ],
 )
 def test_unknown_options_stop_before_work(manual_dir, data_dir, options, reason):
-    with pytest.raises(InputError, match=reason):
-        build(manual_dir, data_dir, **options)
+    refuses(reason, build, manual_dir, data_dir, **options)
     assert not data_dir.exists()
 
 
@@ -120,8 +120,7 @@ def test_leavings_of_killed_builds(manual_dir, data_dir):
     (native / "1.1.0").rename(native / "incomplete.before_1.1.0")
     truncate(manual_dir / "CRASS12/image/0001.PNG")
     for _ in range(2):
-        with pytest.raises(InputError, match="truncated"):
-            build(manual_dir, data_dir, overwrite=True)
+        refuses("truncated", build, manual_dir, data_dir, overwrite=True)
         assert len(examples(data_dir)) == 3 and not leavings(data_dir)
 
 
@@ -130,8 +129,7 @@ def test_one_build_at_a_time(manual_dir, data_dir):
     (data_dir / "crass12/native").mkdir(parents=True)
     handle = os.open(data_dir / "crass12/native", os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
-    with pytest.raises(InputError, match="another process is building here"):
-        build(manual_dir, data_dir)
+    refuses("another process is building here", build, manual_dir, data_dir)
     os.close(handle)
     build(manual_dir, data_dir)
 
@@ -222,5 +220,4 @@ def test_a_shard_that_is_damaged_while_training_begins_is_one_line(manual_dir, d
     pairs = supervised("crass12", "native", "train", data_dir)
     (shard,) = data_dir.glob(f"crass12/native/*/*-train.{file_format}-*")
     damage(shard, "overwritten")
-    with pytest.raises(InputError, match="found damaged or missing files .*crass-tf build --overwrite$"):
-        prepared(pairs, View((64, 64)).prepare)
+    refuses("found damaged or missing files .*crass-tf build --overwrite$", prepared, pairs, View((64, 64)).prepare)

@@ -1,6 +1,7 @@
 import random
 
 import pytest
+from refusals import refuses
 
 from crass_tf.common.files import InputError
 from crass_tf.data import folds
@@ -30,13 +31,11 @@ def test_every_name_is_in_one_fold_and_sizes_differ_by_one_at_most(count, k):
 
 @pytest.mark.parametrize("k", [-1, 0, 1, 8])
 def test_k_out_of_range(k):
-    with pytest.raises(InputError, match=f"folds: found {k}, expected 2 to 7, the number of radiographs"):
-        folds(NAMES, k)
+    refuses(f"folds: found {k}, expected 2 to 7, the number of radiographs", folds, NAMES, k)
 
 
 def test_repeated_names():
-    with pytest.raises(InputError, match="image ids: found '0003' more than once"):
-        folds([*NAMES, "0003"], 2)
+    refuses("image ids: found '0003' more than once", folds, [*NAMES, "0003"], 2)
 
 
 def test_fold_is_counted_from_one():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from refusals import refuses
 
-from crass_tf.common.files import InputError
 from crass_tf.data.augmentation import Augmentation
 from crass_tf.data.pipeline import augment_at
 from crass_tf.data.views import View
@@ -75,8 +75,7 @@ def test_a_clavicle_that_is_not_there_gives_no_strip():
 
 
 def test_unknown_view():
-    with pytest.raises(InputError, match="view: found 'half', expected one of whole, sides, strip"):
-        View((64, 64), "half")
+    refuses("view: found 'half', expected one of whole, sides, strip", View, (64, 64), "half")
 
 
 @pytest.mark.parametrize("view", [View((96, 128)), View((96, 128), "sides"), STRIP])

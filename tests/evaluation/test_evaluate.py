@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from drawn import mask_of
 from folders import table
+from refusals import refuses
 from streamed import one_at_a_time
 
 from crass_tf.common.files import InputError
@@ -233,10 +234,8 @@ def test_a_second_run_replaces_the_first(tmp_path):
 
 
 def test_mistakes_are_named_and_leave_nothing(tmp_path):
-    with pytest.raises(InputError, match="no images"):
-        run(tmp_path, given=[])
-    with pytest.raises(InputError, match="perfect: found two"):
-        run(tmp_path, given=examples(["perfect", "perfect"]))
+    refuses("no images", run, tmp_path, given=[])
+    refuses("perfect: found two", run, tmp_path, given=examples(["perfect", "perfect"]))
     with pytest.raises(InputError, match=r"perfect: .*\(4, 8\)"):
         run(tmp_path, Prepared({"perfect": np.zeros((3, 3), np.uint8)}), examples(["perfect"]))
     assert list(tmp_path.iterdir()) == []
@@ -268,8 +267,7 @@ def test_one_segmenter_is_held_at_a_time(tmp_path):
 
 def test_an_image_in_two_runs_is_refused(tmp_path):
     runs = [Run("model.keras", fold, lambda: Prepared(MASKS), examples(["perfect"])) for fold in ("1/2", "2/2")]
-    with pytest.raises(InputError, match="perfect: found two images"):
-        evaluate_runs(runs, tmp_path / "out", progress=False)
+    refuses("perfect: found two images", evaluate_runs, runs, tmp_path / "out", progress=False)
     assert not (tmp_path / "out" / "metrics.json").exists()
 
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from folders import table
+from refusals import refuses
 from streamed import one_at_a_time
 
 from crass_tf import cli
@@ -356,8 +357,7 @@ def test_limit(perturbed, required, passed):
 
 
 def test_no_examples(tmp_path):
-    with pytest.raises(InputError, match="no images to perturb"):
-        measure(tmp_path, [])
+    refuses("no images to perturb", measure, tmp_path, [])
     assert list(tmp_path.iterdir()) == []
 
 

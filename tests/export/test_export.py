@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from folders import contents
+from refusals import refuses
 
 from crass_tf.common.files import InputError
 from crass_tf.data.loading import Example
@@ -206,10 +207,8 @@ def test_a_second_export_replaces_the_first_or_leaves_it_alone(exported, tmp_pat
     first, path, _ = exported
     out = shutil.copytree(first, tmp_path / "out")
     before = contents(out)
-    with pytest.raises(InputError, match="no radiographs to compare"):
-        export(path, out, examples(0, 2), [])
-    with pytest.raises(InputError, match="no radiographs to calibrate"):
-        export(path, out, [], [drawn(200)])
+    refuses("no radiographs to compare", export, path, out, examples(0, 2), [])
+    refuses("no radiographs to calibrate", export, path, out, [], [drawn(200)])
     assert contents(out) == before
     monkeypatch.setitem(LEAST_IOU, "int8", 1.01)
     maskless = Example("maskless", drawn(200).image, None, None)
@@ -226,8 +225,7 @@ def test_export_replaces_nothing_but_an_export(exported, tmp_path):
     _, path, _ = exported
     (tmp_path / "saved_model").mkdir()
     (tmp_path / "saved_model" / "thesis.txt").write_text("irreplaceable")
-    with pytest.raises(InputError, match="found something else than a SavedModel"):
-        export(path, tmp_path, examples(0, 2), [drawn(200)])
+    refuses("found something else than a SavedModel", export, path, tmp_path, examples(0, 2), [drawn(200)])
     assert (tmp_path / "saved_model" / "thesis.txt").read_text() == "irreplaceable"
 
 
@@ -235,8 +233,7 @@ def test_only_a_keras_model_is_exported(exported, tmp_path):
     with pytest.raises(InputError, match="found .tflite, expected a .keras file"):
         export(exported[0] / "model_int8.tflite", tmp_path / "out", [], [])
     (tmp_path / "model.keras").write_bytes(b"nothing")
-    with pytest.raises(InputError, match="cannot be opened as a Keras model"):
-        export(tmp_path / "model.keras", tmp_path / "out", [], [])
+    refuses("cannot be opened as a Keras model", export, tmp_path / "model.keras", tmp_path / "out", [], [])
     assert not (tmp_path / "out").exists()
 
 

@@ -7,6 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from refusals import refuses
 
 from crass_tf.common.files import InputError
 from crass_tf.inference.model_files import MEANING, attach_metadata, open_model, read_metadata
@@ -42,8 +43,7 @@ def test_a_network_knows_what_its_file_says(litert_model):
 def test_a_foreign_file_is_refused_even_where_its_shapes_fit(bare, litert_model, tmp_path, change, message):
     data = bare if change is None else attach_metadata(bare, read_metadata(litert_model) | change)
     (tmp_path / "model.tflite").write_bytes(data)
-    with pytest.raises(InputError, match=f"model.tflite: {message}"):
-        open_model(tmp_path / "model.tflite")
+    refuses(f"model.tflite: {message}", open_model, tmp_path / "model.tflite")
 
 
 def test_classes_are_those_of_the_data_set():
@@ -84,8 +84,7 @@ def test_what_is_attached_is_read_and_the_model_before_it_is_unchanged(tmp_path)
 )
 def test_a_file_from_elsewhere_or_cut_short_is_refused(tmp_path, data):
     expected = "model.tflite: found no crass_tf.json in it, expected a model made by `crass-tf export`; .* export"
-    with pytest.raises(InputError, match=f"{expected}.* cut short copied again"):
-        read_metadata(written(tmp_path, data))
+    refuses(f"{expected}.* cut short copied again", read_metadata, written(tmp_path, data))
 
 
 def test_a_changed_byte_is_found(tmp_path):
@@ -121,5 +120,4 @@ def test_damage_anywhere_is_one_line_or_does_no_harm(tmp_path):
     ids=["open", "list", "deep", "large", "no model", "version"],
 )
 def test_what_is_no_description_is_refused(tmp_path, data, reason):
-    with pytest.raises(InputError, match=reason):
-        read_metadata(written(tmp_path, data))
+    refuses(reason, read_metadata, written(tmp_path, data))

@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 import pytest
+from refusals import refuses
 
-from crass_tf.common.files import InputError
 from crass_tf.geometry import Letterbox
 from crass_tf.inference.segmenter import Outline, Segmentation
 from crass_tf.measurement import quality
@@ -94,8 +94,7 @@ def test_intervals_cover_what_they_say_overall_and_for_low_scores():
 
 
 def test_too_few_outlines_are_refused():
-    with pytest.raises(InputError, match="found 159 outlines, expected at least 160 for 8 groups"):
-        Trust.fit(*outlines(159, 0))
+    refuses("found 159 outlines, expected at least 160 for 8 groups", Trust.fit, *outlines(159, 0))
 
 
 def test_file(tmp_path):
@@ -105,8 +104,7 @@ def test_file(tmp_path):
     assert Trust.load(tmp_path / TRUST_NAME) == trust
     for broken in ("{", "[]", json.dumps(dataclasses.asdict(trust) | {"iou": [[0, 1, 2]]})):
         (tmp_path / TRUST_NAME).write_text(broken)
-        with pytest.raises(InputError, match="found no intervals by score"):
-            Trust.load(tmp_path / TRUST_NAME)
+        refuses("found no intervals by score", Trust.load, tmp_path / TRUST_NAME)
 
 
 def test_a_segmentation_says_what_to_expect_of_what_was_found():

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from refusals import refuses
 
 from crass_tf.common.files import InputError
 from crass_tf.measurement.metrics import iou
@@ -112,8 +113,7 @@ def test_it_opens_alone_and_holds_its_networks(tmp_path):
     for name, values in loaded.predict_on_batch(image).items():
         np.testing.assert_array_equal(values, model.predict_on_batch(image)[name])
     assert [network.input_shape for network in networks(loaded).values()] == [(None, 32, 32, 1), (None, 32, 64, 1)]
-    with pytest.raises(InputError, match="expected one with the layers finder, outliner"):
-        networks(unet((32, 32), SMALL))
+    refuses("expected one with the layers finder, outliner", networks, unet((32, 32), SMALL))
 
 
 def test_it_trains_end_to_end():

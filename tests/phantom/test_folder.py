@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 from folders import contents, names
+from refusals import refuses
 
 from crass_tf.phantom import folder, render, write_folder
-from crass_tf.radiographs.radiograph import InputError, read_radiograph
+from crass_tf.radiographs.radiograph import read_radiograph
 
 
 def write(path, count=3, **options):
@@ -57,16 +58,14 @@ def test_a_share_of_patients_in_bed(tmp_path):
 
 @pytest.mark.parametrize("option", [{"count": 0}, {"size": 63}, {"seed": -1}, {"workers": 0}, {"bedside": 1.5}])
 def test_arguments_out_of_range_are_named(tmp_path, option):
-    with pytest.raises(InputError, match=f"{next(iter(option))}: found {next(iter(option.values()))}"):
-        write(tmp_path / "out", **option)
+    refuses(f"{next(iter(option))}: found {next(iter(option.values()))}", write, tmp_path / "out", **option)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["CRASS12", "structures"])
 def test_a_folder_in_use_is_refused_and_left_alone(tmp_path, name):
     (tmp_path / name).mkdir()
-    with pytest.raises(InputError, match=name):
-        write(tmp_path)
+    refuses(name, write, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 

@@ -17,6 +17,7 @@ import pytest
 from drawn import bars
 from folders import contents, names, table
 from PIL.PngImagePlugin import PngImageFile
+from refusals import refuses
 
 from crass_tf.commands.benchmark import alone
 from crass_tf.common import parallel
@@ -126,19 +127,16 @@ def test_mistakes_are_found_before_work_starts(model, tmp_path):
         ([image], {"spacing_mm": (0.25, -0.25)}, "spacing_mm: found .*, expected two lengths"),
     ]
     for paths, options, message in mistakes:
-        with pytest.raises(InputError, match=message):
-            predict(paths, out, **{"model": model, **options})
+        refuses(message, predict, paths, out, **{"model": model, **options})
     assert not out.exists()
-    with pytest.raises(InputError, match="a.png: the folder cannot be made"):
-        predict([image], image, model)
+    refuses("a.png: the folder cannot be made", predict, [image], image, model)
 
 
 def test_radiographs_are_never_overwritten(tmp_path):
     write_bars(tmp_path / "a.png"), write_bars(tmp_path / "a_mask.png")
     with pytest.raises(InputError, match="a.png: its result would overwrite the radiograph .*a_mask.png"):
         plan([tmp_path / "a.png", tmp_path / "a_mask.png"], tmp_path)
-    with pytest.raises(InputError, match="among the radiographs"):
-        plan([tmp_path], tmp_path)
+    refuses("among the radiographs", plan, [tmp_path], tmp_path)
 
 
 def rows(out):
@@ -294,8 +292,7 @@ def test_a_torn_journal_costs_its_last_line_only(model, folder, tmp_path):
 def test_a_table_of_the_users_own_stays(model, folder, tmp_path, content):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "summary.csv").write_bytes(content)
-    with pytest.raises(InputError, match="summary.csv: found something else"):
-        predict([folder], tmp_path / "out", model)
+    refuses("summary.csv: found something else", predict, [folder], tmp_path / "out", model)
     assert names(tmp_path / "out") == ["summary.csv"] and (tmp_path / "out" / "summary.csv").read_bytes() == content
 
 
@@ -442,8 +439,7 @@ def test_an_unreadable_folder_is_named_and_counts(model, folder, tmp_path, monke
     assert predict([folder], tmp_path / "out", model, ["mask"], progress=False) == 1
     said = f"{folder}/b: the folder cannot be read (Permission denied), nor what lies below it\n"
     assert capsys.readouterr().err == said
-    with pytest.raises(InputError, match="in/b: the folder cannot be read"):
-        plan([folder / "b"], tmp_path / "out")
+    refuses("in/b: the folder cannot be read", plan, [folder / "b"], tmp_path / "out")
 
 
 def most_at_once(monkeypatch, folder, out, model, patience_s):

@@ -3,8 +3,8 @@ import shutil
 
 import numpy as np
 import pytest
+from refusals import refuses
 
-from crass_tf.common.files import InputError
 from crass_tf.radiographs.formats.png import write_png
 from crass_tf.sources import Example, open_crass12
 
@@ -54,8 +54,7 @@ class TestSplits:
 
 def test_crass12_itself_given(crass12):
     assert open_crass12(crass12).checked().folder == crass12
-    with pytest.raises(InputError, match="nowhere: folder not found"):
-        open_crass12(crass12 / "nowhere")
+    refuses("nowhere: folder not found", open_crass12, crass12 / "nowhere")
 
 
 class TestSpacing:
@@ -89,14 +88,11 @@ class TestSpacing:
     )
     def test_bad_spacing_file(self, manual_dir, crass12, content):
         (crass12 / "spacing.json").write_text(content)
-        with pytest.raises(InputError, match=r"CRASS12/spacing\.json.*expected") as caught:
-            self.resolve(manual_dir)
-        assert "\n" not in str(caught.value)
+        refuses(r"CRASS12/spacing\.json.*expected", self.resolve, manual_dir)
 
     @pytest.mark.parametrize("option_mm", [(0.35,), (0.35, -1), (0.35, math.inf), 0.35, "0.35"])
     def test_bad_option(self, manual_dir, option_mm):
-        with pytest.raises(InputError, match="spacing_mm: found .* expected two lengths"):
-            self.resolve(manual_dir, option_mm)
+        refuses("spacing_mm: found .* expected two lengths", self.resolve, manual_dir, option_mm)
 
 
 def test_fingerprint_tells_changes(manual_dir, crass12):

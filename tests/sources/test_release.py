@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from metaimages import write_mhd
+from refusals import refuses
 
 from crass_tf.common.files import InputError
 from crass_tf.radiographs.formats.png import write_png
@@ -154,9 +155,7 @@ HEADER_FLAWS = {
 def test_header_flaws(tmp_path, change, expected):
     path = write_mhd(tmp_path / "a.mhd", grey(0, 4095, np.uint16), (0.25, 0.2))
     rewrite(path, *change)
-    with pytest.raises(InputError, match=expected) as caught:
-        read_grey(path)
-    assert "\n" not in str(caught.value)
+    refuses(expected, read_grey, path)
 
 
 def test_both_forms_in_one_folder(crass12):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from refusals import refuses
 
 from crass_tf.commands import train
 from crass_tf.commands.evaluate import find_model
@@ -44,8 +45,7 @@ def test_a_run_holds_both_networks_and_the_model_of_them(run, assert_same_weight
 
 
 def test_a_finished_run_is_not_overwritten_and_resuming_it_changes_nothing(run, prepared, assert_same_weights):
-    with pytest.raises(InputError, match="run/finder: found a run already"):
-        train.train(run, prepared, preset="clavicles")
+    refuses("run/finder: found a run already", train.train, run, prepared, preset="clavicles")
     before = (run / "history.csv").read_text()
     model = keras.saving.load_model(run / "model.keras")
     train.train(run, prepared, preset="clavicles", resume=True)
@@ -73,6 +73,5 @@ def test_mistakes(small, prepared, tmp_path):
         train.train(tmp_path / "run", prepared, preset="best")
     with pytest.raises(InputError, match="image_size: found one for preset 'clavicles'"):
         train.train(tmp_path / "run", prepared, preset="clavicles", image_size=(64, 64))
-    with pytest.raises(InputError, match="found no run to resume"):
-        train.train(tmp_path / "run", prepared, preset="clavicles", resume=True)
+    refuses("found no run to resume", train.train, tmp_path / "run", prepared, preset="clavicles", resume=True)
     assert not (tmp_path / "run").exists()

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from refusals import refuses
 
 from crass_tf.common.files import InputError
 from crass_tf.training.checkpoints import read_rows
@@ -78,11 +79,9 @@ def test_too_few_devices(tmp_path):
         pass
     settings = Settings(image_size=(32, 32), batch_size=64)
     arrays = np.zeros((64, 32, 32, 1), np.uint8)
-    with pytest.raises(InputError, match="devices: found 1"):
-        fit_arrays(arrays, arrays, tmp_path / "run", settings, devices=64)
+    refuses("devices: found 1", fit_arrays, arrays, arrays, tmp_path / "run", settings, devices=64)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_batch_that_cannot_be_shared():
-    with pytest.raises(InputError, match="batch_size: found 5, expected a multiple of 2"):
-        check_batch(5, 2)
+    refuses("batch_size: found 5, expected a multiple of 2", check_batch, 5, 2)

@@ -5,6 +5,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from refusals import refuses
 
 from crass_tf.common.files import InputError
 from crass_tf.data.augmentation import Augmentation
@@ -48,8 +49,7 @@ def test_keeps_two_checkpoints(run):
 
 
 def test_a_run_is_neither_overwritten_nor_resumed_with_other_settings(run):
-    with pytest.raises(InputError, match="--resume"):
-        fit_arrays(*bars(), run, Settings(**SMALL), verbose=0)
+    refuses("--resume", fit_arrays, *bars(), run, Settings(**SMALL), verbose=0)
     with pytest.raises(InputError, match="learning_rate: 0.5, not 0.01"):
         settings = Settings(**SMALL | dict(epochs=30, learning_rate=0.5), augmentation=None)
         fit_arrays(*bars(), run, settings, resume=True, verbose=0)
@@ -67,15 +67,13 @@ def test_a_run_is_neither_overwritten_nor_resumed_with_other_settings(run):
 )
 def test_what_cannot_be_trained_is_refused(tmp_path, changes, options, message):
     given = dict(zip(("images", "masks"), bars())) | options
-    with pytest.raises(InputError, match=message):
-        fit_arrays(**given, run=tmp_path / "run", settings=Settings(**SMALL | changes), verbose=0)
+    refuses(message, fit_arrays, **given, run=tmp_path / "run", settings=Settings(**SMALL | changes), verbose=0)
     assert not (tmp_path / "run").exists()
 
 
 def test_init_starts_from_the_given_weights_and_other_filters_are_refused(run, assert_same_weights):
     assert_same_weights(build(Settings(**SMALL), run / "model.keras"), run / "model.keras")
-    with pytest.raises(InputError, match="same filters"):
-        build(Settings(**SMALL | dict(filters=(4, 8, 12))), run / "model.keras")
+    refuses("same filters", build, Settings(**SMALL | dict(filters=(4, 8, 12))), run / "model.keras")
 
 
 def test_settings_survive_saving(tmp_path):
@@ -83,8 +81,7 @@ def test_settings_survive_saving(tmp_path):
     settings.save(tmp_path)
     assert Settings.load(tmp_path) == settings
     (tmp_path / "settings.json").write_text("{}")
-    with pytest.raises(InputError, match="settings.json"):
-        Settings.load(tmp_path)
+    refuses("settings.json", Settings.load, tmp_path)
 
 
 def test_xla_is_on_by_default_and_said(tmp_path, capsys):
@@ -276,5 +273,4 @@ def test_class_weights_of_the_settings_weight_the_loss():
 
 @pytest.mark.parametrize("weights", [(1.0,), (1.0, -1.0), (1.0, float("nan"))])
 def test_wrong_class_weights_are_refused(weights):
-    with pytest.raises(InputError, match=r"class_weight: .*expected \(background, clavicle\)"):
-        Settings(class_weight=weights)
+    refuses(r"class_weight: .*expected \(background, clavicle\)", Settings, class_weight=weights)

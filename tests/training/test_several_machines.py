@@ -7,8 +7,8 @@ import sys
 
 import numpy as np
 import pytest
+from refusals import refuses
 
-from crass_tf.common.files import InputError
 from crass_tf.training import devices
 from crass_tf.training.checkpoints import read_rows
 
@@ -64,9 +64,7 @@ def test_two_processes_train_and_resume_as_one(prepared, tmp_path):
 
 def test_what_is_missing_is_named(monkeypatch):
     monkeypatch.setenv(devices.ADDRESSES, "127.0.0.1:1")
-    with pytest.raises(InputError, match="KERAS_DISTRIBUTION_NUM_PROCESSES: found nothing in the environment"):
-        devices.join_processes()
+    refuses("KERAS_DISTRIBUTION_NUM_PROCESSES: found nothing in the environment", devices.join_processes)
     for name in devices.VARIABLES[1:]:
         monkeypatch.setenv(name, "1")
-    with pytest.raises(InputError, match="found the backend tensorflow, expected jax"):
-        devices.join_processes()
+    refuses("found the backend tensorflow, expected jax", devices.join_processes)

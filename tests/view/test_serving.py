@@ -4,6 +4,7 @@ import pathlib
 import threading
 
 import pytest
+from refusals import refuses
 
 from crass_tf.commands import view as serving
 from crass_tf.common.files import InputError
@@ -99,16 +100,13 @@ def test_mistakes_are_one_line(page_folder, tmp_path):
         (((), tmp_path / "none.tflite"), "none.tflite: model not found"),
         (((), page_folder / "index.html"), "index.html: model not found, expected a .tflite"),
     ):
-        with pytest.raises(InputError, match=reason):
-            serving.serve(*arguments, port=0)
+        refuses(reason, serving.serve, *arguments, port=0)
     with serving.serve(port=0) as server, pytest.raises(InputError, match="give another one"):
         serving.serve(port=server.server_port)
-    with pytest.raises(InputError, match="port 99999: .*give another one"):
-        serving.serve(port=99999)
+    refuses("port 99999: .*give another one", serving.serve, port=99999)
 
 
 def test_a_page_that_was_not_built_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(serving, "__file__", str(tmp_path / "crass_tf/commands/view.py"))
     monkeypatch.setattr(serving.importlib.resources, "files", lambda name: pathlib.Path(tmp_path))
-    with pytest.raises(InputError, match="make page"):
-        serving.built_page()
+    refuses("make page", serving.built_page)

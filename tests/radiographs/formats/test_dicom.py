@@ -11,6 +11,7 @@ from pydicom import uid
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import apply_voi_lut
 from radiograph_files import dicom, ramp, stored
+from refusals import refuses
 
 from crass_tf.common.files import InputError
 from crass_tf.radiographs.formats.png import write_png
@@ -245,8 +246,7 @@ def test_colours_that_are_signed_or_of_which_no_sample_was_left_out(tmp_path):
     with pytest.raises(InputError, match="image.dcm: found colours as signed values, int8"):
         read(tmp_path, np.zeros((4, 4, 3), np.int8), Modality="OT")
     tags = dict(PhotometricInterpretation="YBR_FULL_422", PixelData=bytes(12 * 8 * 3))
-    with pytest.raises(InputError, match="found 288 bytes of pixels, expected 192"):
-        read(tmp_path, np.zeros((12, 8, 3), np.uint8), **tags)
+    refuses("found 288 bytes of pixels, expected 192", read, tmp_path, np.zeros((12, 8, 3), np.uint8), **tags)
 
 
 @pytest.mark.parametrize("length", ["defined", "undefined"])
@@ -269,9 +269,7 @@ def test_sequences_3000_deep_are_refused_or_read_in_no_time(tmp_path, length):
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_in_one_line(tmp_path, name):
     tags, message = REFUSED[name]
-    with pytest.raises(InputError, match=f"image.dcm: .*{message}") as caught:
-        read(tmp_path, ramp(), **tags)
-    assert "\n" not in str(caught.value)
+    refuses(f"image.dcm: .*{message}", read, tmp_path, ramp(), **tags)
 
 
 def test_a_spacing_that_there_cannot_be_is_unknown(tmp_path):
@@ -300,8 +298,7 @@ def test_deflated_data_are_inflated_up_to_a_limit(tmp_path, monkeypatch, before)
     squeezer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     data = squeezer.compress(bytes(1_000_001)) + squeezer.flush()
     path.write_bytes(bytes(128) + b"DICM" + struct.pack("<HH2sHI", 2, 0, b"UL", 4, 7) + meta + data)
-    with pytest.raises(InputError, match="found more than 1000000 bytes in the deflated DICOM file"):
-        read_radiograph(path)
+    refuses("found more than 1000000 bytes in the deflated DICOM file", read_radiograph, path)
 
 
 @pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.DeflatedExplicitVRLittleEndian])
@@ -317,14 +314,12 @@ def test_no_more_elements_than_some(tmp_path, monkeypatch, syntax):
 def test_text_as_spacing_and_no_longer_elements_than_some(tmp_path):
     path = save(tmp_path / "image.dcm", dicom(ramp(), PixelSpacing=[0.25, 0.25]))
     path.write_bytes(path.read_bytes().replace(b"0.25\\0.25", b"wide\\tall"))
-    with pytest.raises(InputError, match=r"found PixelSpacing = 'wide\\\\tall', expected two lengths above 0"):
-        read_radiograph(path)
+    refuses(r"found PixelSpacing = 'wide\\\\tall', expected two lengths above 0", read_radiograph, path)
     path = save(tmp_path / "image.dcm", dicom(ramp(), syntax=uid.ImplicitVRLittleEndian))
     pixels = path.read_bytes().index(b"\xe0\x7f\x10\0")
     window = struct.pack("<HHI", 0x28, 0x1050, 1_000_002) + b"1\\" * 500_001
     path.write_bytes(path.read_bytes()[:pixels] + window + path.read_bytes()[pixels:])
-    with pytest.raises(InputError, match=r"found 1000002 bytes in the element \(0028,1050\), expected at most 1000000"):
-        read_radiograph(path)
+    refuses(r"found 1000002 bytes in the element \(0028,1050\), expected at most 1000000", read_radiograph, path)
 
 
 def test_compressed_pixels_of_another_size(tmp_path):
@@ -338,16 +333,13 @@ def test_truncated_anywhere(tmp_path):
     whole = save(tmp_path / "whole.dcm", dicom(ramp(), PixelSpacing=[0.25, 0.25])).read_bytes()
     for length in range(0, len(whole), 7):
         (tmp_path / "part.dcm").write_bytes(whole[:length])
-        with pytest.raises(InputError, match="part.dcm: ") as caught:
-            read_radiograph(tmp_path / "part.dcm")
-        assert "\n" not in str(caught.value)
+        refuses("part.dcm: ", read_radiograph, tmp_path / "part.dcm")
 
 
 def test_without_pydicom_the_next_step_is_named(tmp_path, monkeypatch):
     path = save(tmp_path / "image.dcm", dicom(ramp()))
     monkeypatch.setitem(__import__("sys").modules, "pydicom", None)
-    with pytest.raises(InputError, match=r"need pydicom; install it with: pip install crass-tf\[dicom\]"):
-        read_radiograph(path)
+    refuses(r"need pydicom; install it with: pip install crass-tf\[dicom\]", read_radiograph, path)
 
 
 def scanned(pixels, frame):
