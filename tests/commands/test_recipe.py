@@ -56,13 +56,8 @@ def test_a_folder_of_another_recipe_is_refused(phantom_folder, tmp_path, monkeyp
         ({"init": tmp_path / "model.keras"}, "phantoms, init"),
         ({"unlabelled": [tmp_path / "other"]}, "unlabelled"),
     ):
-        with pytest.raises(InputError, match=f"out: found steps of a recipe with another {name}; name another folder"):
-            recipes.recipe(**same | changes)
-
-
-def test_a_model_to_tune_has_to_be_there(phantom_folder, tmp_path):
-    with pytest.raises(InputError, match="none.keras: file not found, expected a .keras clavicle model to tune"):
-        recipes.recipe(phantom_folder, tmp_path, init=tmp_path / "none.keras")
+        expected = f"out: found steps of a recipe with another {name}; name another folder"
+        refuses(expected, recipes.recipe, **same | changes)
 
 
 def test_what_is_missing_is_said_before_any_work(phantom_folder, tmp_path):
@@ -75,6 +70,7 @@ def test_what_is_missing_is_said_before_any_work(phantom_folder, tmp_path):
     (tmp_path / "names.txt").write_text("unknown\n")
     for arguments, message in (
         ({"manual_dir": tmp_path / "none"}, "none: "),
+        ({"init": tmp_path / "a.keras"}, "a.keras: file not found, expected a .keras clavicle model to tune"),
         ({"unlabelled": [phantom_folder], "manual_dir": tmp_path / "release"}, "expected the PNG layout of crass12"),
         ({"unlabelled": [tmp_path / "more"]}, "more: no such file or folder"),
         ({"phantoms": 1}, "phantoms: found 1"),

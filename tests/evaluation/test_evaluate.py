@@ -1,8 +1,8 @@
-import dataclasses
 import itertools
 import json
 import math
 import re
+import types
 import weakref
 
 import cv2
@@ -24,12 +24,6 @@ from crass_tf.reporting.pictures import close_up, picture_name
 from crass_tf.reporting.plots import bin_edges
 
 
-@dataclasses.dataclass
-class Segmentation:
-    mask: np.ndarray
-    labels: np.ndarray
-
-
 class Prepared:
     """A segmenter that returns prepared masks, by the radiographs' names."""
 
@@ -38,13 +32,14 @@ class Prepared:
 
     def segment(self, radiograph):
         mask = self.masks[radiograph.source]
-        return Segmentation(mask, self.labels.get(radiograph.source, split_sides(mask)))
+        return types.SimpleNamespace(mask=mask, labels=self.labels.get(radiograph.source, split_sides(mask)))
 
 
 TRUTH = mask_of("........", "##....##", "##....##", "........")
 # The image's right is the patient's left: half of the left clavicle is missed.
 HALF_LEFT = mask_of("........", "##....##", "##......", "........")
 EMPTY = mask_of(*["........"] * 4)
+FIGURES = {"mean", "std", "median", "min", "max", "ci95", "undefined"}
 MASKS = {"perfect": TRUTH, "half left": HALF_LEFT, "none": EMPTY}
 
 
@@ -54,9 +49,8 @@ def examples(names=MASKS, truth=TRUTH, spacing_mm=(0.5, 0.5)):
 
 
 def run(out, segmenter=None, given=None, **options):
-    return evaluate(
-        segmenter or Prepared(MASKS), examples() if given is None else given, out, progress=False, **options
-    )
+    given = examples() if given is None else given
+    return evaluate(segmenter or Prepared(MASKS), given, out, progress=False, **options)
 
 
 def rows(out):
@@ -93,8 +87,7 @@ def test_metrics_json(tmp_path):
 
     assert set(metrics["two_class"]) == {"miou", "mdice"}
     for group, name in itertools.product((metrics, left, right), ("iou", "dice", "mcd_mm", "hd95_mm")):
-        assert set(group[name]) == {"mean", "std", "median", "min", "max", "ci95", "undefined"}
-        assert len(group[name]["ci95"]) == 2
+        assert set(group[name]) == FIGURES and len(group[name]["ci95"]) == 2
     # 96 pixels, 24 true, 8 + 6 + 0 predicted, all of them right; background: 72 true, 82 predicted, 72 in both.
     assert metrics["two_class"]["miou"] == pytest.approx((14 / 24 + 72 / 82) / 2)
     assert metrics["two_class"]["mdice"] == pytest.approx((28 / 38 + 144 / 154) / 2)
@@ -141,9 +134,7 @@ def test_unknown_spacing_gives_null(tmp_path, spacing_mm):
     text = (tmp_path / "metrics.json").read_text()
     metrics = json.loads(text)
     assert "NaN" not in text and "Infinity" not in text
-    assert metrics["mcd_mm"] == {
-        "mean": None, "std": None, "median": None, "min": None, "max": None, "ci95": [None, None], "undefined": 3
-    }  # fmt: skip
+    assert metrics["mcd_mm"] == dict.fromkeys(FIGURES) | {"ci95": [None, None], "undefined": 3}
     assert metrics["per_side"]["left"]["hd95_mm"]["mean"] is None
     assert metrics["iou"]["mean"] == pytest.approx(1.75 / 3), "overlap needs no spacing"
     assert rows(tmp_path)["perfect"]["mcd_mm"] == rows(tmp_path)["perfect"]["area_gt_mm2"] == ""
@@ -258,10 +249,9 @@ def test_one_segmenter_is_held_at_a_time(tmp_path):
 
     runs = [Run(f"{name}.keras", f"{number}/3", load, examples([name])) for number, name in enumerate(MASKS, start=1)]
     metrics = evaluate_runs(runs, tmp_path, progress=False)
+    found = [(run["model"], run["fold"], run["iou"]["mean"]) for run in metrics["runs"]]
     # The IoUs that `test_metrics_json` works out.
-    assert [(found["model"], found["fold"], found["iou"]["mean"]) for found in metrics["runs"]] == [
-        ("perfect.keras", "1/3", 1), ("half left.keras", "2/3", 0.75), ("none.keras", "3/3", 0)
-    ]  # fmt: skip
+    assert found == [("perfect.keras", "1/3", 1), ("half left.keras", "2/3", 0.75), ("none.keras", "3/3", 0)]
     assert metrics["iou"] == run(tmp_path / "alone")["iou"]
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import types
 
 import cv2
 import numpy as np
@@ -249,30 +250,21 @@ def test_no_clavicle_pixel_is_lost_and_the_same_example_gives_the_same_pixels(pe
         assert min(top, left, height - 1 - bottom, width - 1 - right) >= 5
 
 
-@dataclasses.dataclass
-class Segmentation:
-    mask: np.ndarray
-    refusal: str | None = None
-
-    @property
-    def labels(self):
-        return split_sides(self.mask)
-
-    @property
-    def quality(self):
-        return {"score": 0.5, "right": {"score": 0.4}, "left": {"score": 0.6}}
+def segmentation(mask, refusal=None):
+    quality = {"score": 0.5, "right": {"score": 0.4}, "left": {"score": 0.6}}
+    return types.SimpleNamespace(mask=mask, refusal=refusal, labels=split_sides(mask), quality=quality)
 
 
 class Threshold:
     """Takes what is brighter than 100 for clavicles; refuses what is bright as a whole, in one of two ways."""
 
     def segment(self, radiograph):
-        found = Segmentation((radiograph.image > 100).astype(np.uint8))
+        mask = (radiograph.image > 100).astype(np.uint8)
         if radiograph.image.mean() <= 150:
-            return found
+            return segmentation(mask)
         if radiograph.source == "a":
             raise InputError("no radiograph")
-        return Segmentation(np.zeros_like(found.mask), "too bright")
+        return segmentation(np.zeros_like(mask), "too bright")
 
 
 GIVEN = [drawn((20, 39, 10, 44), (20, 39, 55, 89), image_id=name) for name in "ab"]

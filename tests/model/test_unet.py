@@ -108,17 +108,3 @@ def test_weights_are_a_function_of_the_seed():
     assert all((a != b).any() for a, b in zip(kernels, (weight for weight in other if weight.ndim == 4)))
     # No two layers begin alike.
     assert len({kernel.tobytes() for kernel in kernels}) == len(kernels)
-
-
-def test_keras_alone_opens_it(small, tmp_path, run_python):
-    small.save(tmp_path / "model.keras")
-    np.save(tmp_path / "image.npy", noise(1, 64, 96, 1))
-    code = (
-        "import sys, keras, numpy as np\n"
-        "model = keras.saving.load_model('model.keras', safe_mode=True)\n"
-        "np.save('logits.npy', model.predict_on_batch(np.load('image.npy')))\n"
-        "assert not [name for name in sys.modules if name.split('.')[0] == 'crass_tf']\n"
-    )
-    run_python(code, cwd=tmp_path)
-    logits = small.predict_on_batch(noise(1, 64, 96, 1))
-    np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), logits, atol=1e-5)

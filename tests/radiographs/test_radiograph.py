@@ -245,13 +245,11 @@ def test_png_with_one_wrong_byte_anywhere(tmp_path):
     for position in range(len(data)):
         wrong = data[:position] + bytes([data[position] ^ 0x10]) + data[position + 1 :]
         all_refuse(write(tmp_path / "wrong.png", wrong))
-    wrong = data.replace(b"pHYs", b"pHYt")
-    all_refuse(write(tmp_path / "wrong.png", wrong), "checksum in b'pHYt'")
+    all_refuse(write(tmp_path / "wrong.png", data.replace(b"pHYs", b"pHYt")), "checksum in b'pHYt'")
 
 
 def test_png_whose_parts_are_whole_but_wrong(tmp_path):
-    header = (b"IHDR", struct.pack(">IIBBBBB", 9, 12, 8, 0, 0, 0, 0))
-    end = (b"IEND", b"")
+    header, end = (b"IHDR", struct.pack(">IIBBBBB", 9, 12, 8, 0, 0, 0, 0)), (b"IEND", b"")
     wrong = {
         "no data": [header, end],
         "half of the data": [header, (b"IDAT", b"\x78\x01\x01"), end],
@@ -288,10 +286,10 @@ def test_masks_of_colour_alpha_16_bits_and_one_bit(tmp_path):
     assert read_mask(tmp_path / "colour.png")[0].tolist() == [[0, 1, 0]]
     # 256 has a low byte of 0.
     write_png(tmp_path / "deep.png", np.array([[0, 256, 1]], np.uint16))
-    mask, values = read_mask(tmp_path / "deep.png")
-    assert (mask.tolist(), values) == ([[0, 1, 1]], [0, 1, 256])
-    mask, values = read_mask(write(tmp_path / "bits.png", png(8, 1, 1, 0, b"\0\xb0")))
-    assert (mask.tolist(), values) == ([[1, 0, 1, 1, 0, 0, 0, 0]], [0, 255])
+    write(tmp_path / "bits.png", png(8, 1, 1, 0, b"\0\xb0"))
+    for name, expected, seen in (("deep", [0, 1, 1], [0, 1, 256]), ("bits", [1, 0, 1, 1, 0, 0, 0, 0], [0, 255])):
+        mask, values = read_mask(tmp_path / f"{name}.png")
+        assert (mask.tolist(), values) == ([expected], seen)
 
 
 def test_write_png_replaces_or_leaves(tmp_path):

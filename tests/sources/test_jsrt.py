@@ -153,18 +153,9 @@ class TestFindings:
 
 
 class TestPixels:
-    def test_grey_values_are_inverted(self, tmp_path):
-        stored = np.zeros((2048, 2048), np.uint16)
-        stored[0, :4] = 1, 256, 2048, 4095
+    def test_a_value_of_more_than_12_bits(self, tmp_path):
         path = tmp_path / "JPCLN001.IMG"
-        path.write_bytes(stored.astype(">u2").tobytes())
-        assert path.read_bytes()[:8] == b"\x00\x01\x01\x00\x08\x00\x0f\xff"
-        pixels, spacing_mm = read_img(path)
-        assert pixels.dtype == np.uint16 and pixels.shape == (2048, 2048) and spacing_mm is None
-        np.testing.assert_array_equal(pixels[0, :5], [4094, 3839, 2047, 0, 4095])
-
-        stored[7, 7] = 4096
-        path.write_bytes(stored.astype(">u2").tobytes())
+        path.write_bytes(np.full((2048, 2048), 4096, ">u2").tobytes())
         refuses("JPCLN001.IMG: found the value 4096, expected at most 4095", read_img, path)
 
     @pytest.mark.parametrize("side", [2048, 512, 1])

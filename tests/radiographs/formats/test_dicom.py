@@ -243,8 +243,8 @@ def test_bytes_behind_the_pixels_are_passed_over_with_a_note(tmp_path, syntax, s
 
 
 def test_colours_that_are_signed_or_of_which_no_sample_was_left_out(tmp_path):
-    with pytest.raises(InputError, match="image.dcm: found colours as signed values, int8"):
-        read(tmp_path, np.zeros((4, 4, 3), np.int8), Modality="OT")
+    signed = np.zeros((4, 4, 3), np.int8)
+    refuses("image.dcm: found colours as signed values, int8", read, tmp_path, signed, Modality="OT")
     tags = dict(PhotometricInterpretation="YBR_FULL_422", PixelData=bytes(12 * 8 * 3))
     refuses("found 288 bytes of pixels, expected 192", read, tmp_path, np.zeros((12, 8, 3), np.uint8), **tags)
 
@@ -342,13 +342,13 @@ def test_without_pydicom_the_next_step_is_named(tmp_path, monkeypatch):
     refuses(r"need pydicom; install it with: pip install crass-tf\[dicom\]", read_radiograph, path)
 
 
-def scanned(pixels, frame):
-    """A film scanner's file: pixels as JPEG baseline."""
-    dataset = dicom(pixels, Modality="OT")
+def scanned(path, frame):
+    """A film scanner's file: 64 x 64 pixels as JPEG baseline."""
+    dataset = dicom(np.zeros((64, 64), np.uint8), Modality="OT")
     dataset.PixelData = encapsulate([frame])
     dataset["PixelData"].is_undefined_length = True
     dataset.file_meta.TransferSyntaxUID = uid.JPEGBaseline8Bit
-    return dataset
+    return save(path, dataset)
 
 
 def test_jpeg_by_a_scanner(tmp_path):
@@ -356,10 +356,10 @@ def test_jpeg_by_a_scanner(tmp_path):
     pixels = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8), (9, 9), 0)
     frame = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 98])[1].tobytes()
     for padding in (b"", bytes(99), b"\xff"):
-        image = read_radiograph(save(tmp_path / "image.dcm", scanned(pixels, frame + padding))).image
+        image = read_radiograph(scanned(tmp_path / "image.dcm", frame + padding)).image
         assert np.abs(image.astype(int) - pixels).max() <= 4
-    with pytest.raises(InputError, match="image.dcm: the compressed pixels are truncated, expected their end marker"):
-        read_radiograph(save(tmp_path / "image.dcm", scanned(pixels, frame[: len(frame) // 2])))
+    half = scanned(tmp_path / "image.dcm", frame[: len(frame) // 2])
+    refuses("image.dcm: the compressed pixels are truncated, expected their end marker", read_radiograph, half)
 
 
 @pytest.mark.parametrize("compress", [uid.JPEG2000Lossless, uid.JPEGLSLossless])
@@ -367,5 +367,5 @@ def test_half_of_the_compressed_pixels(tmp_path, compress):
     dataset = dicom(np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8), compress=compress)
     frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
     dataset.PixelData = encapsulate([frame[: len(frame) // 2]])
-    with pytest.raises(InputError, match="image.dcm: the compressed pixels are truncated, expected their end marker"):
-        read_radiograph(save(tmp_path / "image.dcm", dataset))
+    half = save(tmp_path / "image.dcm", dataset)
+    refuses("image.dcm: the compressed pixels are truncated, expected their end marker", read_radiograph, half)
