@@ -79,6 +79,28 @@ def manual_dir(dummy_data, tmp_path):
     return shutil.copytree(dummy_data, tmp_path / "manual")
 
 
+@pytest.fixture
+def crass12(manual_dir):
+    """The published folder in it: three radiographs to train, 0004 for validation."""
+    return manual_dir / "CRASS12"
+
+
+@pytest.fixture(scope="session")
+def unseen_phantom():
+    """A phantom of 512 x 512 pixels that is in no training set."""
+    from crass_tf.phantom import render
+
+    return render(seed=0, index=3, size=512)
+
+
+@pytest.fixture(scope="session")
+def shipped_segmenter():
+    """The shipped model's."""
+    from crass_tf.inference.segmenter import Segmenter
+
+    return Segmenter.load()
+
+
 @pytest.fixture(scope="session")
 def phantom_folder(tmp_path_factory):
     """A folder that holds `CRASS12`: eight phantoms of 64 x 64 pixels, six to train, two for validation."""

@@ -7,7 +7,7 @@ import crass_tf
 
 PACKAGE = pathlib.Path(crass_tf.__file__).parent
 # Each room imports only from those before it.
-ORDER = (
+EARLY = (
     "common",
     "radiographs",
     "geometry",
@@ -17,17 +17,9 @@ ORDER = (
     "data",
     "measurement",
     "reporting",
-    "model",
-    "training",
-    "inference",
-    "check",
-    "evaluation",
-    "export",
-    "prediction",
-    "beam",
-    "commands",
-    "cli",
 )
+LATE = ("model", "training", "inference", "check", "evaluation", "export", "prediction", "beam", "commands", "cli")
+ORDER = EARLY + LATE
 # The package itself offers names of all rooms, imported when they are asked for.
 ALLOWED = {("crass_tf/inference/segmenter.py", "prediction")}
 

@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 from folders import table
+from refusals import refuses
 
 from crass_tf.commands import evaluate
 from crass_tf.commands.evaluate import evaluate_models
-from crass_tf.common.files import InputError
 from crass_tf.training.settings import Settings
 
 # Half of a mask's pixels have grey 100, half 200, the ground 40 at most: from which grey on a model finds clavicle.
@@ -107,10 +107,9 @@ def refused(tmp_path, two_folds, monkeypatch):
     monkeypatch.setattr(evaluate, "Segmenter", NeverLoaded)
 
     def refused(*models, **options):
-        with pytest.raises(InputError) as caught:
-            evaluate_models(models, tmp_path / "scores", two_folds, **options)
+        line = refuses("", evaluate_models, models, tmp_path / "scores", two_folds, **options)
         assert not (tmp_path / "scores").exists()
-        return str(caught.value)
+        return line
 
     return refused
 
@@ -129,12 +128,9 @@ def test_several_models_of_which_one_held_out_nothing(tmp_path, refused, runs, m
     assert refused(runs[0], model) == f"{model}: {expected}"
 
 
-def test_split_and_perturbations_of_several_models(refused, runs):
+def test_what_several_models_cannot_have(tmp_path, refused, runs, make_run):
     assert refused(*runs, split="fold1") == "split: found 'fold1' and 2 models, expected one model, or no split"
     assert refused(*runs, perturb=True) == "perturb: found 2 models, expected one"
-
-
-def test_runs_on_several_data_sets(tmp_path, refused, runs, make_run):
     other = make_run(tmp_path / "other", WHOLE, "1/2", "de", dataset="crass12")
     assert refused(runs[0], other).startswith("found runs on several data sets, crass12 and two_folds; expected one")
 

@@ -196,12 +196,9 @@ def test_a_damaged_description_is_one_line_and_what_is_missing_is_built_again(ma
         build(manual_dir, data_dir)
         assert (folder / name).is_file() and len(examples(data_dir)) == 3
     (folder / "dataset_info.json").unlink()
-    with pytest.raises(InputError) as caught:
-        load_arrays(config="native", data_dir=data_dir)
-    assert str(caught.value) == (
-        f"crass12/native: not found in {data_dir}; {folder} has no dataset_info.json; "
-        f"build it with: crass-tf build --manual-dir FOLDER --data-dir {data_dir}"
-    )
+    command = f"build it with: crass-tf build --manual-dir FOLDER --data-dir {data_dir}"
+    line = refuses("not found", load_arrays, config="native", data_dir=data_dir)
+    assert line == f"crass12/native: not found in {data_dir}; {folder} has no dataset_info.json; {command}"
 
 
 @pytest.mark.parametrize("kind", ["cut", "overwritten", "missing"])

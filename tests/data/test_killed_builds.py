@@ -53,16 +53,9 @@ for line in sys.stdin:
 @pytest.fixture
 def build(phantom_folder, data_dir):
     """A function that builds in a child, killed before a `step` where one is told; returns the exit code."""
-    server = subprocess.Popen(
-        [sys.executable, "-c", SERVER, phantom_folder, data_dir],
-        cwd=ROOT,
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        bufsize=1,
-    )
+    command = [sys.executable, "-c", SERVER, phantom_folder, data_dir]
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1)
+    server = subprocess.Popen(command, cwd=ROOT, **pipes)
 
     def build(spacing_mm=0.5, overwrite=False, step=0):
         server.stdin.write(f"{int(overwrite)} {step} {spacing_mm}\n")

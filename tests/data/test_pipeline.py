@@ -32,16 +32,9 @@ def drawn():
 
 def from_tf(augmentation=None, initial_epoch=0, seed=SEED):
     """All batches from an epoch on, as a list of epochs of `(images, masks)` arrays."""
-    dataset = training_dataset(
-        tf.data.Dataset.from_tensor_slices(drawn()),
-        View(SIZE),
-        batch_size=BATCH,
-        epochs=EPOCHS,
-        seed=seed,
-        augmentation=augmentation,
-        initial_epoch=initial_epoch,
-    )
-    batches = list(dataset.as_numpy_iterator())
+    pairs = tf.data.Dataset.from_tensor_slices(drawn())
+    options = dict(batch_size=BATCH, seed=seed, augmentation=augmentation, initial_epoch=initial_epoch)
+    batches = list(training_dataset(pairs, View(SIZE), epochs=EPOCHS, **options).as_numpy_iterator())
     steps = COUNT // BATCH
     assert len(batches) == steps * (EPOCHS - initial_epoch)
     return [joined(batches[i : i + steps]) for i in range(0, len(batches), steps)]
@@ -49,10 +42,8 @@ def from_tf(augmentation=None, initial_epoch=0, seed=SEED):
 
 def from_arrays(augmentation=None, initial_epoch=0, seed=SEED):
     """The same of the NumPy pipeline."""
-    batches = array_batches(
-        *drawn(), batch_size=BATCH, seed=seed, augmentation=augmentation, initial_epoch=initial_epoch
-    )
-    steps = COUNT // BATCH
+    options = dict(batch_size=BATCH, seed=seed, augmentation=augmentation, initial_epoch=initial_epoch)
+    batches, steps = array_batches(*drawn(), **options), COUNT // BATCH
     return [joined([batches[e * steps + step] for step in range(steps)]) for e in range(EPOCHS - initial_epoch)]
 
 

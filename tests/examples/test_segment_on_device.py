@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import pytest
 
-import crass_tf
 from crass_tf.inference.segmenter import shipped_model
 from crass_tf.measurement.metrics import iou
 from crass_tf.phantom import render
@@ -24,17 +23,6 @@ def example():
         yield importlib.import_module("segment_on_device")
 
 
-@pytest.fixture(scope="module")
-def segmenter():
-    return crass_tf.Segmenter.load()
-
-
-@pytest.fixture(scope="module")
-def phantom():
-    """One that is in no training set, uint8 [512, 512]."""
-    return render(seed=0, index=3, size=512).image
-
-
 CHANGES = {
     "as it is": lambda image: image,
     "wide, and enlarged": lambda image: cv2.resize(image, (1300, 900), interpolation=cv2.INTER_LINEAR),
@@ -45,13 +33,13 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_masks_are_the_segmenters(example, segmenter, phantom, change):
-    image = CHANGES[change](phantom)
+def test_masks_are_the_segmenters(example, shipped_segmenter, unseen_phantom, change):
+    image = CHANGES[change](unseen_phantom.image)
     mask = example.segment(str(shipped_model()), image)
     assert mask.shape == image.shape and set(np.unique(mask)) == {0, 255}
     assert np.count_nonzero(mask) > 100
     # The model's grid is half as fine as the strips that the Segmenter enlarges.
-    assert iou(segmenter.segment(image).mask, mask // 255) >= 0.98
+    assert iou(shipped_segmenter.segment(image).mask, mask // 255) >= 0.98
 
 
 @pytest.mark.parametrize("size", [(90, 70), (1, 32766), (32766, 1)])
@@ -64,8 +52,8 @@ def run(*arguments):
     return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True)
 
 
-def test_a_file_becomes_a_mask(phantom, tmp_path):
-    cv2.imwrite(str(tmp_path / "image.png"), phantom)
+def test_a_file_becomes_a_mask(unseen_phantom, tmp_path):
+    cv2.imwrite(str(tmp_path / "image.png"), unseen_phantom.image)
     done = run(shipped_model(), tmp_path / "image.png", tmp_path / "mask.png")
     assert done.returncode == 0, done.stderr
     mask = cv2.imread(str(tmp_path / "mask.png"), cv2.IMREAD_UNCHANGED)

@@ -139,16 +139,8 @@ def test_sides(mask, expected):
 
 
 def test_empty_mask_and_any_foreground_value():
-    assert split_sides(mask_of(".##..##."), mirrored=True).max(axis=0).tolist() == [
-        0,
-        LEFT,
-        LEFT,
-        0,
-        0,
-        RIGHT,
-        RIGHT,
-        0,
-    ]
+    mirrored = split_sides(mask_of(".##..##."), mirrored=True).max(axis=0)
+    assert mirrored.tolist() == [0, LEFT, LEFT, 0, 0, RIGHT, RIGHT, 0]
     np.testing.assert_array_equal(split_sides(np.zeros((4, 6), np.uint8)), np.zeros((4, 6)))
     np.testing.assert_array_equal(split_sides(mask_of(".##..##.") * 255), split_sides(mask_of(".##..##.")))
 

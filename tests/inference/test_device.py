@@ -21,7 +21,6 @@ from crass_tf import geometry
 from crass_tf.inference.segmenter import shipped_model
 from crass_tf.measurement import quality
 from crass_tf.measurement.metrics import iou
-from crass_tf.phantom import render
 from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS
 from crass_tf.radiographs.formats.png import write_png
 from crass_tf.radiographs.radiograph import from_array
@@ -79,12 +78,11 @@ def device(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def radiograph(tmp_path_factory):
-    """A phantom that is in no training set, and its mask."""
-    phantom = render(seed=0, index=3, size=512)
+def radiograph(unseen_phantom, tmp_path_factory):
+    """A phantom's file and mask."""
     path = tmp_path_factory.mktemp("radiograph") / "phantom.png"
-    write_png(path, phantom.image, phantom.spacing_mm)
-    return path, phantom.mask
+    write_png(path, unseen_phantom.image, unseen_phantom.spacing_mm)
+    return path, unseen_phantom.mask
 
 
 def run(*command):

@@ -10,21 +10,13 @@ import pytest
 from refusals import refuses
 
 from crass_tf.common.files import InputError
-from crass_tf.inference.model_files import MEANING, attach_metadata, open_model, read_metadata
-from tfds_builder.clavicles import LABELS
+from crass_tf.inference.model_files import attach_metadata, open_model, read_metadata
 
 
 @pytest.fixture
 def bare(litert_model):
     """The bytes of the model without its description."""
     return litert_model.read_bytes()[: litert_model.read_bytes().index(b"PK\3\4")]
-
-
-def test_a_network_knows_what_its_file_says(litert_model):
-    network = open_model(litert_model)
-    assert network.image_size == (64, 64)
-    assert network.metadata["image_size"] == [64, 64] and network.metadata["outputs"] == {"logits": [64, 64, 1]}
-    assert network.metadata["form"] == "float32"
 
 
 @pytest.mark.parametrize(
@@ -44,10 +36,6 @@ def test_a_foreign_file_is_refused_even_where_its_shapes_fit(bare, litert_model,
     data = bare if change is None else attach_metadata(bare, read_metadata(litert_model) | change)
     (tmp_path / "model.tflite").write_bytes(data)
     refuses(f"model.tflite: {message}", open_model, tmp_path / "model.tflite")
-
-
-def test_classes_are_those_of_the_data_set():
-    assert MEANING["classes"] == LABELS
 
 
 # What begins as a LiteRT file does.

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 from drawn import bars, segmentation_of
+from refusals import refuses
 
-from crass_tf.common.files import InputError
 from crass_tf.geometry import Letterbox, Strip
 from crass_tf.inference import segmenter
 from crass_tf.inference.segmenter import Outline, Segmentation
@@ -49,20 +49,6 @@ def two_bars(mirrored=False, scores=(0.9, 0.8), spacing_mm=(0.5, 0.25)):
     return Segmentation(Radiograph(np.full(mask.shape, 100, np.uint8), spacing_mm, mirrored=mirrored), outlines)
 
 
-@pytest.mark.parametrize("mirrored", [False, True])
-def test_measures_go_by_the_patients_sides(mirrored):
-    segmentation = two_bars(mirrored)
-    image_left, image_right = ("left", "right") if mirrored else ("right", "left")
-    assert segmentation.measures[image_left]["medial_end"] == pytest.approx([79.5, 44.5], abs=0.01)
-    assert segmentation.measures[image_left]["lateral_end"] == pytest.approx([19.5, 44.5], abs=0.01)
-    assert segmentation.measures[image_right]["medial_end"] == pytest.approx([119.5, 44.5], abs=0.01)
-    for side in ("right", "left"):
-        # 60 columns of 0.25 mm, 10 rows of 0.5 mm.
-        assert segmentation.measures[side]["length_mm"] == pytest.approx(15, abs=0.01)
-        assert segmentation.measures[side]["width_mm"] == pytest.approx(5, abs=0.01)
-        assert segmentation.measures[side]["angle_deg"] == pytest.approx(0, abs=0.01)
-
-
 def test_nothing_found_is_said():
     segmentation = segmentation_of(np.zeros((8, 8), np.uint8))
     nothing = {"found": False, "area_pixels": 0, "area_mm2": None, "score": None} | UNKNOWN
@@ -88,16 +74,22 @@ def test_what_is_not_asked_for_is_not_computed(monkeypatch):
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_sides_and_their_scores_are_the_patients(mirrored):
+def test_sides_their_scores_and_measures_are_the_patients(mirrored):
     segmentation = two_bars(mirrored)
     image_left, image_right = ("left", "right") if mirrored else ("right", "left")
     labels = {"right": 1, "left": 2}
     np.testing.assert_array_equal(np.unique(segmentation.labels[:, :100]), [0, labels[image_left]])
     np.testing.assert_array_equal(np.unique(segmentation.labels[:, 100:]), [0, labels[image_right]])
-    assert segmentation.mask.sum() == 2 * 10 * 60
+    assert segmentation.mask.sum() == 2 * 10 * 60 and segmentation.probability.shape == (100, 200)
     assert segmentation.quality[image_left]["score"] == 0.9 and segmentation.quality[image_right]["score"] == 0.8
     assert segmentation.quality["score"] == pytest.approx(0.85) and segmentation.refusal is None
-    assert segmentation.probability.shape == (100, 200)
+    for side, medial, lateral in ((image_left, 79.5, 19.5), (image_right, 119.5, 179.5)):
+        measures = segmentation.measures[side]
+        assert measures["medial_end"] == pytest.approx([medial, 44.5], abs=0.01)
+        assert measures["lateral_end"] == pytest.approx([lateral, 44.5], abs=0.01)
+        # 60 columns of 0.25 mm, 10 rows of 0.5 mm.
+        found = [measures[name] for name in ("length_mm", "width_mm", "angle_deg")]
+        assert found == pytest.approx([15, 5, 0], abs=0.01)
 
 
 def test_one_outline_that_is_none_is_left_out():
@@ -112,9 +104,8 @@ def test_where_both_claim_a_pixel_the_larger_logit_has_it():
     strip = Strip.of_matrix([[1, 0, 0], [0, 1, 0]], (4, 6), (4, 6))
     first, second = np.full((4, 6), -4, np.float32), np.full((4, 6), -4, np.float32)
     first[1, 0:4], second[1, 2:6] = 3, 2
-    segmentation = Segmentation(
-        Radiograph(np.zeros((4, 6), np.uint8)), (Outline(first, strip, 0.9), Outline(second, strip, 0.9))
-    )
+    outlines = tuple(Outline(logits, strip, 0.9) for logits in (first, second))
+    segmentation = Segmentation(Radiograph(np.zeros((4, 6), np.uint8)), outlines)
     assert segmentation.labels[1].tolist() == [1, 1, 1, 1, 2, 2]
 
 
@@ -162,11 +153,9 @@ class TestSave:
     @pytest.mark.parametrize("scores", [(0.9, 0.9), (0.1, 0.1)])
     def test_a_json_of_another_program_stays(self, tmp_path, scores):
         (tmp_path / "array.json").write_text("{}")
-        with pytest.raises(InputError, match="array.json: found no result of crass-tf"):
-            two_bars(scores=scores).save(tmp_path)
+        refuses("array.json: found no result of crass-tf", two_bars(scores=scores).save, tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == ["array.json"]
 
     def test_an_unknown_output_is_named(self, tmp_path):
-        with pytest.raises(InputError, match="outputs: found gif"):
-            segmentation_of(bars() > 100).save(tmp_path, ["gif"])
+        refuses("outputs: found gif", segmentation_of(bars() > 100).save, tmp_path, ["gif"])
         assert not any(tmp_path.iterdir())

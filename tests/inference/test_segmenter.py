@@ -164,8 +164,7 @@ SCALED = "expected logits; say what it is: --output probability"
     ],
 )
 def test_what_is_no_logit_is_refused_or_asked_for(threshold_model, message, last, output):
-    with pytest.raises(InputError, match=message):
-        Segmenter.from_model(threshold_model(last=last), output).segment(bars())
+    refuses(message, Segmenter.from_model(threshold_model(last=last), output).segment, bars())
 
 
 def test_a_model_without_inputs():
@@ -177,8 +176,7 @@ def test_a_saved_model_does_not_say_what_its_output_is(threshold_model, models, 
     threshold_model(last=SIGMOIDS["layer"]).export(tmp_path / "saved", verbose=False)
     mask = Segmenter.load(tmp_path / "saved", output="probability").segment(bars()).mask
     np.testing.assert_array_equal(mask, Segmenter.load(models / "model.keras").segment(bars()).mask)
-    with pytest.raises(InputError, match=SCALED):
-        Segmenter.load(tmp_path / "saved").segment(bars())
+    refuses(SCALED, Segmenter.load(tmp_path / "saved").segment, bars())
     with pytest.raises(InputError, match="expected probabilities between 0 and 1: its output is logits"):
         Segmenter.load(models / "saved_model", output="probability").segment(bars())
     with pytest.raises(InputError, match="output: found 'percent', expected one of logits, probability"):
@@ -271,11 +269,6 @@ def test_without_a_shipped_model_the_next_step_is_named(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def segmenter():
-    return Segmenter.load()
-
-
-@pytest.fixture(scope="module")
 def radiographs():
     """Five of different sizes, among them one in which nothing is found."""
     phantoms = [render(seed=3, index=index, size=256).image for index in range(4)]
@@ -291,30 +284,30 @@ def same(one, other):
     np.testing.assert_array_equal(one.mask, other.mask)
 
 
-def test_segment_many_and_threads_that_share_a_segmenter_give_what_segment_gives(segmenter, radiographs):
-    alone = [segmenter.segment(image) for image in radiographs]
+def test_segment_many_and_threads_that_share_a_segmenter_give_what_segment_gives(shipped_segmenter, radiographs):
+    alone = [shipped_segmenter.segment(image) for image in radiographs]
     assert any(segmentation.mask.any() for segmentation in alone)
     for workers in (1, 4):
-        for one, other in zip(segmenter.segment_many(radiographs, workers=workers), alone, strict=True):
+        for one, other in zip(shipped_segmenter.segment_many(radiographs, workers=workers), alone, strict=True):
             same(one, other)
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        for one, other in zip(pool.map(segmenter.segment, radiographs * 8), alone * 8, strict=True):
+        for one, other in zip(pool.map(shipped_segmenter.segment, radiographs * 8), alone * 8, strict=True):
             same(one, other)
 
 
 @pytest.mark.parametrize("one", ["folder", pathlib.Path("a.png"), b"bytes"])
-def test_one_radiograph_is_not_many(segmenter, one):
-    refuses(f"radiographs: found {type(one).__name__}, expected several", segmenter.segment_many, one)
+def test_one_radiograph_is_not_many(shipped_segmenter, one):
+    refuses(f"radiographs: found {type(one).__name__}, expected several", shipped_segmenter.segment_many, one)
 
 
-def test_what_cannot_be_read_is_raised_or_given_in_its_place(segmenter, radiographs, tmp_path):
+def test_what_cannot_be_read_is_raised_or_given_in_its_place(shipped_segmenter, radiographs, tmp_path):
     write_png(tmp_path / "good.png", radiographs[0])
     paths = [tmp_path / "good.png", tmp_path / "none.png", tmp_path / "good.png"]
-    first, error, last = segmenter.segment_many(paths, spacing_mm=(0.5, 0.5), return_errors=True)
+    first, error, last = shipped_segmenter.segment_many(paths, spacing_mm=(0.5, 0.5), return_errors=True)
     assert isinstance(error, InputError) and "none.png: file not found" in str(error)
     assert first.spacing_mm == last.spacing_mm == (0.5, 0.5)
     same(first, last)
-    results = segmenter.segment_many(paths)
+    results = shipped_segmenter.segment_many(paths)
     same(next(results), first)
     with pytest.raises(InputError, match="none.png"):
         next(results)

@@ -44,9 +44,8 @@ def test_overlap_of_empty_masks():
 def test_two_class_pools_pixels():
     # Clavicle: IoU 6 / (8 + 10 - 6) = 1/2, Dice 12/18. Background of 100 pixels: 100 - 12 = 88 in both,
     # 92 and 90 in each: IoU 88/94, Dice 176/182.
-    assert two_class(6, 8, 10, 100) == pytest.approx(
-        {"miou": (6 / 12 + 88 / 94) / 2, "mdice": (12 / 18 + 176 / 182) / 2}
-    )
+    expected = {"miou": (6 / 12 + 88 / 94) / 2, "mdice": (12 / 18 + 176 / 182) / 2}
+    assert two_class(6, 8, 10, 100) == pytest.approx(expected)
     assert two_class(0, 0, 0, 100) == {"miou": 1.0, "mdice": 1.0}, "no clavicle anywhere: background alone counts"
 
 
@@ -120,9 +119,8 @@ def test_distances_agree_with_brute_force(seed, spacing_mm):
     expected = brute_force_distances(mask_gt, mask_pred, spacing_mm)
     for one, other in zip(found, expected):
         assert one == pytest.approx(other, abs=1e-5)
-    assert mean_contour_distance_mm(mask_gt, mask_pred, spacing_mm) == pytest.approx(
-        (expected[0].mean() + expected[1].mean()) / 2, abs=1e-5
-    )
+    mean = (expected[0].mean() + expected[1].mean()) / 2
+    assert mean_contour_distance_mm(mask_gt, mask_pred, spacing_mm) == pytest.approx(mean, abs=1e-5)
 
 
 def test_mistakes_are_named():

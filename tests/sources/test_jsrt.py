@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from refusals import refuses
 
-from crass_tf.common.files import InputError
 from crass_tf.sources import open_jsrt
 from crass_tf.sources.jsrt import BYTES, read_img, repeat_pixels
 
@@ -107,14 +106,12 @@ class TestFindings:
     def test_one_side(self, folder, side, other):
         missing, there = gif(folder, side=side), gif(folder, side=other)
         missing.unlink()
-        with pytest.raises(InputError, match=f"^{missing}: file not found, expected because {there} is there$"):
-            open_jsrt(folder).checked()
+        refuses(f"^{missing}: file not found, expected because {there} is there$", open_jsrt(folder).checked)
 
     def test_in_both_folds(self, folder, write_jsrt):
         write_jsrt(folder, "JPCLN001", "fold2")
         path = gif(folder, fold="fold2", side="right")
-        with pytest.raises(InputError, match=f"^{path}: found a mask of a radiograph that fold1 has too, expected"):
-            open_jsrt(folder).checked()
+        refuses(f"^{path}: found a mask of a radiograph that fold1 has too, expected", open_jsrt(folder).checked)
         assert ids(open_jsrt(folder).labelled) == ["JPCNN002", "JPCLN002"]
 
     def test_image_without_masks(self, folder):
@@ -128,8 +125,7 @@ class TestFindings:
         second = folder / "JSRT/Nodule154images/jpcln001.IMG"
         second.parent.mkdir()
         second.symlink_to(img(folder))
-        with pytest.raises(InputError, match=f"{second}: found {img(folder)} too, expected one file a name"):
-            open_jsrt(folder).checked()
+        refuses(f"{second}: found {img(folder)} too, expected one file a name", open_jsrt(folder).checked)
 
     def test_number_of_bytes(self, folder):
         with img(folder).open("r+b") as file:

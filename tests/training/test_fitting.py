@@ -183,13 +183,6 @@ def test_what_is_validated_restored_and_saved_is_one_model(tmp_path, assert_same
     assert_same_weights(again, watch.weights[best])
 
 
-def test_early_stopping_stops(tmp_path):
-    stop = keras.callbacks.EarlyStopping(patience=1, min_delta=100)
-    fit_arrays(*bars(), tmp_path, Settings(**SMALL | dict(epochs=9)), validation=bars(), callbacks=[stop], verbose=0)
-    # The first epoch is the best; the second is no improvement by 100.
-    assert len(read_rows(tmp_path)) == 2
-
-
 def rates(tmp_path, callback, epochs=4):
     settings = Settings(**SMALL | dict(epochs=epochs))
     # One callback need not be in a list, as in Keras.
@@ -197,13 +190,15 @@ def rates(tmp_path, callback, epochs=4):
     return [float(row["learning_rate"]) for row in read_rows(tmp_path)]
 
 
-def test_callbacks_that_set_the_learning_rate(tmp_path):
+def test_callbacks_that_set_the_learning_rate_or_stop(tmp_path):
     plateau = keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=1, min_delta=100)
     # Nothing improves after the first epoch: halved after the second, and the third; the decay is no longer ours.
     _, second, third, fourth = rates(tmp_path / "plateau", plateau)
     assert third == pytest.approx(second / 2, rel=1e-4) and fourth == pytest.approx(third / 2, rel=1e-4)
     scheduler = keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (epoch + 1))
     assert rates(tmp_path / "scheduler", scheduler, 2) == [0.1, 0.05]
+    # The first epoch is the best; the second is no improvement by 100.
+    assert len(rates(tmp_path / "stop", keras.callbacks.EarlyStopping(patience=1, min_delta=100), 9)) == 2
 
 
 def test_backup_and_restore_goes_on_where_it_was(tmp_path):

@@ -228,9 +228,8 @@ def test_what_an_anonymised_header_says_in_no_valid_form_is_left_empty(tmp_path,
     assert not read_back(tmp_path, **{name: value})[0].get(name)
     source, path = tmp_path / "a.dcm", tmp_path / "a_seg.dcm"
     segmentation = segmentation_of(drawn(), radiograph=read_radiograph(source))
-    assert dicom_seg.write(path, segmentation, source, MODEL) == [
-        f"{path}: left {name} empty, since {source} has no such value as DICOM allows"
-    ]
+    said = f"{path}: left {name} empty, since {source} has no such value as DICOM allows"
+    assert dicom_seg.write(path, segmentation, source, MODEL) == [said]
 
 
 @pytest.mark.parametrize("name", ["", "Yamada^Tarou=山田^太郎=やまだ^たろう"])
