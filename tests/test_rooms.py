@@ -7,17 +7,7 @@ import crass_tf
 
 PACKAGE = pathlib.Path(crass_tf.__file__).parent
 # Each room imports only from those before it.
-EARLY = (
-    "common",
-    "radiographs",
-    "geometry",
-    "sources",
-    "tfds_builder",
-    "phantom",
-    "data",
-    "measurement",
-    "reporting",
-)
+EARLY = ("common", "radiographs", "geometry", "sources", "tfds_builder", "phantom", "data", "measurement", "reporting")
 LATE = ("model", "training", "inference", "check", "evaluation", "export", "prediction", "beam", "commands", "cli")
 ORDER = EARLY + LATE
 # The package itself offers names of all rooms, imported when they are asked for.

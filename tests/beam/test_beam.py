@@ -10,6 +10,7 @@ import shutil
 import tarfile
 
 import cv2
+import drawn
 import numpy as np
 import pytest
 
@@ -32,9 +33,7 @@ OUTPUTS = ("mask", "json")
 
 def bars(shift=0):
     """Two bright bars, uint8 [64, 64]: rows 10 to 19, moved down by `shift`; columns 4 to 23 and 40 to 55."""
-    image = np.full((64, 64), 28, np.uint8)
-    image[10 + shift : 20 + shift, 4:24] = image[10 + shift : 20 + shift, 40:56] = 228
-    return image
+    return drawn.bars((64, 64), (10 + shift, 20 + shift), ((4, 24), (40, 56)))
 
 
 @pytest.fixture

@@ -273,15 +273,12 @@ def test_without_out_nothing_is_written(folder, tmp_path, capsys, monkeypatch):
     assert f"spoils: inverted: {image_path(folder, name(3))}: found lungs brighter" in capsys.readouterr().out
 
 
-def test_no_radiograph_at_all(tmp_path, run):
-    for kind in ("image", "mask"):
-        (tmp_path / "CRASS12" / kind).mkdir(parents=True)
-    assert run("check", tmp_path, "--out", tmp_path / "out")[0] == 1
-    assert found(tmp_path / "out") == [("no examples", ())]
-
-
-def test_nothing_readable_at_all(folder, tmp_path, run):
+def test_no_radiograph_at_all_and_nothing_readable_at_all(folder, tmp_path, run):
     for path in (folder / "CRASS12").glob("*/*"):
         truncate(path)
     assert run("check", folder, "--out", tmp_path / "out")[0] == 1
     assert len(flags_of(tmp_path / "out")) == 2 * COUNT + 1
+    for kind in ("image", "mask"):
+        (tmp_path / "CRASS12" / kind).mkdir(parents=True)
+    assert run("check", tmp_path, "--out", tmp_path / "out")[0] == 1
+    assert found(tmp_path / "out") == [("no examples", ())]

@@ -67,8 +67,8 @@ def test_names_that_cannot_be_told_apart_or_are_not_there(tmp_path):
     (tmp_path / "in/a_b.png").rename(tmp_path / "in/Zu\u0308rich 1.png")
     # A space is part of a name, and an accent one letter or two.
     (tmp_path / "drop.txt").write_text("Z\u00fcrich 1\nnone\n", encoding="utf-8")
-    with pytest.raises(InputError, match="drop.txt: found none, expected names of these radiographs"):
-        propose([tmp_path / "in"], tmp_path / "out", drop=tmp_path / "drop.txt")
+    expected = "drop.txt: found none, expected names of these radiographs"
+    refuses(expected, propose, [tmp_path / "in"], tmp_path / "out", drop=tmp_path / "drop.txt")
 
 
 def test_what_was_dropped_is_left_out_and_nothing_is_an_error(folder, proposals, tmp_path):

@@ -29,11 +29,8 @@ def test_every_name_is_in_one_fold_and_sizes_differ_by_one_at_most(count, k):
 
 
 @pytest.mark.parametrize("k", [-1, 0, 1, 8])
-def test_k_out_of_range(k):
+def test_k_out_of_range_and_repeated_names(k):
     refuses(f"folds: found {k}, expected 2 to 7, the number of radiographs", folds, NAMES, k)
-
-
-def test_repeated_names():
     refuses("image ids: found '0003' more than once", folds, [*NAMES, "0003"], 2)
 
 

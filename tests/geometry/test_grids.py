@@ -179,13 +179,10 @@ def test_a_strip_goes_there_and_back():
     assert strip.resized((192, 224)).mask_to_model(mask)[48:144].tolist() == strip.mask_to_model(mask).tolist()
 
 
-def test_a_strip_outside_of_the_radiograph_has_an_empty_box():
+def test_a_strip_outside_of_the_radiograph_has_an_empty_box_and_no_clavicle_gives_no_strip():
     strip = Strip.of_matrix([[1, 0, 500], [0, 1, 0]], (20, 30), (8, 16))
     box, logits = strip.to_native(np.full((8, 16), 5, np.float32))
     assert logits.size == 0 and np.zeros((20, 30))[box].shape == logits.shape
-
-
-def test_no_clavicle_gives_no_strip():
     refuses("found no clavicle", Strip.around, np.zeros((9, 9), np.uint8), (8, 16))
 
 

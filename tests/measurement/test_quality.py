@@ -46,14 +46,11 @@ def test_what_fails(drawn, failed):
     assert {name for name, passed in quality.checks(drawn).items() if not passed} == failed
 
 
-def test_stability_by_hand():
+def test_stability_and_border_confidence_by_hand():
     # Above 3/4: one pixel; above 1/4: three.
     assert quality.stability(np.array([[0.9, 0.7], [0.3, 0.1]])) == pytest.approx(1 / 3)
     assert quality.stability(np.ones((2, 2))) == 1
     assert quality.stability(np.full((2, 2), 0.1)) == 0
-
-
-def test_border_confidence_by_hand():
     probability = np.zeros((20, 20))
     probability[5:15, 5:15] = 1
     assert quality.border_confidence(probability) == 1
@@ -63,9 +60,8 @@ def test_border_confidence_by_hand():
 
 def test_score_falls_with_each_flaw():
     good = dict.fromkeys(("both_found", "area"), True)
-    assert quality.score(0.9, good) == pytest.approx(0.9)
-    assert quality.score(0.9, good | {"area": False}) == pytest.approx(0.72)
-    assert quality.score(0.9, dict.fromkeys(good, False)) == pytest.approx(0.576)
+    for flaws, expected in (({}, 0.9), ({"area": False}, 0.72), (dict.fromkeys(good, False), 0.576)):
+        assert quality.score(0.9, good | flaws) == pytest.approx(expected)
 
 
 def outlines(count, seed):

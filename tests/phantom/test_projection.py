@@ -22,15 +22,12 @@ def test_pixels_and_grid_are_inverse():
     np.testing.assert_allclose(tilted.pixels(points), [[30, 20], [31, 20], [32, 20]], atol=1e-3)
 
 
-def test_a_rod_has_the_chords_of_a_circle():
+def test_a_rod_has_the_chords_of_a_circle_and_a_hollow_one_lacks_its_core():
     # Rows lie at y = 0.5 + k: the chord at k is 2 sqrt(64 - k^2)
     column = lay(view(), [rod(8.0)])[:, 32]
     for k in (0, 3, 6):
         assert column[32 + k] == pytest.approx(2 * np.sqrt(64 - k * k), rel=0.03)
     assert column[32 + 9] == 0
-
-
-def test_a_hollow_rod_lacks_its_core():
     # Through the axis of a shell of 2 mm round nothing: 4 mm
     assert lay(view(), [rod(8.0, cortex=2.0, core=0.0)])[32, 32] == pytest.approx(4, rel=0.06)
 
@@ -46,18 +43,14 @@ def test_a_tube_beside_the_picture_leaves_no_trace():
     assert not lay(view(), [away]).any()
 
 
-def test_ellipsoid_chords():
+def test_ellipsoid_chords_whose_width_and_depth_a_right_angle_swaps():
     frame = view(centre_mm=(0.5, 0.5))
     chords = ellipsoid(frame, (0, 0, 0), (20, 10, 15))
     x, y = frame.grid
     expected = 30 * np.sqrt(np.maximum(1 - (x / 20) ** 2 - (y / 10) ** 2, 0))
     np.testing.assert_allclose(chords, expected, atol=0.02)
-
-
-def test_turning_by_a_right_angle_swaps_width_and_depth():
-    frame = view(turn=turn_matrix(0, np.pi / 2))
-    chords = ellipsoid(frame, (0, 0, 0), (20, 10, 15))
-    assert chords.max() == pytest.approx(40, rel=0.01)
+    turned = ellipsoid(view(turn=turn_matrix(0, np.pi / 2)), (0, 0, 0), (20, 10, 15))
+    assert turned.max() == pytest.approx(40, rel=0.01)
 
 
 def test_nearer_to_the_focus_is_larger():

@@ -61,20 +61,17 @@ class JsrtClaviclesTest(tfds.testing.DatasetBuilderTestCase):
         request.cls.EXAMPLE_DIR = manual_dir
 
 
-def test_native(data_dir):
+def test_native_and_native16(data_dir):
+    deep = examples(data_dir, "native16")
     for name, example in examples(data_dir, "native").items():
         stored, (right, left) = DRAWN[name]
         np.testing.assert_array_equal(example["image"][..., 0], np.round((4095 - stored.astype(float)) * 255 / 4095))
+        assert deep[name]["image"].dtype == np.uint16
+        np.testing.assert_array_equal(deep[name]["image"][..., 0], 4095 - stored)
         # Each pixel of the masks' files is a block of 2 x 2.
         union = np.kron(np.maximum(right, left) // 255, np.ones((2, 2), np.uint8))
         np.testing.assert_array_equal(example["segmentation_mask"][..., 0], union)
         np.testing.assert_allclose(example["spacing_mm"], 0.175)
-
-
-def test_native16(data_dir):
-    for name, example in examples(data_dir, "native16").items():
-        assert example["image"].dtype == np.uint16
-        np.testing.assert_array_equal(example["image"][..., 0], 4095 - DRAWN[name][0])
 
 
 def test_sides(data_dir):

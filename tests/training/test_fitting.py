@@ -76,12 +76,14 @@ def test_init_starts_from_the_given_weights_and_other_filters_are_refused(run, a
     refuses("same filters", build, Settings(**SMALL | dict(filters=(4, 8, 12))), run / "model.keras")
 
 
-def test_settings_survive_saving(tmp_path):
+def test_settings_survive_saving_and_wrong_ones_are_refused(tmp_path):
     settings = Settings(filters=(4, 8, 8), augmentation=Augmentation(flip=0.25), seed=3, class_weight=(1, 3))
     settings.save(tmp_path)
     assert Settings.load(tmp_path) == settings
     (tmp_path / "settings.json").write_text("{}")
     refuses("settings.json", Settings.load, tmp_path)
+    for weights in ((1.0,), (1.0, -1.0), (1.0, float("nan"))):
+        refuses(r"class_weight: .*expected \(background, clavicle\)", Settings, class_weight=weights)
 
 
 def test_xla_is_on_by_default_and_said(tmp_path, capsys):
@@ -264,8 +266,3 @@ def test_class_weights_of_the_settings_weight_the_loss():
         losses.append(float(model.compute_loss(y=masks, y_pred=np.zeros(masks.shape, np.float32))))
     weighted = DiceCrossEntropy(class_weight={0: 1.0, 1: 3.0})(masks, np.zeros(masks.shape, np.float32))
     assert losses[1] == pytest.approx(float(weighted)) and losses[1] != pytest.approx(losses[0], rel=0.01)
-
-
-@pytest.mark.parametrize("weights", [(1.0,), (1.0, -1.0), (1.0, float("nan"))])
-def test_wrong_class_weights_are_refused(weights):
-    refuses(r"class_weight: .*expected \(background, clavicle\)", Settings, class_weight=weights)

@@ -9,7 +9,8 @@ import pytest
 from refusals import refuses
 
 from crass_tf.common.files import InputError
-from crass_tf.radiographs.formats import Content, decode, read_header
+from crass_tf.radiographs.formats import Content, decode
+from crass_tf.radiographs.radiograph import read_radiograph
 
 PIXELS = np.arange(12, dtype=np.uint16).reshape(3, 4) * 300
 STORED = PIXELS.astype("<u2").tobytes()
@@ -84,10 +85,26 @@ def test_headers_that_can_be_read_in_two_ways_or_in_none(tmp_path, lines, found)
     refuses(f"image.mha: {found}", read, write(tmp_path / "image.mha", *lines))
 
 
-@pytest.mark.parametrize("dimensions", ["1", "3", "2000000000", "two"])
-def test_dimensions_are_those_of_the_size(tmp_path, dimensions):
-    with pytest.raises(InputError, match=f"found NDims = {dimensions} with DimSize = 4 3"):
-        read_header(write(tmp_path / "image.mha", NDims=dimensions))
+@pytest.mark.parametrize(
+    "changes, found",
+    [
+        ({"NDims": "1"}, "found NDims = 1 with DimSize = 4 3"),
+        ({"NDims": "3"}, "found NDims = 3 with DimSize = 4 3"),
+        ({"NDims": "two"}, "found NDims = two with DimSize = 4 3"),
+        ({"NDims": "2000000000"}, "found NDims = 2000000000 with DimSize = 4 3"),
+        ({"DimSize": "40000 25000"}, "the header claims 40000 x 25000 pixels"),
+        ({"DimSize": "4 3 3"}, "found DimSize = 4 3 3, expected one image"),
+        ({"DimSize": "many"}, "found DimSize = many, expected numbers"),
+        ({"data_file": "../a.raw"}, "found ElementDataFile = '../a.raw', expected the name of one file"),
+        ({"ElementSpacing": "-0.2 0.25"}, "found ElementSpacing = -0.2"),
+    ],
+)
+def test_headers_that_claim_what_there_cannot_be(tmp_path, changes, found):
+    path = write(tmp_path / "image.mha", **changes)
+    refuses(f"image.mha: {found}", read_radiograph, path)
+
+
+def test_one_slice_of_a_volume_is_a_picture(tmp_path):
     decoded = read(write(tmp_path / "image.mha", NDims="3", DimSize="4 3 1"))
     np.testing.assert_array_equal(decoded.pixels, PIXELS)
 
