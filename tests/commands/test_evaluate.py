@@ -52,9 +52,9 @@ def test_runs_are_pooled(tmp_path, two_folds, runs):
     assert (first["iou"]["mean"], first["iou"]["std"]) == (1, 0)
     assert second["iou"]["mean"] == second["iou"]["ci95"][1] == 0.5
     rows = scored(out)
-    assert {name: (row["fold"], float(row["iou"])) for name, row in rows.items()} == {
-        "a": ("1/2", 1), "b": ("2/2", 0.5), "c": ("2/2", 0.5), "f": ("1/2", 1), "g": ("2/2", 0.5)
-    }  # fmt: skip
+    whole, half = ("1/2", 1), ("2/2", 0.5)
+    found = {name: (row["fold"], float(row["iou"])) for name, row in rows.items()}
+    assert found == {"a": whole, "b": half, "c": half, "f": whole, "g": half}
     assert rows["g"]["model"] == str(runs[1] / "model.keras")
     page = (out / "report.html").read_text(encoding="utf-8").replace("\n", "")
     assert f'<td class="figure">1/2</td><td>{runs[0]}/model.keras</td><td class="figure">2</td>' in page

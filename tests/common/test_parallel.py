@@ -9,9 +9,13 @@ import pytest
 from crass_tf.common.parallel import Room, ordered_map
 
 
-def test_results_come_in_order():
+def test_results_come_in_order_and_an_error_is_raised_in_its_place():
     delays = [0.02, 0.0, 0.01, 0.0]
     assert list(ordered_map(lambda delay: time.sleep(delay) or delay, delays, workers=4)) == delays
+    results = ordered_map(lambda item: 1 // item, [1, 1, 0, 1], workers=2)
+    assert [next(results), next(results)] == [1, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
 
 
 def test_an_endless_iterable_is_read_ahead_by_twice_the_threads():
@@ -21,13 +25,6 @@ def test_an_endless_iterable_is_read_ahead_by_twice_the_threads():
     # The first six, and one more for each that was asked for.
     assert len(taken) == 16
     results.close()
-
-
-def test_an_error_is_raised_in_its_place():
-    results = ordered_map(lambda item: 1 // item, [1, 1, 0, 1], workers=2)
-    assert [next(results), next(results)] == [1, 1]
-    with pytest.raises(ZeroDivisionError):
-        next(results)
 
 
 def test_room_is_shared():

@@ -35,6 +35,7 @@ def test_same_order_each_time_and_parts_of_a_split(prepared):
     assert [example.image_id for example in found] == names
     part = examples(split="train[:2]", data_dir=prepared)
     assert len(part) == 2 and [example.image_id for example in part] == names[:2]
+    refuses(r"crass12/native: split 'train\[:0\]' holds no radiograph", examples, split="train[:0]", data_dir=prepared)
 
 
 def test_missing_config_names_the_command_that_builds_it(prepared, tmp_path):
@@ -58,10 +59,6 @@ def test_unknown_split(prepared, load, split):
     expected = "expected one of ['train', 'validation'] or an expression such as train+validation"
     line = refuses("found no split", load, split=split, data_dir=prepared, config="native")
     assert line == f"crass12/native: found no split {split!r}, {expected}"
-
-
-def test_split_of_nothing(prepared):
-    refuses(r"crass12/native: split 'train\[:0\]' holds no radiograph", examples, split="train[:0]", data_dir=prepared)
 
 
 def test_chosen_examples_are_those_of_the_whole_split(two_folds):

@@ -124,9 +124,8 @@ def test_nothing_above_zero_and_nothing_trusted_are_refused():
 class TestSave:
     def test_default_outputs_are_those_of_predict(self, tmp_path):
         found = segmentation_of(bars() > 100, (0.5, 0.5))
-        assert sorted(path.name for path in found.save(tmp_path / "out")) == [
-            "array.json", "array_labels.png", "array_mask.png", "array_overlay.png"
-        ]  # fmt: skip
+        names = sorted(path.name for path in found.save(tmp_path / "out"))
+        assert names == ["array.json", "array_labels.png", "array_mask.png", "array_overlay.png"]
         content = json.loads((tmp_path / "out/array.json").read_text())
         # 20 rows and 40 columns of a quarter of a square millimetre.
         assert content == found.to_dict() and content["clavicles"]["right"]["area_mm2"] == 200

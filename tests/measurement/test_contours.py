@@ -22,11 +22,8 @@ def test_a_block_by_hand():
     assert line.tolist() == [*above, [4.5, 2], [4.5, 3], *below, [0.5, 3], [0.5, 2]]
     # 4 x 2 pixels less four corners of 0.5 x 0.5 / 2.
     assert area(line) == pytest.approx(7.5)
-
-
-def test_linear_interpolation():
-    (line,) = outlines(block(inside=1, outside=-3))
     # From 1 to -3 it is zero after a quarter of the way.
+    (line,) = outlines(block(inside=1, outside=-3))
     assert line.min(axis=0).tolist() == [0.75, 1.75] and line.max(axis=0).tolist() == [4.25, 3.25]
 
 

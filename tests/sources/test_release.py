@@ -95,8 +95,8 @@ class TestSides:
     def test_names_with_separators(self, crass12):
         """`0001_2_left` belongs to `0001_2`, not to `0001`."""
         write_mhd(crass12 / "data_train/0001_2.mhd", grey(0, 9, np.uint8))
-        write_mhd(crass12 / "mask_mhd/0001_2_left.mhd", box(8))
-        write_mhd(crass12 / "mask_mhd/0001_2_right.mhd", box(8))
+        for side in ("left", "right"):
+            write_mhd(crass12 / f"mask_mhd/0001_2_{side}.mhd", box(8))
         found = {example.image_id: len(example.mask_paths) for example in open_crass12(crass12).checked().labelled}
         assert found["0001_2"] == 2 and found["0001"] == 1
 

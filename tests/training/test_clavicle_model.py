@@ -7,7 +7,6 @@ from refusals import refuses
 
 from crass_tf.commands import train
 from crass_tf.commands.evaluate import find_model
-from crass_tf.common.files import InputError
 from crass_tf.inference.segmenter import Segmenter
 from crass_tf.model import networks
 from crass_tf.training.checkpoints import read_rows
@@ -69,9 +68,10 @@ def test_starting_from_a_clavicle_model(run, prepared, tmp_path):
 
 
 def test_mistakes(small, prepared, tmp_path):
-    with pytest.raises(InputError, match="preset: found 'best', expected one of unet, clavicles"):
-        train.train(tmp_path / "run", prepared, preset="best")
-    with pytest.raises(InputError, match="image_size: found one for preset 'clavicles'"):
-        train.train(tmp_path / "run", prepared, preset="clavicles", image_size=(64, 64))
-    refuses("found no run to resume", train.train, tmp_path / "run", prepared, preset="clavicles", resume=True)
+    for preset, options, message in (
+        ("best", {}, "preset: found 'best', expected one of unet, clavicles"),
+        ("clavicles", {"image_size": (64, 64)}, "image_size: found one for preset 'clavicles'"),
+        ("clavicles", {"resume": True}, "found no run to resume"),
+    ):
+        refuses(message, train.train, tmp_path / "run", prepared, preset=preset, **options)
     assert not (tmp_path / "run").exists()
