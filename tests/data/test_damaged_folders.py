@@ -215,6 +215,7 @@ FAILS = [
     (change_to("val.txt", remove), "CRASS12/val.txt: file not found"),
     (write("val.txt", b"\n \n"), "val.txt: found no name, expected the name of one radiograph a line"),
     (write("train.txt", "0001\n0002\n".encode("utf-16")), "train.txt: found bytes that are no UTF-8 text"),
+    (write("train.txt", "0001\n0002\n".encode("utf-16-le")), "train.txt: found bytes that are no UTF-8"),
     (lambda c: shutil.copy(c / ONE, c / "val.txt"), "val.txt: found bytes that are no UTF-8"),
     (write("train.txt", b"0001\n../0002\n0003\n"), "train.txt: found '..' in line 2"),
     (write("train.txt", b"0001\n..\\image\\0002.PNG\n"), "train.txt: found '..' in line 2"),

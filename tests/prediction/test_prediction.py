@@ -134,8 +134,7 @@ def test_mistakes_are_found_before_work_starts(model, tmp_path):
 
 def test_radiographs_are_never_overwritten(tmp_path):
     image, mask = write_bars(tmp_path / "a.png"), write_bars(tmp_path / "a_mask.png")
-    said = "a.png: its result would overwrite the radiograph .*a_mask.png"
-    refuses(said, plan, [image, mask], tmp_path)
+    refuses("a.png: its result would overwrite the radiograph .*a_mask.png", plan, [image, mask], tmp_path)
     refuses("among the radiographs", plan, [tmp_path], tmp_path)
 
 

@@ -100,8 +100,7 @@ def test_headers_that_can_be_read_in_two_ways_or_in_none(tmp_path, lines, found)
     ],
 )
 def test_headers_that_claim_what_there_cannot_be(tmp_path, changes, found):
-    path = write(tmp_path / "image.mha", **changes)
-    refuses(f"image.mha: {found}", read_radiograph, path)
+    refuses(f"image.mha: .*{found}", read_radiograph, write(tmp_path / "image.mha", **changes))
 
 
 def test_one_slice_of_a_volume_is_a_picture(tmp_path):
