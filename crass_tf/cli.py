@@ -82,8 +82,8 @@ def predict(
 ) -> int | None:
     """Masks for radiographs, on this machine or by a runner of Apache Beam; returns the exit code."""
     if runner is None:
-        for name in RUNNER_OPTIONS & options.keys():
-            raise InputError(f"--{name.replace('_', '-')}: needs --runner, without which it changes nothing")
+        if given := sorted(RUNNER_OPTIONS & options.keys()):
+            raise InputError(f"--{given[0].replace('_', '-')}: needs --runner, without which it changes nothing")
         place = "crass_tf.prediction.dicomweb" if dicomweb else "crass_tf.prediction"
         return pkgutil.resolve_name(f"{place}:predict")(path, **options)
     if dicomweb:
