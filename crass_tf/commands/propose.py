@@ -1,7 +1,7 @@
 """Outlines for radiographs that have none, by many views of each: to be looked at, then learned from."""
 
 import collections
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -21,6 +21,7 @@ from crass_tf.common.tables import write_table
 from crass_tf.common.types import PathLike
 from crass_tf.geometry import Letterbox
 from crass_tf.inference.segmenter import Segmenter
+from crass_tf.inference.views import views
 from crass_tf.measurement.metrics import iou
 from crass_tf.measurement.quality import SIDES, stability
 from crass_tf.prediction.run import Job, plan
@@ -128,7 +129,9 @@ def _propose(segmenter, path):
     size = max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))
     image = Letterbox.fit(image.shape, size).image_to_model(image)
     figures, labels = {}, np.zeros(image.shape, np.uint8)
-    for (name, side), outlines in zip(SIDES.items(), zip(*(_outlines(segmenter, view) for view in views(image)))):
+    for (name, side), outlines in zip(
+        SIDES.items(), zip(*(_outlines(segmenter, image, *view) for view in views(image, segmenter.image_size)))
+    ):
         mean, certainty, share = _find_consensus(outlines, image.shape)
         figures |= {name: round(float(certainty), 3), f"{name}_views": round(float(share), 3)}
         labels[_smooth_mask(_keep_largest_part(mean > 0.5))] = side
@@ -145,53 +148,12 @@ def _find_doubt(figures, labels, least):
     return None if parts == 2 else f"{parts} separate shapes"
 
 
-def views(image: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields 16 views of a radiograph uint8 `[H, W]`: `(view, matrix)`.
-
-    A view is uint8 `[1024, 1024]`; its matrix `[3, 3]` maps the radiograph's coordinates (x, y, 1) to the view's.
-    """
-    whole = Letterbox.fit(image.shape, (SIDE, SIDE)).matrix
-    local = cv2.createCLAHE(3.0, (6, 6)).apply(image)
-    smooth = cv2.GaussianBlur(image, (0, 0), 1.5)
-    brighter, darker = (np.rint(255 * (image / 255) ** gamma).astype(np.uint8) for gamma in (0.6, 1.6))
-    mirror = np.array([[-1, 0, SIDE - 1], [0, 1, 0], [0, 0, 1]], float)
-    lower = np.array([[1, 0, 0], [0, 0.85, 60], [0, 0, 1]])
-    narrower = np.array([[0.85, 0, 76], [0, 1, 0], [0, 0, 1]])
-    changed = [
-        (image, whole),
-        (image, mirror @ whole),
-        (local, whole),
-        (smooth, _make_turn(0, 0.9) @ whole),
-        *((image, _make_turn(degrees, 1.0) @ whole) for degrees in (-14, -7, 7, 14)),
-        (image, _make_turn(0, 0.78) @ whole),
-        (brighter, _make_turn(4, 1.2) @ whole),
-        (darker, mirror @ _make_turn(-4, 1.1) @ whole),
-        (image, lower @ whole),
-        (local, narrower @ whole),
-        (image, _cut_upper(image, 0.65)),
-        (local, mirror @ _cut_upper(image, 0.5)),
-        (smooth, _make_turn(-10, 1.3) @ whole),
-    ]
-    for grey, matrix in changed:
-        yield cv2.warpAffine(grey, matrix[:2], (SIDE, SIDE), flags=cv2.INTER_LINEAR), matrix
-
-
-def _make_turn(degrees, scale):
-    """Returns the matrix `[3, 3]` that turns and enlarges about where clavicles use to lie."""
-    return np.vstack([cv2.getRotationMatrix2D((511.5, 400), degrees, scale), [0, 0, 1]])
-
-
-def _cut_upper(image, part):
-    return Letterbox.fit((max(1, round(image.shape[0] * part)), image.shape[1]), (SIDE, SIDE)).matrix
-
-
-def _outlines(segmenter, view):
+def _outlines(segmenter, image, view, matrix):
     """Returns a view's outlines, `[(logits, matrix, score), ...]`, the radiograph's left one first."""
-    grey, matrix = view
-    outlines = [(o.logits, np.array(o.grid.matrix) @ matrix, o.score) for o in segmenter.segment(grey).outlines]
-    if len(outlines) != 2 or any(score is None for *_, score in outlines):
+    outlines = segmenter.look(view, matrix, image.shape)
+    if len(outlines) != 2 or any(each.score is None for each in outlines):
         raise InputError("found a model without a score for each clavicle, expected a clavicle model")
-    return outlines[::-1] if matrix[0, 0] < 0 else outlines
+    return [(each.logits, np.array(each.grid.matrix), each.score) for each in outlines]
 
 
 def _find_consensus(outlines, shape):

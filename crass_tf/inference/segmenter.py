@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.resources
+import itertools
 import os
 import pathlib
 import threading
@@ -19,6 +20,7 @@ from crass_tf.common.types import PathLike, Spacing
 from crass_tf.geometry import LEFT, OUTSIDE_LOGIT, RIGHT, Letterbox, Strip, split_sides
 from crass_tf.inference import model_files
 from crass_tf.inference.model_files import Network
+from crass_tf.inference.views import SECOND_LOOK, views
 from crass_tf.measurement import contours, measures, quality
 from crass_tf.measurement.extent import DEFAULT_EXTENT, EXTENTS, prolong
 from crass_tf.measurement.measures import CentreLine
@@ -267,6 +269,7 @@ class Segmenter:
             version; else None.
         image_size: `(height, width)` of the grid that radiographs are letterboxed to.
         extent: how far to the side clavicles are marked, see `load`.
+        second_look: whether doubtful clavicles are looked for in further views, see `load`.
 
     Example:
 
@@ -282,6 +285,7 @@ class Segmenter:
         path: pathlib.Path | None = None,
         reopen: Any = None,
         extent: str = DEFAULT_EXTENT,
+        second_look: bool = True,
     ) -> None:
         if extent not in EXTENTS:
             raise InputError(f"extent: found {extent!r}, expected one of {', '.join(EXTENTS)}")
@@ -290,6 +294,7 @@ class Segmenter:
             raise InputError(f"extent: found {extent!r} for a model of one mask, {expected}")
         self.path = path
         self.extent = extent
+        self.second_look = second_look
         # Measured with outlines of the default extent.
         self._trust = Trust.load(path.with_name(quality.TRUST_NAME)) if path and extent == DEFAULT_EXTENT else None
         self.metadata = network.metadata
@@ -306,6 +311,7 @@ class Segmenter:
         threads: int | None = None,
         output: str | None = None,
         extent: str = DEFAULT_EXTENT,
+        second_look: bool = True,
     ) -> Segmenter:
         """Returns the Segmenter of a model.
 
@@ -315,16 +321,21 @@ class Segmenter:
             output: `logits` or `probability`: what a network of your own gives; see `model_files.open_model`.
             extent: how far to the side clavicles are marked: `scr`, as the model has learned it from the SCR study's
                 outlines; `crass`, prolonged as CRASS' observers have it, see `crass_tf.measurement.extent`.
+            second_look: whether a clavicle with a score below `quality.SURE_SCORE`, 0.8, is looked for in seven changed
+                views of the radiograph, too, and the outline with the highest score taken. Only such radiographs
+                take eight times as long.
 
         Raises:
             InputError: where there is no model, or one of another kind; see `model_files.open_model`.
         """
         path = shipped_model() if path is None else local_path(path, "model")
         network = model_files.open_model(path, threads, output)
-        return cls(network, path, (cls.load, (path, threads, output, extent)), extent)
+        return cls(network, path, (cls.load, (path, threads, output, extent, second_look)), extent, second_look)
 
     @classmethod
-    def from_model(cls, model: Any, output: str | None = None, extent: str = DEFAULT_EXTENT) -> Segmenter:
+    def from_model(
+        cls, model: Any, output: str | None = None, extent: str = DEFAULT_EXTENT, second_look: bool = True
+    ) -> Segmenter:
         """Returns the Segmenter of a Keras model in memory: a clavicle model, or any network of one mask.
 
         Args:
@@ -332,12 +343,13 @@ class Segmenter:
                 of view.
             output: as in `load`.
             extent: as in `load`.
+            second_look: as in `load`.
 
         Raises:
             InputError: for a model of another kind.
         """
         network = model_files.of_keras(model, output)
-        return cls(network, None, (cls.from_model, (model, output, extent)), extent)
+        return cls(network, None, (cls.from_model, (model, output, extent, second_look)), extent, second_look)
 
     def __reduce__(self):
         return self._reopen
@@ -351,18 +363,46 @@ class Segmenter:
             spacing_mm: `(row, column)`; where given it outranks what the radiograph says.
         """
         radiograph = _as_radiograph(radiograph, spacing_mm)
-        box = Letterbox.fit(radiograph.image.shape, self.image_size)
-        outputs = self.run(model_input(radiograph.image, self.image_size)[None])
+        image = radiograph.image
+        outlines = self.look(model_input(image, self.image_size)[..., 0], None, image.shape)
+        scores = [each.score for each in outlines if each.score is not None]
+        if self.second_look and scores and min(scores) < quality.SURE_SCORE and max(scores) >= quality.LEAST_SCORE:
+            outlines = self._look_again(image, outlines)
+        return Segmentation(radiograph, outlines, self._trust, self.extent)
+
+    def look(self, view: np.ndarray, matrix: np.ndarray | None, native: tuple[int, int]) -> tuple[Outline, ...]:
+        """Returns the outlines that the model draws in one view of a radiograph, the radiograph's left one first.
+
+        Args:
+            view: grey values `[h, w]` on the model's grid.
+            matrix: float64 `[3, 3]`, maps the radiograph's coordinates (x, y, 1) to the view's, as `views.views` gives
+                it; None for the letterboxed radiograph.
+            native: `(height, width)` of the radiograph.
+        """
+        outputs = self.run(view[None, ..., None])
+        box = Letterbox.fit(native, self.image_size)
         if not self._network.has_strips:
-            logits = outputs[model_files.LOGITS][0]
-            return Segmentation(radiograph, tuple(Outline(channel, box) for channel in np.moveaxis(logits, 2, 0)))
+            return tuple(Outline(channel, box) for channel in np.moveaxis(outputs[model_files.LOGITS][0], 2, 0))
+        matrix = box.matrix if matrix is None else matrix
         size = outputs[model_files.STRIP_LOGITS].shape[2:]
         names = (model_files.STRIP_LOGITS, model_files.STRIP_MATRICES, model_files.SCORE)
         outlines = [
-            Outline(logits, Strip.of_matrix(matrix @ box.matrix, box.native, size), float(score))
-            for logits, matrix, score in zip(*(outputs[name][0] for name in names))
+            Outline(logits, Strip.of_matrix(strip @ matrix, native, size), float(score))
+            for logits, strip, score in zip(*(outputs[name][0] for name in names))
         ]
-        return Segmentation(radiograph, tuple(outlines), self._trust, self.extent)
+        return tuple(outlines if np.linalg.det(matrix) > 0 else outlines[::-1])
+
+    def _look_again(self, image, outlines):
+        """Returns each doubtful outline's surest counterpart in changed views of the radiograph."""
+        changed = itertools.islice(views(image, self.image_size), 1, SECOND_LOOK)
+        looks = [outlines, *(self.look(view, matrix, image.shape) for view, matrix in changed)]
+        surest = [max(side, key=lambda each: each.score) for side in zip(*looks)]
+        return tuple(
+            old
+            if old.score >= quality.SURE_SCORE
+            else dataclasses.replace(new, score=min(new.score, quality.SECOND_SCORE))
+            for old, new in zip(outlines, surest)
+        )
 
     def segment_many(
         self,

@@ -28,6 +28,9 @@ HEIGHT_SHARE = (0.0, 0.6)
 # A clavicle with a lower score is left out. The 124 odd-numbered JSRT radiographs have 0.8 and more, drawn pictures
 # that are no radiographs below 0.5.
 LEAST_SCORE = 0.5
+# A clavicle with a lower score gets a second look. After that it has `SECOND_SCORE` at most: the largest of several
+# scores promises more than one.
+SURE_SCORE, SECOND_SCORE = 0.8, 0.79
 # Width, in model pixels, of the band along the outline in which `border_confidence` is measured.
 BORDER = 5
 # Numbers of `Trust`.

@@ -103,7 +103,7 @@ def matrices(centre, axis, length, strip_size):
 
 
 def cut(image, matrix, strip_size):
-    """Returns the strips `[B, 2, h, w]` of an image `[B, H, W, 1]`: the nearest column, rows to half a pixel; 0 outside."""
+    """Returns the strips `[B, 2, h, w]` of an image `[B, H, W, 1]`: its nearest column, and half row; 0 outside."""
     height, width = image.shape[1:3]
     # One number is read for each pixel of a strip, as reading is what takes time: of the image, or of the means of its
     # rows and the next ones, which lie behind it. A clavicle's edges run along the rows, so columns need no means.

@@ -6,7 +6,7 @@ import pytest
 from folders import table
 from refusals import refuses
 
-from crass_tf.commands.propose import _smooth_mask, propose, views
+from crass_tf.commands.propose import _smooth_mask, propose
 from crass_tf.common.files import InputError
 from crass_tf.measurement.metrics import iou
 from crass_tf.phantom import write_folder
@@ -28,17 +28,6 @@ def folder(tmp_path_factory):
 def proposals(folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("proposals")
     return propose([folder / "CRASS12" / "image"], out, least=0.5), out
-
-
-def test_views_keep_the_clavicles_in_the_frame():
-    image = np.zeros((300, 500), np.uint8)
-    found = list(views(image))
-    assert len(found) == 16
-    for view, matrix in found:
-        assert view.shape == (1024, 1024)
-        # Where clavicles use to lie: a third of the way down, one and three quarters of the way across.
-        places = matrix @ np.array([[150, 100, 1], [350, 100, 1]]).T
-        assert (places[:2] > 0).all() and (places[:2] < 1024).all()
 
 
 def test_what_views_agree_on_is_proposed_where_the_clavicles_are(folder, proposals):
