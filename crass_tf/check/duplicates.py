@@ -70,7 +70,6 @@ def near_pairs(thumbnails: Sequence[np.ndarray]) -> list[Pair]:
 
 
 def _near_flags(groups, pairs):
-    """Yields the flags of nearly the same radiographs."""
     for pair in pairs:
         first, second = groups[pair.first], groups[pair.second]
         how = "mirrored, " if pair.mirrored else ""

@@ -55,16 +55,11 @@ class Flag:
 
 def finding_flags(findings: Sequence[Finding]) -> list[Flag]:
     """Returns the flags of a listing's findings."""
-    return [
-        Flag(
-            finding.kind,
-            STOPS if finding.stops else SPOILS if finding.kind in SPOILING else REMARK,
-            finding.text,
-            finding.image_ids,
-            (_named_file(finding.text),),
-        )
-        for finding in findings
-    ]
+    flags = []
+    for finding in findings:
+        severity = STOPS if finding.stops else SPOILS if finding.kind in SPOILING else REMARK
+        flags.append(Flag(finding.kind, severity, finding.text, finding.image_ids, (_named_file(finding.text),)))
+    return flags
 
 
 def reading_flags(look: Look, known: Sequence[Flag]) -> list[Flag]:

@@ -10,6 +10,8 @@ import numpy as np
 from crass_tf.common.files import InputError
 
 RIGHT, LEFT = 1, 2
+# The matrix maps from the result to the source. Otherwise OpenCV would invert it.
+FROM_RESULT = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,14 +63,9 @@ class Letterbox:
             inner = np.ascontiguousarray(values[top : top + height, left : left + width])
             return cv2.resize(inner, self.native[::-1], interpolation=cv2.INTER_LINEAR)
         x, y = values.shape[1] / self.model[1], values.shape[0] / self.model[0]
-        coarser = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])
-        return cv2.warpAffine(
-            np.ascontiguousarray(values),
-            coarser @ self.matrix,
-            self.native[::-1],
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        matrix = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]]) @ self.matrix
+        values = np.ascontiguousarray(values)
+        return cv2.warpAffine(values, matrix, self.native[::-1], flags=FROM_RESULT, borderMode=cv2.BORDER_REPLICATE)
 
     def spacing_to_model(self, spacing_mm: tuple[float, float]) -> tuple[float, float]:
         """Returns the pixel spacing `(row, column)` of the model grid, given that of the native grid."""
@@ -172,16 +169,8 @@ class Strip:
         size = (box[1].stop - box[1].start, box[0].stop - box[0].start)
         if min(size) < 1:
             return box, np.empty(size[::-1], np.float32)
-        # WARP_INVERSE_MAP: the matrix maps from the result to the source. Otherwise OpenCV would invert it.
-        native = cv2.warpAffine(
-            np.ascontiguousarray(logits),
-            matrix,
-            size,
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=OUTSIDE_LOGIT,
-        )
-        return box, native
+        logits = np.ascontiguousarray(logits)
+        return box, cv2.warpAffine(logits, matrix, size, flags=FROM_RESULT, borderValue=OUTSIDE_LOGIT)
 
     def _native_box(self):
         """Returns the slices (rows, columns) of the native grid's pixels that the strip touches."""

@@ -89,9 +89,6 @@ class Listing:
     Attributes:
         images: `{name: path}`.
         masks: `{name: {(fold, side): path}}`; what lies in other folders is none.
-
-    Raises:
-        InputError: where there is no radiograph, or no mask of a clavicle.
     """
 
     def __init__(self, folder: pathlib.Path) -> None:

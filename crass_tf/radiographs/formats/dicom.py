@@ -9,15 +9,7 @@ import zlib
 
 from crass_tf.common.files import InputError, one_line
 from crass_tf.common.types import PathLike
-from crass_tf.radiographs.formats import (
-    MAX_BYTES,
-    Content,
-    Decoded,
-    dicom_grey,
-    is_surplus,
-    suffix,
-    surplus_notes,
-)
+from crass_tf.radiographs.formats import MAX_BYTES, Content, Decoded, dicom_grey, is_surplus, suffix, surplus_notes
 
 # What a file has at its byte 128, and how many bytes have to be read to see it.
 MARK, HEAD = (b"DICM", 128), 132

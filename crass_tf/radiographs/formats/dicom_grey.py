@@ -69,7 +69,6 @@ def _clear_unused_bits(stored, bits):
 
 
 def _stored_range(dataset):
-    """Returns the lowest and the highest value that can be stored."""
     low = -(2 ** (dataset.BitsStored - 1)) if dataset.PixelRepresentation else 0
     return low, low + 2**dataset.BitsStored - 1
 

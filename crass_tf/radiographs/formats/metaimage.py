@@ -9,16 +9,7 @@ import numpy as np
 
 from crass_tf.common.files import InputError
 from crass_tf.common.types import PathLike
-from crass_tf.radiographs.formats import (
-    MAX_SURPLUS,
-    Content,
-    Decoded,
-    Header,
-    is_surplus,
-    read_bytes,
-    suffix,
-    surplus_notes,
-)
+from crass_tf.radiographs import formats
 
 SUFFIXES = (".mhd", ".mha")
 TYPES = {"MET_UCHAR": np.uint8, "MET_CHAR": np.int8, "MET_USHORT": np.uint16, "MET_SHORT": np.int16}
@@ -31,14 +22,14 @@ START = b"ObjectType"
 TRUE = ("T", "t", "1")
 
 
-def is_header(path: PathLike | Content) -> bool:
+def is_header(path: PathLike | formats.Content) -> bool:
     """Returns whether a file is called `.mhd` or `.mha`, in whatever case; bytes without a name begin like one."""
-    if isinstance(path, Content) and path.path is None:
+    if isinstance(path, formats.Content) and path.path is None:
         return path.data.startswith(START)
-    return suffix(path) in SUFFIXES
+    return formats.suffix(path) in SUFFIXES
 
 
-def read_header(content: Content) -> Header:
+def read_header(content: formats.Content) -> formats.Header:
     """Returns the `Header` of a MetaImage file, after checking that the file with the pixels can be what it promises.
 
     Raises:
@@ -47,7 +38,7 @@ def read_header(content: Content) -> Header:
     return _open(content)[0]
 
 
-def read(content: Content) -> Decoded:
+def read(content: formats.Content) -> formats.Decoded:
     """Returns the `Decoded` of a MetaImage file: uint8, uint16, int8 or int16 `[H, W]`.
 
     A spacing of 1 x 1 mm is a default of writers, and counts as unknown.
@@ -59,12 +50,12 @@ def read(content: Content) -> Decoded:
     data, surplus = _pixel_bytes(content, fields, start, _byte_count(header))
     order = ">" if _is_true(fields, "BinaryDataByteOrderMSB", "ElementByteOrderMSB") else "<"
     stored = np.frombuffer(data, np.dtype(header.dtype).newbyteorder(order)).reshape(header.size)
-    return Decoded(stored.astype(header.dtype), _spacing(content, fields), notes=surplus_notes(surplus))
+    return formats.Decoded(stored.astype(header.dtype), _spacing(content, fields), notes=formats.surplus_notes(surplus))
 
 
 def pixel_files(path: PathLike) -> list[pathlib.Path]:
     """Returns the file that a `.mhd` header points to; none where the pixels follow the header."""
-    name = _fields(path, read_bytes(path, MAX_HEADER))[0]["ElementDataFile"]
+    name = _fields(path, formats.read_bytes(path, MAX_HEADER))[0]["ElementDataFile"]
     return [] if name == LOCAL else [pathlib.Path(path).with_name(name)]
 
 
@@ -74,7 +65,7 @@ def _open(content):
     size, kind = _read_size(content, fields), fields.get("ElementType")
     if kind not in TYPES:
         raise InputError(f"{content}: found ElementType = {kind}, expected one of {', '.join(TYPES)}")
-    header = Header(size, TYPES[kind])
+    header = formats.Header(size, TYPES[kind])
     _check_data_file(content, fields, _byte_count(header))
     return header, fields, end
 
@@ -130,7 +121,7 @@ def _check_data_file(content, fields, expected):
         reason = "file not found" if isinstance(error, FileNotFoundError) else f"cannot be opened ({error.strerror})"
         raise InputError(f"{data_file}: {reason}, expected because {content.path.name} names it") from None
     is_raw = not _is_true(fields, "CompressedData") and fields.get("HeaderSize", "0") == "0"
-    if is_raw and status.st_size != expected and not is_surplus(status.st_size - expected, expected):
+    if is_raw and status.st_size != expected and not formats.is_surplus(status.st_size - expected, expected):
         raise InputError(f"{data_file}: found {status.st_size} bytes, expected the {expected} that {content} promises")
 
 
@@ -141,7 +132,7 @@ def _pixel_bytes(content, fields, end, expected):
     data_file, data, start = content, content.data, end
     if fields["ElementDataFile"] != LOCAL:
         data_file = content.path.with_name(fields["ElementDataFile"])
-        data, start = read_bytes(data_file), 0
+        data, start = formats.read_bytes(data_file), 0
     header_size = sum(_read_numbers(content, {"HeaderSize": "0"} | fields, "HeaderSize", int))
     # -1 says that the pixels end with the file.
     start = max(len(data) - expected, 0) if header_size == -1 else header_size or start
@@ -149,7 +140,7 @@ def _pixel_bytes(content, fields, end, expected):
     if is_packed:
         data = _unpack(data, expected)
     surplus = len(data) - expected
-    if surplus and not is_surplus(surplus, expected):
+    if surplus and not formats.is_surplus(surplus, expected):
         problem = "the compressed pixels do not unpack to" if is_packed else "the pixels of the MetaImage file are not"
         raise InputError(f"{data_file}: {problem} the {expected} bytes that {content} promises; copy the file again")
     return data[:expected], surplus
@@ -159,7 +150,7 @@ def _unpack(data, expected):
     """Returns what compressed pixels unpack to, with what may be surplus; nothing where they are damaged."""
     unpacker = zlib.decompressobj(zlib.MAX_WBITS + 32)
     try:
-        unpacked = unpacker.decompress(data, 2 * expected + MAX_SURPLUS)
+        unpacked = unpacker.decompress(data, 2 * expected + formats.MAX_SURPLUS)
     except zlib.error:
         return b""
     return unpacked if unpacker.eof else b""
