@@ -13,7 +13,7 @@ import numpy as np
 from crass_tf.check.registration import Registration, register
 from crass_tf.common.files import InputError
 from crass_tf.common.types import Spacing
-from crass_tf.geometry import LEFT, RIGHT, split_sides
+from crass_tf.geometry import LEFT, RIGHT, resize, split_sides
 from crass_tf.radiographs.radiograph import read_mask
 from crass_tf.sources.source import Example, Source
 
@@ -154,8 +154,7 @@ def look_at_masks(masks: Sequence[np.ndarray], values: Sequence[int]) -> Mask:
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:
     """Returns a radiograph `[H, W]` as ranks from 0 to 1 on a grid of 128 x 128, float32."""
-    interpolation = cv2.INTER_AREA if pixels.size > THUMBNAIL**2 else cv2.INTER_LINEAR
-    small = cv2.resize(pixels.astype(np.float32), (THUMBNAIL, THUMBNAIL), interpolation=interpolation).ravel()
+    small = resize(pixels.astype(np.float32), (THUMBNAIL, THUMBNAIL)).ravel()
     ordered = np.sort(small)
     # Equal values share the middle of their ranks.
     ranks = np.searchsorted(ordered, small, "left") + np.searchsorted(ordered, small, "right")

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from crass_tf.check.flags import SPOILS, Flag, spoiling_flag
+from crass_tf.geometry import resize
 
 if TYPE_CHECKING:
     from crass_tf.check.examples import Look
@@ -156,9 +157,8 @@ def _data_set_flag(judged, own, mirrored, foreign):
 
 def _gradient(pixels):
     """Returns the steepness and the direction, uint8, of the upper half of pixels `[H, W]` on the grid."""
-    interpolation = cv2.INTER_AREA if pixels.size > GRID**2 else cv2.INTER_LINEAR
     # Three more rows than the half, since blur and differences reach beyond it.
-    small = cv2.resize(pixels, (GRID, GRID), interpolation=interpolation)[: ROWS + 4].astype(np.float32)
+    small = resize(pixels, (GRID, GRID))[: ROWS + 4].astype(np.float32)
     smooth = cv2.GaussianBlur(small, (0, 0), 1)
     right, down = (cv2.Sobel(smooth, cv2.CV_32F, *order)[:ROWS] for order in ((1, 0), (0, 1)))
     directions = np.round(cv2.phase(right, down) * (128 / np.pi)).astype(np.uint16)

@@ -14,6 +14,13 @@ RIGHT, LEFT = 1, 2
 FROM_RESULT = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
+def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Returns an image `[H, W]` in `size` `(height, width)`, same dtype: area averaging where it shrinks."""
+    # By number of pixels: the short side of a strip may be one pixel on both grids.
+    interpolation = cv2.INTER_AREA if image.shape[0] * image.shape[1] > size[0] * size[1] else cv2.INTER_LINEAR
+    return cv2.resize(image, size[::-1], interpolation=interpolation)
+
+
 @dataclasses.dataclass(frozen=True)
 class Letterbox:
     """An aspect-preserving, centred fit of a native grid into a model grid; the border is padded with 0.
@@ -73,11 +80,7 @@ class Letterbox:
         return row_mm, column_mm
 
     def _resize(self, image):
-        if self.inner == self.native:
-            return image
-        # By area: the short side of a strip may be one pixel on both grids.
-        shrinks = self.inner[0] * self.inner[1] < self.native[0] * self.native[1]
-        return cv2.resize(image, self.inner[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        return image if self.inner == self.native else resize(image, self.inner)
 
     def _pad(self, image):
         if self.inner == self.model:
