@@ -127,11 +127,7 @@ def augmentation(settings: Augmentation | None = None, seed: int = 0) -> Callabl
 
 
 def augment(
-    image: np.ndarray,
-    mask: np.ndarray,
-    settings: Augmentation,
-    rng: Generator,
-    size: tuple[int, int] | None = None,
+    image: np.ndarray, mask: np.ndarray, settings: Augmentation, rng: Generator, size: tuple[int, int] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns a randomly changed `(image, mask)`, uint8 `[H, W]` and `[H, W, C]`; the mask holds 0 and 1.
 
@@ -284,11 +280,7 @@ def cut_off(image: np.ndarray, rng: Generator) -> np.ndarray:
 
 
 def transform(
-    image: np.ndarray,
-    mask: np.ndarray,
-    settings: Augmentation,
-    rng: Generator,
-    size: tuple[int, int] | None = None,
+    image: np.ndarray, mask: np.ndarray, settings: Augmentation, rng: Generator, size: tuple[int, int] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mirrors, rotates, scales, stretches and shifts image and mask alike; what comes from outside is black."""
     height, width = size = size or image.shape

@@ -201,10 +201,7 @@ def lay(view: View, parts: Iterable[Tube | Rods], hard: bool = False) -> np.ndar
 
 
 def ellipsoid(
-    view: View,
-    centre: Sequence[float],
-    half_axes: Sequence[float] | np.ndarray,
-    lean: float = 0.0,
+    view: View, centre: Sequence[float], half_axes: Sequence[float] | np.ndarray, lean: float = 0.0
 ) -> np.ndarray:
     """Returns chord lengths [size, size] through an ellipsoid, millimetres, in closed form.
 
