@@ -127,20 +127,12 @@ def augmentation(settings: Augmentation | None = None, seed: int = 0) -> Callabl
 
 
 def augment(
-    image: np.ndarray,
-    mask: np.ndarray,
-    settings: Augmentation,
-    rng: Generator,
-    size: tuple[int, int] | None = None,
+    image: np.ndarray, mask: np.ndarray, settings: Augmentation, rng: Generator, size: tuple[int, int] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns a randomly changed `(image, mask)`, uint8 `[H, W]` and `[H, W, C]`; the mask holds 0 and 1.
 
-    Args:
-        image: uint8 `[H, W]`.
-        mask: `[H, W, C]`, or `[H, W]`, clavicle above 0; two channels are the image's sides, which mirroring exchanges.
-        settings: an `Augmentation`.
-        rng: the `numpy.random.Generator`.
-        size: `(height, width)` of the result, about the same centre; None is the image's.
+    `mask` is `[H, W, C]` or `[H, W]`, clavicle above 0; two channels are the image's sides, which mirroring exchanges.
+    `size` is `(height, width)` of the result, about the same centre; None is the image's.
     """
     mask = (mask > 0).astype(np.uint8)
     if _happens(settings.negatives, rng):
@@ -284,11 +276,7 @@ def cut_off(image: np.ndarray, rng: Generator) -> np.ndarray:
 
 
 def transform(
-    image: np.ndarray,
-    mask: np.ndarray,
-    settings: Augmentation,
-    rng: Generator,
-    size: tuple[int, int] | None = None,
+    image: np.ndarray, mask: np.ndarray, settings: Augmentation, rng: Generator, size: tuple[int, int] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mirrors, rotates, scales, stretches and shifts image and mask alike; what comes from outside is black."""
     height, width = size = size or image.shape

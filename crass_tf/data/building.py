@@ -71,7 +71,7 @@ def build(
     if file_format == "array_record" and remote_url(data_dir or ""):
         raise InputError(f"file_format: found {file_format!r} for {data_dir}, expected tfrecord, which URLs can hold")
     make_builder = _builder_maker(dataset, source, data_dir, rule.option_mm)
-    names = [NATIVE_CONFIG, *(name for name in dict.fromkeys(configs) if name != NATIVE_CONFIG)]
+    names = list(dict.fromkeys([NATIVE_CONFIG, *configs]))
     for name in names:
         with _lock_folder(make_builder(name).data_path.parent):
             pass

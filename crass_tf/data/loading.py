@@ -28,19 +28,12 @@ IMAGE, MASK = "image", "segmentation_mask"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Example:
-    """A radiograph with its mask.
+    """A radiograph with its mask."""
 
-    Attributes:
-        image_id: the radiograph's name.
-        image: uint8 `[H, W]`.
-        mask: uint8 `[H, W]` of 0 and 1.
-        spacing_mm: `(row, column)`, or None where unknown.
-    """
-
-    image_id: str
-    image: np.ndarray
-    mask: np.ndarray
-    spacing_mm: Spacing | None
+    image_id: str  # the radiograph's name
+    image: np.ndarray  # uint8 [H, W]
+    mask: np.ndarray  # uint8 [H, W] of 0 and 1
+    spacing_mm: Spacing | None  # (row, column), None where unknown
 
 
 class Examples(Iterable[Example]):
@@ -110,8 +103,7 @@ def split_ids(dataset: str, split: str, data_dir: PathLike | None = None, config
 def labelled_builder(dataset: str, config: str, split: str, data_dir: PathLike | None = None) -> Any:
     """Returns the TFDS builder of a prepared data set that can be trained on.
 
-    Raises:
-        InputError: where it holds no masks or other than 8-bit images, or where `split` names no radiograph.
+    InputError where it holds no masks or other than 8-bit images, or where `split` names no radiograph.
     """
     builder, place = prepared_builder(dataset, config, data_dir), f"{dataset}/{config}"
     features, splits = builder.info.features, builder.info.splits
@@ -258,8 +250,7 @@ def to_grid(image: np.ndarray, mask: np.ndarray, image_size: tuple[int, int]) ->
 def iterate(dataset: Any, builder: Any = None) -> Iterator[Any]:
     """Yields the elements of a `tf.data.Dataset` as NumPy arrays.
 
-    Raises:
-        InputError: where a file is damaged or missing; it names the TFDS `builder`, where that is known.
+    InputError where a file is damaged or missing; it names the TFDS `builder`, where that is known.
     """
     import tensorflow as tf
 

@@ -61,22 +61,18 @@ def training_batches(
         image, mask = augment_at(image, mask, seed, epoch, position, augmentation, view.image_size)
         return image[:, :, None], mask
 
-    def change_tensors(*place):
-        image, mask = tf.numpy_function(change, place, (tf.uint8, tf.uint8))
-        image.set_shape((*view.image_size, 1))
-        mask.set_shape((*view.image_size, view.channels))
-        return tf.cast(image, tf.float32), mask
-
     def epoch_batches(epoch):
+        def change_tensors(position, number):
+            image, mask = tf.numpy_function(change, (epoch, position, number), (tf.uint8, tf.uint8))
+            image.set_shape((*view.image_size, 1))
+            mask.set_shape((*view.image_size, view.channels))
+            return tf.cast(image, tf.float32), mask
+
         # Not `Dataset.shuffle`: its order depends on TensorFlow's global seed, too, and on the iterations before.
         order = tf.numpy_function(lambda epoch: epoch_order(len(pairs), seed, epoch), (epoch,), tf.int64)
         order.set_shape((len(pairs),))
         places = tf.data.Dataset.from_tensor_slices(order).enumerate()
-        changed = places.map(
-            lambda position, number: change_tensors(epoch, position, number),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
+        changed = places.map(change_tensors, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         return changed.batch(batch_size, drop_remainder=True)
 
     return tf.data.Dataset.range(initial_epoch, epochs).flat_map(epoch_batches).prefetch(tf.data.AUTOTUNE)
@@ -94,9 +90,7 @@ def validation_dataset(dataset: Any, view: View, *, batch_size: int) -> Any:
 def prepared(dataset: Any, function: Callable[[np.ndarray, np.ndarray], list[Pair]]) -> list[Pair]:
     """Returns `[(image, mask), ...]`, uint8 `[H, W]` and `[H, W, C]`: what `View.fit` or `prepare` makes of a data set.
 
-    Args:
-        dataset: `tf.data.Dataset` of `(image, mask)`, uint8 `[H, W, 1]` each, any sizes.
-        function: `View.fit` or `View.prepare`.
+    `dataset` is a `tf.data.Dataset` of `(image, mask)`, uint8 `[H, W, 1]` each, any sizes.
     """
     with concurrent.futures.ThreadPoolExecutor() as threads:
         radiographs = ((image[:, :, 0], mask[:, :, 0]) for image, mask in iterate(dataset))
@@ -132,14 +126,9 @@ def array_batches(
 ) -> Any:
     """Returns a `keras.utils.PyDataset` of shuffled and augmented batches of arrays, for any Keras backend.
 
-    It has no end, as it holds the batches of all epochs from `initial_epoch` on: `fit` needs its `steps_per_epoch`,
-    `len(images) // batch_size`.
-
-    Args:
-        images: uint8 `[N, H, W, 1]`.
-        masks: uint8 `[N, H, W, C]` of 0 and 1.
-        batch_size: as in `training_dataset`, as are the others.
-        image_size: `(height, width)` of the batches; None is the arrays'.
+    Images are uint8 `[N, H, W, 1]`, masks uint8 `[N, H, W, C]` of 0 and 1; the other arguments are as in
+    `training_batches`, `image_size` is `(height, width)` of the batches, None the arrays'. It has no end, as it holds
+    the batches of all epochs from `initial_epoch` on: `fit` needs its `steps_per_epoch`, `len(images) // batch_size`.
     """
     import keras
 

@@ -52,7 +52,9 @@ def clavicle_model(finder, outliner, image_size=IMAGE_SIZE):
     ((None, 32, 32, 2), (None, 2, 32, 64))
     """
     _check_networks(finder, outliner, image_size)
-    finder, outliner = _rename_network(finder, FINDER), _rename_network(outliner, OUTLINER)
+    # The same layers under the names by which `networks` finds them.
+    finder = keras.Model(finder.inputs, finder.outputs[0], name=FINDER)
+    outliner = keras.Model(outliner.inputs, outliner.outputs[0], name=OUTLINER)
     strip_size = outliner.input_shape[1:3]
 
     image = keras.Input((*image_size, 1), dtype="float32", name="image")
@@ -72,21 +74,13 @@ def clavicle_model(finder, outliner, image_size=IMAGE_SIZE):
     # Place.
     logits = strips.place(strip_logits, matrices, image_size, STEP)
     scores = score(strip_logits, finder_strips) * (0.5 + 0.5 * can_be(centre, length, image_size[1]))
-    outputs = {
-        "logits": logits,
-        "score": lower_doubtful(scores),
-        "strip_logits": strip_logits,
-        "strip_matrices": matrices,
-    }
+    scores = lower_doubtful(scores)
+    outputs = {"logits": logits, "score": scores, "strip_logits": strip_logits, "strip_matrices": matrices}
     return keras.Model(image, outputs, name=CLAVICLE_MODEL)
 
 
 def networks(model):
-    """Returns the finder and the outliner of a clavicle model, `{name: keras.Model}`.
-
-    Raises:
-        InputError: where the model holds none.
-    """
+    """Returns the finder and the outliner of a clavicle model, `{name: keras.Model}`; InputError where it has none."""
     try:
         return {name: model.get_layer(name) for name in (FINDER, OUTLINER)}
     except ValueError:
@@ -171,11 +165,6 @@ def _pool_blocks(values):
 def _sum_pixels(values):
     """Returns the sums `[B, 2]` of `[B, 2, h, w]`."""
     return ops.sum(values, axis=(2, 3))
-
-
-def _rename_network(network, name):
-    """Returns a network as a model of that name, with the same layers."""
-    return keras.Model(network.inputs, network.outputs[0], name=name)
 
 
 def _check_networks(finder, outliner, image_size):

@@ -9,10 +9,8 @@ PIXELS = (1, 2)
 def as_pairs(y_true, y_pred, from_logits):
     """Returns `(y_true, y_pred)` as float32 `[B, H, W, C]`; masks `[B, H, W]` get the axis of their one channel.
 
-    What is above 1, as in masks of 0 and 255, counts as 1.
-
-    Raises:
-        ValueError: for other shapes, and for the output of a sigmoid where logits are expected.
+    What is above 1, as in masks of 0 and 255, counts as 1. ValueError for other shapes, and for the output of a sigmoid
+    where logits are expected.
     """
     if from_logits and _is_sigmoid(y_pred):
         raise ValueError(
@@ -29,12 +27,8 @@ def as_pairs(y_true, y_pred, from_logits):
 def as_pixel_weights(sample_weight, y_true):
     """Returns weights of images, `[B]`, or of pixels, `[B, H, W]` or `[B, H, W, 1 or C]`, as float32 `[B, H, W, C]`.
 
-    Args:
-        sample_weight: the weights; one number stands for all; None is 1.
-        y_true: masks `[B, H, W, C]`.
-
-    Raises:
-        ValueError: for any other shape: broadcasting it would weight an image by the weights of another.
+    One number stands for all weights, None is 1. ValueError for any other shape than those of masks `y_true`
+    `[B, H, W, C]`: broadcasting it would weight an image by the weights of another.
     """
     if sample_weight is None:
         return ops.ones_like(y_true)
@@ -44,14 +38,10 @@ def as_pixel_weights(sample_weight, y_true):
         weights = weights[..., None]
     # `[B, H]` would be weights of rows.
     spread = {side == 1 and wanted != 1 for side, wanted in zip(weights.shape[1:3], y_true.shape[1:3])}
-    if (
-        len(shape) > 4
-        or (len(shape) > 1 and len(spread) > 1)
-        or (shape and not _fits(weights.shape, y_true.shape, allow_ones=True))
-    ):
-        raise ValueError(
-            f"sample_weight: found {shape} for masks {tuple(y_true.shape)}, expected [B], [B, H, W] or [B, H, W, 1]"
-        )
+    mixed = len(shape) > 1 and len(spread) > 1
+    if mixed or len(shape) > 4 or (shape and not _fits(weights.shape, y_true.shape, allow_ones=True)):
+        found = f"found {shape} for masks {tuple(y_true.shape)}"
+        raise ValueError(f"sample_weight: {found}, expected [B], [B, H, W] or [B, H, W, 1]")
     return weights * ops.ones_like(y_true)
 
 

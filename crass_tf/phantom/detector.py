@@ -6,10 +6,9 @@ from numpy.random import Generator
 
 
 def expose(attenuation: np.ndarray, spacing_mm: float, rng: Generator, noise_rng: Generator) -> np.ndarray:
-    """Returns line integrals of the attenuation [size, size], 0 for air, as a detector sees them.
+    """Returns line integrals of the attenuation [size, size], 0 for air, with scatter, blur and noise.
 
-    That is with scatter, blur and noise. What `noise_rng` draws depends on the size, so that the rest looks alike at
-    any size.
+    What `noise_rng` draws depends on the size, so that the rest looks alike at any size.
     """
     primary = np.exp(-attenuation)
     # Dense parts scatter more radiation than they transmit

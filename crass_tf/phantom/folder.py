@@ -19,10 +19,8 @@ from crass_tf.sources.crass12 import FOLDER, IMAGE_FOLDER, MASK_FOLDER, SUFFIX
 
 DEFAULT_COUNT = 240
 DEFAULT_SIZE = 512
-SMALLEST_SIZE = 64
-
 STRUCTURES = "structures"
-# The golden ratio: its multiples modulo 1 are evenly spaced, whatever their number.
+# Its multiples modulo 1 are evenly spaced, whatever their number.
 GOLDEN_RATIO = 0.6180339887498949
 
 
@@ -63,8 +61,7 @@ def write_folder(
             raise InputError(f"{out / name}: exists already; choose another folder or remove it first")
     with made_folder(out), tempfile.TemporaryDirectory(dir=out, prefix=".phantom-", ignore_cleanup_errors=True) as name:
         temporary = pathlib.Path(name)
-        write = functools.partial(_write_one, temporary, seed, size, bedside)
-        _write_all(temporary, write, count, workers, progress)
+        _write_all(temporary, functools.partial(_write_one, temporary, seed, size, bedside), count, workers, progress)
         for part in (STRUCTURES, FOLDER):
             (temporary / part).rename(out / part)
     return out
@@ -75,14 +72,9 @@ def stem(index: int) -> str:
     return f"phantom_{index:05d}"
 
 
-def is_bedside(index: int, share: float) -> bool:
-    """Returns whether phantom `index` is one of a share that is spread evenly, over both splits."""
-    return index * GOLDEN_RATIO % 1 < share
-
-
 def check_arguments(count: int, seed: int, size: int, workers: int | None = None, bedside: float = 0.0) -> None:
     """Raises `InputError` for arguments of `write_folder` that are out of range."""
-    limits = {"count": (count, 1), "seed": (seed, 0), "size": (size, SMALLEST_SIZE)}
+    limits = {"count": (count, 1), "seed": (seed, 0), "size": (size, 64)}
     if workers is not None:
         limits["workers"] = (workers, 1)
     for name, (value, least) in limits.items():
@@ -112,9 +104,8 @@ def _write_all(folder, write, count, workers, progress):
 def _write_parallel(write, count, workers, bar):
     """Runs `write` for all indices in processes of their own; one that fails stops the others."""
     # Spawned, because a forked TensorFlow or OpenCV hangs
-    pool = concurrent.futures.ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
-    )
+    spawning = multiprocessing.get_context("spawn")
+    pool = concurrent.futures.ProcessPoolExecutor(workers, spawning, cv2.setNumThreads, (1,))
     try:
         with _ignored_interrupts():
             done = pool.map(write, range(count))
@@ -138,7 +129,7 @@ def _ignored_interrupts():
 
 
 def _write_one(folder, seed, size, bedside, index):
-    phantom = render(seed, index, size, bedside=is_bedside(index, bedside))
+    phantom = render(seed, index, size, bedside=index * GOLDEN_RATIO % 1 < bedside)
     name = f"{stem(index)}{SUFFIX}"
     write_png(folder / FOLDER / IMAGE_FOLDER / name, phantom.image, phantom.spacing_mm)
     write_png(folder / FOLDER / MASK_FOLDER / name, phantom.mask * 255)

@@ -10,32 +10,21 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-FOCUS_MM = 1700.0
-"""Distance from the X-ray focus to the plane z = 0, in which a millimetre is a millimetre on the detector. The focus is
-behind the patient; a negative distance puts it in front (anterior-posterior)."""
-
-_CHUNK = 1500
+# Pixels of discs that are laid at once.
+_CHUNK = 600_000
 
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """Where patient and detector stand to each other.
+    """Where patient and detector stand to each other. In the plane z = 0 a millimetre is one on the detector."""
 
-    Attributes:
-        size: Side of the square image, pixels.
-        spacing_mm: Side of a pixel.
-        centre_mm: (x, y) of the patient point at the image's centre.
-        turn: Rotation matrix [3, 3] of the patient about z = 0: nodding and turning.
-        roll: Rotation in the image's plane, radians.
-        focus_mm: Distance from the focus to the plane z = 0, as `FOCUS_MM`.
-    """
-
-    size: int
+    size: int  # side of the square image, pixels
     spacing_mm: float
-    centre_mm: tuple[float, float]
-    turn: np.ndarray
-    roll: float
-    focus_mm: float = FOCUS_MM
+    centre_mm: tuple[float, float]  # (x, y) of the patient point at the image's centre
+    turn: np.ndarray  # rotation matrix [3, 3] of the patient about z = 0: nodding and turning
+    roll: float  # rotation in the image's plane, radians
+    # From the X-ray focus to z = 0; the focus is behind the patient, with a negative distance in front.
+    focus_mm: float = 1700.0
 
     @functools.cached_property
     def grid(self) -> tuple[np.ndarray, np.ndarray]:
@@ -69,27 +58,16 @@ def turn_matrix(nod: float, turn: float) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Tube:
-    """A bone, vessel or airway as a chain of small elliptic discs.
+    """A bone, vessel or airway as a chain of small elliptic discs; lengths are millimetres."""
 
-    Attributes:
-        points: Centre line [n, 3], millimetres.
-        high: Half-widths [n] across the tube in the frontal plane.
-        deep: Half-widths [n] along the rays.
-        cortex: Thickness of the outer layer, millimetres; 0 for none.
-        shell: Attenuation of the outer layer per millimetre, above the tissue it displaces.
-        core: Attenuation of what the layer encloses.
-        blunt: Half-width of a disc along the centre line as a part of `high`: small for bones with square ends.
-        upright: [n, 3] directions of `high`; None: square to the centre line as it is seen.
-    """
-
-    points: np.ndarray
-    high: np.ndarray
-    deep: np.ndarray
-    cortex: float
-    shell: float
-    core: float
-    blunt: float = 1.0
-    upright: np.ndarray | None = None
+    points: np.ndarray  # centre line [n, 3]
+    high: np.ndarray  # half-widths [n] across the tube in the frontal plane
+    deep: np.ndarray  # half-widths [n] along the rays
+    cortex: float  # thickness of the outer layer, 0 for none
+    shell: float  # attenuation of the outer layer per millimetre, above the tissue it displaces
+    core: float  # attenuation of what the layer encloses
+    blunt: float = 1.0  # half-width of a disc along the centre line / `high`: small for bones with square ends
+    upright: np.ndarray | None = None  # [n, 3] directions of `high`; None: square to the centre line as it is seen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,7 +171,7 @@ def lay(view: View, parts: Iterable[Tube | Rods], hard: bool = False) -> np.ndar
     near = np.all((table[:, :2] > -reach[:, None]) & (table[:, :2] < size + reach[:, None]), axis=1)
     for width in np.unique(reach[near]):
         group = table[near & (reach == width)]
-        step = max(1, _CHUNK * 400 // (2 * width + 1) ** 2)
+        step = max(1, _CHUNK // (2 * width + 1) ** 2)
         for start in range(0, len(group), step):
             pixels, values = _stamp(group[start : start + step], width, size, hard)
             image += np.bincount(pixels.ravel(), values.ravel(), minlength=size * size)
@@ -201,10 +179,7 @@ def lay(view: View, parts: Iterable[Tube | Rods], hard: bool = False) -> np.ndar
 
 
 def ellipsoid(
-    view: View,
-    centre: Sequence[float],
-    half_axes: Sequence[float] | np.ndarray,
-    lean: float = 0.0,
+    view: View, centre: Sequence[float], half_axes: Sequence[float] | np.ndarray, lean: float = 0.0
 ) -> np.ndarray:
     """Returns chord lengths [size, size] through an ellipsoid, millimetres, in closed form.
 

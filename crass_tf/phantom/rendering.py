@@ -9,28 +9,20 @@ from crass_tf.phantom import detector, skeleton, thorax
 from crass_tf.phantom.projection import View, ellipsoid, lay, turn_matrix
 from crass_tf.phantom.thorax import LEFT, RIGHT
 
+# Attenuation per millimetre of soft tissue and of inflated lung at about 110 kV.
 SOFT, LUNG = 0.0185, 0.0045
-"""Attenuation per millimetre of soft tissue and of inflated lung at about 110 kV."""
-
 RIGHT_CLAVICLE, LEFT_CLAVICLE, RIGHT_LUNG, LEFT_LUNG, HEART = 1, 2, 4, 8, 16
+CLAVICLES, LUNGS = RIGHT_CLAVICLE | LEFT_CLAVICLE, RIGHT_LUNG | LEFT_LUNG
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Phantom:
-    """A synthetic radiograph.
+    """A synthetic radiograph; the arrays are uint8 [size, size]."""
 
-    Attributes:
-        image: uint8 [size, size], bone bright.
-        mask: uint8 [size, size], 1 for a clavicle over the rib cage or at most `reach_mm` beside it.
-        structures: uint8 [size, size], sum of bits: 1 right clavicle, 2 left clavicle, 4 right lung, 8 left lung,
-            16 heart.
-        spacing_mm: (row, column).
-    """
-
-    image: np.ndarray
-    mask: np.ndarray
-    structures: np.ndarray
-    spacing_mm: tuple[float, float]
+    image: np.ndarray  # bone bright
+    mask: np.ndarray  # 1 for a clavicle over the rib cage or at most `reach_mm` beside it
+    structures: np.ndarray  # bits: 1 right clavicle, 2 left clavicle, 4 right lung, 8 left lung, 16 heart
+    spacing_mm: tuple[float, float]  # (row, column)
 
 
 def render(seed: int, index: int, size: int, reach_mm: float = 0.0, bedside: bool = False) -> Phantom:
@@ -56,14 +48,15 @@ def render(seed: int, index: int, size: int, reach_mm: float = 0.0, bedside: boo
     clavicles = skeleton.draw_clavicles(patient, bone_rng, higher_mm, steeper_deg)
     attenuation, lungs, heart = _attenuation(patient, view, clavicles, bone_rng, body_rng)
     if chin:
-        attenuation += _chin(patient, view, bed_rng)
+        chords, centre = thorax.draw_chin(patient, view, bed_rng)
+        attenuation += np.float32(SOFT) * chords + lay(view, [skeleton.draw_jaw(patient, centre, bed_rng)])
     structures = _structures(patient, view, clavicles, lungs, heart, bedside)
     image = _develop(attenuation, structures, view, film_rng, noise_rng)
     if reach_mm:
         # For the annotation: a rib cage whose outline is wider on each side.
         outer = {side: border + reach_mm for side, border in patient.outer.items()}
         structures = _structures(dataclasses.replace(patient, outer=outer), view, clavicles, lungs, heart, bedside)
-    mask = ((structures & (RIGHT_CLAVICLE | LEFT_CLAVICLE)) > 0).astype(np.uint8)
+    mask = ((structures & CLAVICLES) > 0).astype(np.uint8)
     return Phantom(image, mask, structures, (view.spacing_mm, view.spacing_mm))
 
 
@@ -80,10 +73,9 @@ def _draw_pose(patient, size, rng):
 
 
 def _put_to_bed(patient, view, rng):
-    """Returns the patient with shallow breath, the `View` from in front, and how else the patient differs.
+    """Returns the patient with shallow breath, the `View` from in front, and `(higher_mm, steeper_deg, chin)`.
 
-    That is by how much the clavicles lie higher, in mm, and rise more steeply, in degrees, and whether the chin hangs
-    over the neck.
+    That is how the clavicles differ, and whether the chin hangs over the neck.
     """
     height, scale = patient.height * rng.uniform(0.7, 1.0), patient.scale * rng.uniform(0.9, 1.2)
     higher_mm, steeper_deg = rng.uniform(-10, 45) * scale, float(np.clip(rng.normal(9, 8), -8, 22))
@@ -104,17 +96,10 @@ def _put_to_bed(patient, view, rng):
     return dataclasses.replace(patient, height=height, scale=scale), view, higher_mm, steeper_deg, chin
 
 
-def _chin(patient, view, rng):
-    """Returns the attenuation [size, size] of a chin."""
-    chords, centre = thorax.draw_chin(patient, view, rng)
-    return np.float32(SOFT) * chords + lay(view, [skeleton.draw_jaw(patient, centre, rng)])
-
-
 def _attenuation(patient, view, clavicles, bone_rng, body_rng):
     """Returns line integrals [size, size], the lungs' silhouettes, and the heart's chords."""
     depth, lungs = thorax.draw_lungs(patient, view, body_rng)
-    tips = {side: clavicles[side].tip for side in clavicles}
-    body = thorax.draw_body(patient, view, tips, body_rng)
+    body = thorax.draw_body(patient, view, skeleton.find_tips(clavicles), body_rng)
     body += lay(view, skeleton.draw_companions(clavicles, body_rng)) * np.clip(body / 80 - 0.25, 0, 1)
     heart, great = thorax.draw_heart(patient, view, body_rng)
     air = np.minimum(_lung_air(patient, view, depth, heart, great, body_rng), body)
@@ -157,9 +142,8 @@ def _gas(patient, view, rng):
 
 def _bones(patient, view, clavicles, rng):
     """Returns the attenuation of all bones [size, size] above that of soft tissue."""
-    shoulders, plates = skeleton.draw_shoulders(patient, clavicles, rng)
-    tubes = [clavicle.tube for clavicle in clavicles.values()] + shoulders
-    tubes += skeleton.draw_ribs(patient, rng) + skeleton.draw_spine(patient, rng)
+    shoulders, plates = skeleton.draw_shoulders(patient, skeleton.find_tips(clavicles), rng)
+    tubes = [*clavicles.values(), *shoulders, *skeleton.draw_ribs(patient, rng), *skeleton.draw_spine(patient, rng)]
     tubes += skeleton.draw_breastbone(patient, clavicles, rng)
     bones = lay(view, tubes)
     for corners in plates:
@@ -175,24 +159,22 @@ def _structures(patient, view, clavicles, lungs, heart, bedside):
     cage = thorax.cage_outline(patient, view, above=bedside)
     bits = np.zeros((view.size, view.size), np.uint8)
     for side, clavicle, lung in ((RIGHT, RIGHT_CLAVICLE, RIGHT_LUNG), (LEFT, LEFT_CLAVICLE, LEFT_LUNG)):
-        bone = lay(view, [clavicles[side].tube], hard=True) > 0
+        bone = lay(view, [clavicles[side]], hard=True) > 0
         bits |= _keep_largest(bone & cage) * np.uint8(clavicle)
-        bits |= np.where(lungs[side] & (heart <= 0), lung, 0).astype(np.uint8)
-    return bits | np.where(heart > 0, HEART, 0).astype(np.uint8)
+        bits |= (lungs[side] & (heart <= 0)) * np.uint8(lung)
+    return bits | (heart > 0) * np.uint8(HEART)
 
 
 def _keep_largest(mask):
     """Returns the largest piece of a bool mask as uint8: a bone that grazes the outline twice is annotated once."""
     _, labels, sizes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    if len(sizes) == 1:
-        return np.zeros(mask.shape, np.uint8)
-    return (labels == 1 + np.argmax(sizes[1:, cv2.CC_STAT_AREA])).astype(np.uint8)
+    sizes[0] = 0
+    return (mask & (labels == np.argmax(sizes[:, cv2.CC_STAT_AREA]))).astype(np.uint8)
 
 
 def _develop(attenuation, structures, view, rng, noise_rng):
     density = detector.expose(attenuation, view.spacing_mm, rng, noise_rng)
     density = detector.enhance(density, view.spacing_mm, rng)
-    lung = (structures & (RIGHT_LUNG | LEFT_LUNG)) > 0
-    grey = detector.tone(density, lung, (structures & HEART) > 0, rng)
-    detector.frame(grey, (structures & (RIGHT_CLAVICLE | LEFT_CLAVICLE)) > 0, rng)
+    grey = detector.tone(density, (structures & LUNGS) > 0, (structures & HEART) > 0, rng)
+    detector.frame(grey, (structures & CLAVICLES) > 0, rng)
     return np.clip(np.rint(grey), 0, 255).astype(np.uint8)

@@ -1,7 +1,5 @@
 """The random skeleton: clavicles, ribs, shoulder blades, upper arms, spine and breastbone as tubes and plates."""
 
-import dataclasses
-
 import numpy as np
 from numpy.random import Generator
 
@@ -17,22 +15,14 @@ _CLAVICLE_HEAD = (5.6, 5.9, 5.1, 3.3, 1.2, 0.3, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 _CLAVICLE_SHAFT = (6.0, 6.5, 6.8, 7.0, 7.2, 7.4, 7.2, 6.8, 6.4, 6.0, 5.7, 5.8, 6.2, 6.0, 4.5)
 
 
-@dataclasses.dataclass(frozen=True)
-class Clavicle:
-    """One clavicle: its `tube`, and `tip` (distance from the midline, y) of its lateral end, millimetres."""
-
-    tube: Tube
-    tip: tuple[float, float]
-
-
 def _bone_density(patient, rng):
     return (1.15 - 0.45 * patient.age) * rng.uniform(0.85, 1.15)
 
 
 def draw_clavicles(
     patient: Patient, rng: Generator, higher_mm: float = 0.0, steeper_deg: float = 0.0
-) -> dict[int, Clavicle]:
-    """Returns a `Clavicle` by side: S-shaped, widened at the medial end, similar on both sides but never the same.
+) -> dict[int, Tube]:
+    """Returns a `Tube` by side, S-shaped, widened at the medial end, similar on both sides but never the same.
 
     `higher_mm` and `steeper_deg` are added to what an upright patient has.
     """
@@ -64,8 +54,7 @@ def _clavicle(patient, side, common, rng):
     deep = high * np.interp(t, (0, 0.3, 0.7, 1), (0.9, 0.95, 0.9, 0.75))
     shell, core = SHELL * common["density"], CORE * common["density"]
     points = np.stack([side * x, y, depth], 1)
-    tube = Tube(points, high, deep, common["cortex"] * s, shell, core, common["blunt"])
-    return Clavicle(tube, (x[-1], y[-1]))
+    return Tube(points, high, deep, common["cortex"] * s, shell, core, common["blunt"])
 
 
 def _clavicle_line(t, side, scale, common, rng):
@@ -82,14 +71,18 @@ def _clavicle_line(t, side, scale, common, rng):
     return x, y
 
 
-def draw_companions(clavicles: dict[int, Clavicle], rng: Generator) -> list[Tube]:
+def find_tips(clavicles: dict[int, Tube]) -> dict[int, tuple[float, float]]:
+    """Returns (distance from the midline, y) of each clavicle's lateral end by side, millimetres."""
+    return {side: (side * tube.points[-1, 0], tube.points[-1, 1]) for side, tube in clavicles.items()}
+
+
+def draw_companions(clavicles: dict[int, Tube], rng: Generator) -> list[Tube]:
     """Returns the folds of skin that run above the clavicles as `Tube`s of attenuation 1."""
     tubes = []
     thick = np.maximum(rng.normal(0.5, 1.5, 2), 0.01)
-    for clavicle, depth in zip(clavicles.values(), thick):
-        bone = clavicle.tube
+    for bone, depth in zip(clavicles.values(), thick):
         above = bone.high + rng.uniform(1, 6)
-        points = (bone.points - np.stack([np.zeros_like(above), above, np.zeros_like(above)], 1))[12:]
+        points = (bone.points - np.outer(above, (0, 1, 0)))[12:]
         tubes.append(Tube(points, above[12:] * 0.7, np.full(len(points), depth), 0, 1.0, 1.0))
     return tubes
 
@@ -165,14 +158,14 @@ def _unit(vectors):
 
 
 def draw_shoulders(
-    patient: Patient, clavicles: dict[int, Clavicle], rng: Generator
+    patient: Patient, tips: dict[int, tuple[float, float]], rng: Generator
 ) -> tuple[list[Tube], list[np.ndarray]]:
     """Returns shoulder blades and upper arms: `Tube`s, and thin plates as corner points [n, 3]."""
     tubes, plates = [], []
     density, out, turn = _bone_density(patient, rng), rng.normal(14, 12), rng.normal(-0.12, 0.18)
     for side in (RIGHT, LEFT):
         own_out, own_turn = out + rng.normal(0, 4), turn + rng.normal(0, 0.06)
-        place = _shoulder_frame(clavicles[side].tip, side, patient.scale, own_out, own_turn)
+        place = _shoulder_frame(tips[side], side, patient.scale, own_out, own_turn)
         blade, plate = _shoulder_blade(place, patient.scale, density)
         tubes += blade + _upper_arm(place, patient.scale, density, rng)
         plates.append(plate)
@@ -274,7 +267,7 @@ def draw_jaw(patient: Patient, centre: tuple[float, float, float], rng: Generato
     return Tube(arch + centre, high, 0.8 * high, 2.5 * s, SHELL * density, CORE * density)
 
 
-def draw_breastbone(patient: Patient, clavicles: dict[int, Clavicle], rng: Generator) -> list[Tube]:
+def draw_breastbone(patient: Patient, clavicles: dict[int, Tube], rng: Generator) -> list[Tube]:
     """Returns the manubrium and calcified first rib cartilages of the old as `Tube`s."""
     s, density = patient.scale, 0.6 * _bone_density(patient, rng)
     top, front = rng.normal(40, 5) * s, -0.95 * patient.half_depth
@@ -288,7 +281,7 @@ def draw_breastbone(patient: Patient, clavicles: dict[int, Clavicle], rng: Gener
 
 def _first_cartilage(clavicle, side, scale, front, strength, rng):
     """Returns the first rib's cartilage with vessels and muscle on it: a soft band below the clavicle's medial part."""
-    (inner_x, inner_y, _), *_ = clavicle.tube.points
+    (inner_x, inner_y, _), *_ = clavicle.points
     outer = np.array([side * rng.uniform(50, 88) * scale, inner_y + rng.uniform(-6, 22) * scale, front])
     inner = np.array([inner_x, inner_y + rng.uniform(10, 24) * scale, front])
     middle = (inner + outer) / 2 + (0, rng.uniform(-2, 8) * scale, 0)

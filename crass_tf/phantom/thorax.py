@@ -21,48 +21,37 @@ _INNER = {
     RIGHT: (0.33, 0.26, 0.23, 0.19, 0.155, 0.14, 0.13, 0.13, 0.145, 0.16, 0.16, 0.15, 0.15, 0.15, 0.16, 0.17),
     LEFT: (0.33, 0.26, 0.22, 0.18, 0.16, 0.14, 0.13, 0.135, 0.16, 0.17, 0.17, 0.16, 0.15, 0.15, 0.15, 0.15),
 }
-_PROFILE_ROWS = 800
+# Parts of a lung's height at which borders are kept.
+_ROWS = np.linspace(0, 1, 800)
 # Where most clavicles leave the rib cage's outline, as a part of a lung's height from its top.
 SHOULDER = 0.09
 
 
 @dataclasses.dataclass(frozen=True)
 class Patient:
-    """Sizes of one patient, millimetres.
+    """Sizes of one patient, millimetres."""
 
-    Attributes:
-        scale: Size of the bones relative to the average.
-        half_width: Half the lungs' width.
-        height: From the lungs' tops to the costophrenic angles.
-        half_depth: Half the rib cage's inner depth.
-        wall: Thickness of ribs and muscles between lung and the rib cage's outline.
-        fat: Soft tissue outside of the rib cage.
-        age: From 0, young with dense bones, to 1, old.
-        inspiration: Height of the diaphragm's domes below the lungs' tops as a part of `height`, right and left.
-        outer: Outer border of the lungs at `_PROFILE_ROWS` heights, right and left.
-        inner: Inner border.
-    """
-
-    scale: float
-    half_width: float
-    height: float
-    half_depth: float
-    wall: float
-    fat: float
-    age: float
-    inspiration: dict
-    outer: dict
-    inner: dict
+    scale: float  # size of the bones relative to the average
+    half_width: float  # half the lungs' width
+    height: float  # from the lungs' tops to the costophrenic angles
+    half_depth: float  # half the rib cage's inner depth
+    wall: float  # thickness of ribs and muscles between lung and the rib cage's outline
+    fat: float  # soft tissue outside of the rib cage
+    age: float  # from 0, young with dense bones, to 1, old
+    inspiration: dict  # height of the diaphragm's domes below the lungs' tops / `height`, by side
+    outer: dict  # outer border of the lungs at `_ROWS`, by side
+    inner: dict  # inner border
 
     def border(self, profile: dict, y: np.ndarray) -> np.ndarray:
         """Returns a border's distance from the midline at heights `y`, same shape."""
-        rows = np.asarray(y, np.float32) * np.float32((_PROFILE_ROWS - 1) / self.height)
-        return profile[np.clip(np.rint(rows), 0, _PROFILE_ROWS - 1).astype(np.int32)]
+        last = len(_ROWS) - 1
+        rows = np.asarray(y, np.float32) * np.float32(last / self.height)
+        return profile[np.clip(np.rint(rows), 0, last).astype(np.int32)]
 
     def cage(self, y: np.ndarray) -> np.ndarray:
         """Returns the rib cage's half-width, averaged over the sides, at heights `y`."""
         both = (self.outer[RIGHT] + self.outer[LEFT]) / 2
-        return np.interp(y, np.linspace(0, self.height, _PROFILE_ROWS), both) + self.wall / 2
+        return np.interp(y, np.linspace(0, self.height, len(_ROWS)), both) + self.wall / 2
 
     def depth(self, y: np.ndarray) -> np.ndarray:
         """Returns the rib cage's half-depth at heights `y`: small at the top, full below a third."""
@@ -71,14 +60,13 @@ class Patient:
 
 
 def _profile(values, half_width, wobble):
-    """Returns a border in millimetres at `_PROFILE_ROWS` heights, smooth, shifted by `wobble(height)`."""
-    rows = np.linspace(0, 1, _PROFILE_ROWS)
+    """Returns a border in millimetres at `_ROWS`, smooth, shifted by `wobble`."""
     # Borders run like a root near the top: interpolate over the root of the height
-    border = np.interp(np.sqrt(rows), np.sqrt(_HEIGHTS), values)
-    border = cv2.GaussianBlur(border[None], (0, 0), 9, borderType=cv2.BORDER_REPLICATE)[0]
-    border[:12] = np.interp(np.sqrt(rows[:12]), np.sqrt(_HEIGHTS), values)
+    raw = np.interp(np.sqrt(_ROWS), np.sqrt(_HEIGHTS), values)
+    border = cv2.GaussianBlur(raw[None], (0, 0), 9, borderType=cv2.BORDER_REPLICATE)[0]
+    border[:12] = raw[:12]
     border = cv2.GaussianBlur(border[None], (0, 0), 1.5, borderType=cv2.BORDER_REPLICATE)[0]
-    return (half_width * (border + wobble(rows))).astype(np.float32)
+    return (half_width * (border + wobble)).astype(np.float32)
 
 
 def draw_patient(rng: Generator) -> Patient:
@@ -90,9 +78,9 @@ def draw_patient(rng: Generator) -> Patient:
     outer, inner = {}, {}
     for side in (RIGHT, LEFT):
         lean, medial = rng.normal(0, 0.012), rng.normal(0, 0.02)
-        bend = lambda t, a=lean: (slender + a) * np.sin(np.pi * t) + shoulder * np.sin(np.pi * np.sqrt(t))  # noqa: E731
+        bend = (slender + lean) * np.sin(np.pi * _ROWS) + shoulder * np.sin(np.pi * np.sqrt(_ROWS))
         outer[side] = _profile(_OUTER, half_width, bend)
-        inner[side] = _profile(_INNER[side], half_width, lambda t, a=medial: a * np.sin(np.pi * t**0.7))
+        inner[side] = _profile(_INNER[side], half_width, medial * np.sin(np.pi * _ROWS**0.7))
     right_dome = np.clip(rng.normal(0.75, 0.06), 0.55, 0.88)
     return Patient(
         scale,
@@ -167,16 +155,13 @@ def smooth_union(*depths: np.ndarray) -> np.ndarray:
     return np.sqrt(np.sqrt(total))
 
 
-def _limb(x, y, path, radii):
-    """Returns chords through a tapered limb along a polyline `path` of (x, y) with `radii`, millimetres."""
-    chord = np.zeros_like(x)
-    for (x0, y0), (x1, y1), r0, r1 in zip(path, path[1:], radii, radii[1:]):
-        dx, dy = x1 - x0, y1 - y0
-        along = np.clip(((x - x0) * np.float32(dx) + (y - y0) * np.float32(dy)) / np.float32(dx * dx + dy * dy), 0, 1)
-        gap = (x - x0 - along * np.float32(dx)) ** 2 + (y - y0 - along * np.float32(dy)) ** 2
-        radius = np.float32(r0) + along * np.float32(r1 - r0)
-        chord = np.maximum(chord, 2 * np.sqrt(np.maximum(radius * radius - gap, 0)))
-    return chord
+def _limb(x, y, start, way, radius):
+    """Returns chords through a limb from `start` along `way`, (x, y), that tapers from `radius`, millimetres."""
+    (x0, y0), (dx, dy) = start, way
+    along = np.clip(((x - x0) * np.float32(dx) + (y - y0) * np.float32(dy)) / np.float32(dx * dx + dy * dy), 0, 1)
+    gap = (x - x0 - along * np.float32(dx)) ** 2 + (y - y0 - along * np.float32(dy)) ** 2
+    radius = np.float32(radius) + along * np.float32(0.85 * radius - radius)
+    return 2 * np.sqrt(np.maximum(radius * radius - gap, 0))
 
 
 def _torso(patient, x, y, rng):
@@ -222,8 +207,8 @@ def _arms(patient, x, y, tips, rng):
         lean = np.clip(spread + rng.normal(0, 0.08), 0.05, 0.9)
         radius = rng.uniform(46, 62) * patient.scale + 0.25 * patient.fat
         start = np.array([tip_x - 6, tip_y + 34])
-        stop = start + 450 * patient.scale * np.array([np.sin(lean), np.cos(lean)])
-        chord = np.maximum(chord, slant * _limb(x * side, y, (start, stop), (radius, 0.85 * radius)))
+        way = start + 450 * patient.scale * np.array([np.sin(lean), np.cos(lean)]) - start
+        chord = np.maximum(chord, slant * _limb(x * side, y, start, way, radius))
     return chord
 
 

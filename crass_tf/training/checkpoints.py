@@ -44,8 +44,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes history and checkpoint, then removes checkpoints that nobody needs any more; InputError for NaN."""
-        model = self.model
-        weights = model.get_weights()
+        weights = self.model.get_weights()
         if not all(np.isfinite(weight).all() for weight in weights):
             where = f"{self._run}: found weights that are no numbers after epoch {epoch + 1}"
             raise InputError(f"{where}; train anew with a lower learning_rate, or in float32")

@@ -85,24 +85,17 @@ def own_part(batches: Any) -> Any:
 def spread(count: int) -> Iterator[None]:
     """Runs what is built and trained in the block on `count` devices: GPUs or TPUs if any, else CPUs.
 
-    TensorFlow has a `tf.distribute.MirroredStrategy`, JAX a `keras.distribution.DataParallel`.
-
-    Args:
-        count: the number of devices, of all processes together; 1 changes nothing.
-
-    Raises:
-        InputError: where there are fewer, or the backend is another one.
+    `count` is the number of all processes' devices together; 1 changes nothing. InputError where there are fewer, or
+    the backend is another one than TensorFlow or JAX.
     """
     _, together = processes()
-    if together > 1 and count != len(keras.distribution.list_devices()):
-        raise InputError(
-            f"devices: found {count} and {together} processes, expected the number of all their devices, "
-            f"{len(keras.distribution.list_devices())}"
-        )
-    if count == 1:
+    if count == together == 1:
         yield
         return
     names = keras.distribution.list_devices()
+    if together > 1 and count != len(names):
+        expected = f"expected the number of all their devices, {len(names)}"
+        raise InputError(f"devices: found {count} and {together} processes, {expected}")
     if len(names) < count:
         kind = names[0].split(":")[0]
         raise InputError(f"devices: found {len(names)} of kind {kind}, expected {count} or more for --devices {count}")
@@ -126,9 +119,8 @@ def spread(count: int) -> Iterator[None]:
 def check_batch(batch_size: int, count: int) -> None:
     """Raises InputError unless a batch can be shared evenly among the devices."""
     if batch_size % count:
-        raise InputError(
-            f"batch_size: found {batch_size}, expected a multiple of {count}: each of the devices gets an equal part"
-        )
+        expected = f"expected a multiple of {count}: each of the devices gets an equal part"
+        raise InputError(f"batch_size: found {batch_size}, {expected}")
 
 
 def share_statistics(model: keras.Model) -> None:
@@ -142,9 +134,7 @@ def share_statistics(model: keras.Model) -> None:
 def divisible(validation: Any, count: int) -> Any:
     """Returns the batches of a validation set without the last examples that cannot be shared evenly, and says so.
 
-    Args:
-        validation: a `tf.data.Dataset` of batches, `(images, masks, batch size)`, or None.
-        count: the number of devices.
+    They are a `tf.data.Dataset` of batches, `(images, masks, batch size)`, or None.
     """
     if validation is None or count == 1:
         return validation

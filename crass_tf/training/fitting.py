@@ -49,8 +49,7 @@ def fit(
             all epochs' batches, or a `keras.utils.PyDataset`. Images float32 `[B, H, W, 1]` from 0 to 255, masks 0/1.
         validation: batches of the same form, or (images, masks, batch size), or None.
         steps_per_epoch: batches in each epoch.
-        run: the run's folder.
-        settings: `Settings`.
+        run, settings: the run's folder and its `Settings`.
         init: path of a `.keras` file to start from, with the same filters.
         resume: go on from the last completed epoch.
         callbacks: Keras callbacks, one or many, or functions that return one, given the model.
@@ -144,8 +143,7 @@ def fit_arrays(
         images: grey values from 0 to 255: whole radiographs of `settings.image_size`, or what `View.prepare` makes of
             them for a strip.
         masks: 0 and 1.
-        run: the run's folder.
-        settings: `Settings`.
+        run, settings: the run's folder and its `Settings`.
         validation: a pair of arrays as `View.fit` makes them, or None.
         class_weight: refused: Keras takes none for masks in arrays; `Settings(class_weight=...)` does what it says.
         **kwargs: as `fit`.
@@ -155,17 +153,15 @@ def fit_arrays(
             "class_weight: Keras takes none for masks in arrays; use Settings(class_weight=(background, clavicle)), or "
             "DiceCrossEntropy(class_weight={0: background, 1: clavicle}) in a compile of your own"
         )
-    large_enough = all(side >= wanted for side, wanted in zip(images.shape[1:], settings.image_size))
-    if images.shape != masks.shape or images.ndim != 4 or images.shape[3] != 1 or not large_enough:
-        raise InputError(
-            f"found images {images.shape} and masks {masks.shape}, expected [N, {settings.image_size[0]}, "
-            f"{settings.image_size[1]}, 1] twice"
-        )
+    height, width = settings.image_size
+    large_enough = images.ndim == 4 and images.shape[1] >= height and images.shape[2] >= width
+    if images.shape != masks.shape or not large_enough or images.shape[3] != 1:
+        problem = f"found images {images.shape} and masks {masks.shape}"
+        raise InputError(f"{problem}, expected [N, {height}, {width}, 1] twice")
     if images.dtype != "uint8" or masks.max(initial=0) > 1:
         problem = f"found images of {images.dtype} and masks up to {masks.max()}"
         raise InputError(f"{problem}, expected uint8 grey values from 0 to 255, and masks of 0 and 1")
-    names = ("batch_size", "seed", "augmentation", "image_size")
-    options = {name: getattr(settings, name) for name in names}
+    options = {name: getattr(settings, name) for name in ("batch_size", "seed", "augmentation", "image_size")}
 
     def batches_from(epoch):
         return array_batches(images, masks, initial_epoch=epoch, **options)
@@ -193,9 +189,8 @@ def compile_model(model: keras.Model, settings: Settings) -> None:
     optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay, global_clipnorm=1.0)
     # Only kernels are to shrink; scales and offsets have no reason to be near zero.
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    loss = dice_cross_entropy
-    if settings.class_weight is not None:
-        loss = DiceCrossEntropy(class_weight=dict(enumerate(settings.class_weight)))
+    weight = settings.class_weight
+    loss = dice_cross_entropy if weight is None else DiceCrossEntropy(class_weight=dict(enumerate(weight)))
     model.compile(optimizer, loss, metrics=[IoU()], jit_compile=settings.jit_compile)
     # Variables made in the first step would have TensorFlow trace that step twice, and could not be restored before it.
     # The model's optimizer, not ours: in float16 Keras wraps it to scale the loss.

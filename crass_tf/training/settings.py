@@ -22,51 +22,29 @@ LARGEST_SEED = 2**32 - 1
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Settings of a training run; `RUN/settings.json` holds them.
+    """Settings of a training run; `RUN/settings.json` holds them."""
 
-    Attributes:
-        dataset: name of the TFDS data set, for the record.
-        config: its config, for the record.
-        split: the split that is trained on, for the record.
-        validation_split: the split that is watched, for the record; None where a fold is.
-        fold: `2/5` where the second of five folds of `split` is watched and not trained on; None without folds.
-        held_out: sorted names of that fold's radiographs; None without folds.
-        view: what the network sees, `whole` radiographs or the `strip` around the clavicles.
-        image_size: `(height, width)` of the network's grid.
-        filters: channels at strides 2 to 32; None takes the network's own.
-        epochs: passes over the training radiographs.
-        batch_size: radiographs in each step.
-        learning_rate: peak learning rate, after the warm-up and before the cosine decay to 0.
-        warmup: part of all steps over which the learning rate rises.
-        weight_decay: of AdamW.
-        ema_momentum: of the moving average of the weights, which is what is validated and saved.
-        seed: of initial weights, order and augmentation.
-        precision: Keras dtype policy: `float32`, `mixed_float16` or `mixed_bfloat16`.
-        jit_compile: whether XLA compiles the step.
-        class_weight: weights of pixels in the loss, `(background, clavicle)`; None for 1 each.
-        augmentation: how far radiographs are changed; None for not at all.
-    """
-
+    # For the record: the TFDS data set's name and config, the split trained on, the split watched (None with a fold).
     dataset: str = DEFAULT_DATASET
     config: str = DEFAULT_CONFIG
     split: str = "train"
     validation_split: str | None = "validation"
-    fold: str | None = None
-    held_out: tuple[str, ...] | None = None
-    view: str = WHOLE
-    image_size: tuple[int, int] = (512, 512)
-    filters: tuple[int, ...] | None = None
+    fold: str | None = None  # `2/5`: the second of five folds of `split` is watched and not trained on
+    held_out: tuple[str, ...] | None = None  # sorted names of that fold's radiographs
+    view: str = WHOLE  # what the network sees: `whole` radiographs, their `sides`, or the `strip` around a clavicle
+    image_size: tuple[int, int] = (512, 512)  # (height, width) of the network's grid
+    filters: tuple[int, ...] | None = None  # channels at strides 2 to 32; None takes the network's own
     epochs: int = 120
     batch_size: int = 4
-    learning_rate: float = 2e-3
-    warmup: float = 0.05
-    weight_decay: float = 1e-2
-    ema_momentum: float = 0.99
-    seed: int = 0
-    precision: str = "float32"
-    jit_compile: bool = True
-    class_weight: tuple[float, float] | None = None
-    augmentation: Augmentation | None = Augmentation()
+    learning_rate: float = 2e-3  # the peak, after the warm-up and before the cosine decay to 0
+    warmup: float = 0.05  # part of all steps over which the learning rate rises
+    weight_decay: float = 1e-2  # of AdamW
+    ema_momentum: float = 0.99  # of the moving average of the weights, which is what is validated and saved
+    seed: int = 0  # of initial weights, order and augmentation
+    precision: str = "float32"  # Keras dtype policy: or `mixed_float16`, `mixed_bfloat16`
+    jit_compile: bool = True  # whether XLA compiles the step
+    class_weight: tuple[float, float] | None = None  # of pixels in the loss, (background, clavicle); None for 1 each
+    augmentation: Augmentation | None = Augmentation()  # how far radiographs are changed; None for not at all
 
     def __post_init__(self):
         for name in ("epochs", "batch_size", "learning_rate"):
