@@ -49,7 +49,7 @@ def test_same_size_returns_the_same_pixels():
     np.testing.assert_array_equal(letterbox.to_native(values), values)
 
 
-def test_shrinking_averages_areas():
+def test_shrinking_averages_areas_and_a_mask_holds_what_covers_half_a_pixel():
     # Halved: each pixel is the mean of four, 0 + 100 + 200 + 60 = 4 * 90 and 8 + 8 + 8 + 12 = 4 * 9.
     image = np.array([[0, 100, 8, 8], [200, 60, 8, 12]], np.uint8)
     np.testing.assert_array_equal(Letterbox.fit((2, 4), (1, 2)).image_to_model(image), [[90, 9]])
@@ -58,9 +58,6 @@ def test_shrinking_averages_areas():
     image = np.zeros((1, 320), np.uint8)
     image[0, ::10] = 250
     np.testing.assert_array_equal(Letterbox.fit((1, 320), (1, 32)).image_to_model(image), np.full((1, 32), 25))
-
-
-def test_mask_holds_what_covers_half_a_pixel():
     # Two by two pixels become one: 2 of 4 are enough, 1 of 4 is not.
     mask = mask_of("##.#....", "......##", "....###.", ".#..##..")
     # Counts: 2, 1, 0, 2 above; 1, 0, 4, 1 below.
@@ -103,9 +100,6 @@ def test_spacing_grows_as_pixels_do():
 @pytest.mark.parametrize("native, model", [((0, 5), (32, 32)), ((5, 5), (32, 0))])
 def test_sizes_without_pixels(native, model):
     refuses("expected at least one pixel a side", Letterbox.fit, native, model)
-
-
-# The patient's sides: image left is the patient's right.
 
 
 SIDES = {
@@ -186,15 +180,12 @@ def test_a_strip_outside_of_the_radiograph_has_an_empty_box_and_no_clavicle_give
     refuses("found no clavicle", Strip.around, np.zeros((9, 9), np.uint8), (8, 16))
 
 
-def test_the_letterboxs_matrix_by_hand():
+def test_the_letterboxs_matrix_and_coarser_values_by_hand():
     # 50 x 100 lies halved in rows 8 to 32 of 41: x' = (x + 0.5) / 2 - 0.5, y' 8 more.
     box = Letterbox.fit((50, 100), (41, 50))
     assert (box.inner, box.offset) == ((25, 50), (8, 0))
     np.testing.assert_allclose(box.matrix @ [0.5, 0.5, 1], [0, 8, 1])
     np.testing.assert_allclose(box.matrix @ [99.5, 49.5, 1], [49.5, 32.5, 1])
-
-
-def test_coarser_values_have_the_same_field_of_view():
     box = Letterbox.fit((64, 64), (64, 64))
     coarse = np.zeros((16, 16), np.float32)
     coarse[4:8, 8:12] = 1
