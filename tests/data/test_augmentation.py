@@ -15,6 +15,8 @@ IDENTITY = Augmentation(
     noise=0, shading=0, bars=0,
 )  # fmt: skip
 SEEDS = range(12)
+# All 256 grey values.
+RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
 
 def only(**settings):
@@ -27,11 +29,6 @@ def clavicles(height=128, width=160):
     cv2.ellipse(mask, (50, 50), (32, 10), 15, 0, 360, 1, -1)
     cv2.ellipse(mask, (115, 60), (26, 8), -10, 0, 360, 1, -1)
     return mask
-
-
-def ramp():
-    """All 256 grey values."""
-    return np.arange(256, dtype=np.uint8).reshape(16, 16)
 
 
 def grey(value, shape=(40, 60)):
@@ -52,9 +49,9 @@ def centre(mask):
 
 
 def test_nothing_set_changes_nothing_but_a_smaller_result_has_the_same_centre():
-    image, mask = augment(ramp(), ramp() % 2, IDENTITY, np.random.default_rng(0))
-    np.testing.assert_array_equal(image, ramp())
-    np.testing.assert_array_equal(mask, ramp() % 2)
+    image, mask = augment(RAMP, RAMP % 2, IDENTITY, np.random.default_rng(0))
+    np.testing.assert_array_equal(image, RAMP)
+    np.testing.assert_array_equal(mask, RAMP % 2)
     mask = clavicles()
     image, smaller = transform(mask, mask, IDENTITY, np.random.default_rng(0), (100, 140))
     np.testing.assert_array_equal(smaller, mask[14:114, 10:150])
@@ -91,8 +88,8 @@ def test_flips_and_inversion_are_exact():
     image, flipped = transform(mask * np.uint8(9), mask, only(flip=1), np.random.default_rng(0))
     np.testing.assert_array_equal(flipped, mask[:, ::-1])
     np.testing.assert_array_equal(image, 9 * mask[:, ::-1])
-    for image in exposures(ramp(), invert=1):
-        np.testing.assert_array_equal(image, 255 - ramp())
+    for image in exposures(RAMP, invert=1):
+        np.testing.assert_array_equal(image, 255 - RAMP)
 
 
 def test_rotation_stays_within_its_angle():
@@ -109,10 +106,16 @@ def test_rotation_stays_within_its_angle():
     assert min(angles) < -4 and max(angles) > 4
 
 
-def test_scale_changes_both_axes_alike():
+def test_scale_changes_both_axes_alike_and_shift_is_a_fraction_of_each_side():
     # Areas go with the square: between 1 / 1.25^2 = 0.64 and 1.25^2 = 1.5625.
     ratios = [mask.sum() / clavicles().sum() for mask in masks(clavicles(), scale=1.25)]
     assert 0.62 < min(ratios) < 0.85 and 1.2 < max(ratios) < 1.6
+    # 0.1 of 128 rows and of 160 columns.
+    shifts = np.array([centre(mask) - centre(clavicles()) for mask in masks(clavicles(), shift=0.1)])
+    assert (np.abs(shifts) <= (12.9, 16.1)).all()
+    assert (np.abs(shifts).max(axis=0) > (5, 6)).all()
+    # Rows and columns are drawn apart.
+    assert abs(np.corrcoef(shifts.T)[0, 1]) < 0.9
 
 
 def test_stretch_keeps_the_area():
@@ -125,15 +128,6 @@ def test_stretch_keeps_the_area():
         # A side of 41 pixels changes by whole pixels: 1 / 41 each.
         assert abs(stretched.sum() / 41**2 - 1) < 0.06
     assert 1 / 1.26 < min(aspects) < 0.95 and 1.05 < max(aspects) < 1.26
-
-
-def test_shift_is_a_fraction_of_each_side():
-    # 0.1 of 128 rows and of 160 columns.
-    shifts = np.array([centre(mask) - centre(clavicles()) for mask in masks(clavicles(), shift=0.1)])
-    assert (np.abs(shifts) <= (12.9, 16.1)).all()
-    assert (np.abs(shifts).max(axis=0) > (5, 6)).all()
-    # Rows and columns are drawn apart.
-    assert abs(np.corrcoef(shifts.T)[0, 1]) < 0.9
 
 
 def test_elastic_bends_image_and_mask_alike_after_the_other_changes():
@@ -154,11 +148,11 @@ def test_elastic_bends_image_and_mask_alike_after_the_other_changes():
 
 
 def test_faint_leaves_a_tenth_of_the_range_at_most_and_no_grey_value_overtakes_another():
-    faint = exposures(ramp(), faint=1)
+    faint = exposures(RAMP, faint=1)
     spans = [int(image.max()) - int(image.min()) for image in faint]
     assert max(spans) <= 26 and min(spans) >= 4
     assert max(image.max() for image in faint) > 128 > min(image.min() for image in faint)
-    for image in (*faint, *exposures(ramp(), gamma=2.0)):
+    for image in (*faint, *exposures(RAMP, gamma=2.0)):
         assert (np.diff(image.ravel().astype(int)) >= 0).all()
 
 

@@ -243,6 +243,8 @@ RELEASE_FAILS = [
     (write(MHD, b"hello"), "data_train/0001.mhd: found no MetaImage header (it starts with 'hello')"),
     (write(MHD, b""), "data_train/0001.mhd: found an empty file of 0 bytes"),
     (change_to("mask_mhd/0001_left.mhd", write_mhd, BOX), "0001.mhd: found 0001.mhd, 0001_left.mhd as masks of 0001"),
+    (change_to(MHD_MASK, rename, "0001_left.mhd"), "found 0001_left.mhd as masks of 0001, expected one file"),
+    (change_to("data_test/0001.mha", write_mhd, GREY), "data_test/0001.mha: found "),
     (change_to("data_train", rename, "data_test"), "CRASS12/image: folder not found"),
     (change_to("mask_mhd", remove), "CRASS12/mask_mhd: folder not found"),
     (lambda c: [shutil.rmtree(c / "data_train"), (c / "data_train").mkdir()], "found 0 radiographs with masks"),

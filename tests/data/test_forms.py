@@ -30,12 +30,6 @@ def radiographs():
     }
 
 
-def write_published(folder, radiographs, deepen):
-    for name, (image, right, left) in radiographs.items():
-        write_png(folder / f"CRASS12/image/{name}.PNG", deepen(image), SPACING_MM)
-        write_png(folder / f"CRASS12/mask/{name}.PNG", (right | left) * 255)
-
-
 def write_release(folder, radiographs, deepen, sides=False, compressed=False, suffix=".mhd"):
     for name, (image, right, left) in radiographs.items():
         write_mhd(folder / f"CRASS12/data_train/{name}{suffix}", deepen(image), SPACING_MM, compressed)
@@ -59,7 +53,9 @@ def stored(builder):
 def published(request, radiographs, tmp_path_factory):
     """What one depth's published folder builds to, for each config; and the function to that depth."""
     folder = tmp_path_factory.mktemp("published")
-    write_published(folder, radiographs, request.param)
+    for name, (image, right, left) in radiographs.items():
+        write_png(folder / f"CRASS12/image/{name}.PNG", request.param(image), SPACING_MM)
+        write_png(folder / f"CRASS12/mask/{name}.PNG", (right | left) * 255)
     return [stored(builder) for builder in build(folder, folder / "data", CONFIGS)], request.param
 
 

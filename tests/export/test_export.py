@@ -244,7 +244,7 @@ def convert(function, shape, select=False):
     return converter.convert()
 
 
-def test_models_that_break_the_contract_are_refused():
+def test_networks_and_models_that_break_the_contract_are_refused():
     import tensorflow as tf
 
     for function, shape, found in (
@@ -255,9 +255,6 @@ def test_models_that_break_the_contract_are_refused():
     ):
         with pytest.raises(InputError, match=f"a.tflite: found {found}"):
             check_contract("a.tflite", convert(function, shape, select=function is tf.math.tan))
-
-
-def test_a_network_with_other_operators_is_refused():
     image = keras.Input((8, 8, 1))
     with pytest.raises(InputError, match="cannot be converted to LiteRT's built-in operators .*Tan"):
         conversion.to_float32(conversion.as_served(keras.Model(image, keras.ops.tan(image))))

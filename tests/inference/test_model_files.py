@@ -13,12 +13,6 @@ from crass_tf.common.files import InputError
 from crass_tf.inference.model_files import attach_metadata, open_model, read_metadata
 
 
-@pytest.fixture
-def bare(litert_model):
-    """The bytes of the model without its description."""
-    return litert_model.read_bytes()[: litert_model.read_bytes().index(b"PK\3\4")]
-
-
 @pytest.mark.parametrize(
     "change, message",
     [
@@ -32,7 +26,9 @@ def bare(litert_model):
     ],
     ids=str,
 )
-def test_a_foreign_file_is_refused_even_where_its_shapes_fit(bare, litert_model, tmp_path, change, message):
+def test_a_foreign_file_is_refused_even_where_its_shapes_fit(litert_model, tmp_path, change, message):
+    bare = litert_model.read_bytes()
+    bare = bare[: bare.index(b"PK\3\4")]
     data = bare if change is None else attach_metadata(bare, read_metadata(litert_model) | change)
     (tmp_path / "model.tflite").write_bytes(data)
     refuses(f"model.tflite: {message}", open_model, tmp_path / "model.tflite")

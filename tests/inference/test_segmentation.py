@@ -10,7 +10,6 @@ from drawn import bars, segmentation_of
 from refusals import refuses
 
 from crass_tf.geometry import Letterbox, Strip
-from crass_tf.inference import segmenter
 from crass_tf.inference.segmenter import Outline, Segmentation
 from crass_tf.measurement.quality import UNKNOWN
 from crass_tf.radiographs.radiograph import Radiograph
@@ -63,14 +62,6 @@ def test_extreme_logits_give_probabilities_without_warnings():
     grid = Letterbox.fit((2, 2), logits.shape)
     probability = Segmentation(Radiograph(np.zeros((2, 2), np.uint8)), (Outline(logits, grid),)).probability
     np.testing.assert_allclose(probability, [[0, 0.5], [1, 0.731059]], atol=1e-6)
-
-
-def test_what_is_not_asked_for_is_not_computed(monkeypatch):
-    calls = []
-    monkeypatch.setattr(segmenter.contours, "outlines", lambda field: calls.append(1) or [])
-    segmentation = segmentation_of(np.ones((4, 4), np.uint8))
-    assert segmentation.mask.all() and not calls
-    assert segmentation.contours is segmentation.contours and len(calls) == 2
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

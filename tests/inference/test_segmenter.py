@@ -81,10 +81,14 @@ def test_what_is_no_model_is_refused_in_one_line(models, tmp_path, name, content
     refuses(f"{name}: {said}", Segmenter.load, tmp_path / name)
 
 
-def test_a_damaged_saved_model_is_refused(tmp_path):
+def test_without_a_whole_model_the_next_step_is_named(tmp_path, monkeypatch):
     refuses("found a folder without saved_model.pb", Segmenter.load, tmp_path)
     (tmp_path / "saved_model.pb").write_bytes(b"nothing")
     refuses("cannot be opened as a SavedModel", Segmenter.load, tmp_path)
+    with pytest.raises(InputError, match="found Unbuilt without inputs, expected a functional or Sequential model"):
+        Segmenter.from_model(type("Unbuilt", (keras.Model,), {})())
+    monkeypatch.setattr(segmenting, "SHIPPED_FOLDER", "no_such_model")
+    refuses("give the path of one", crass_tf.Segmenter.load)
 
 
 def test_foreign_models_are_refused(threshold_model, to_litert, tmp_path):
@@ -160,11 +164,6 @@ def test_what_is_no_logit_is_refused_or_asked_for(threshold_model, message, last
         Segmenter.from_model(threshold_model(last=last), output).segment(bars())
 
 
-def test_a_model_without_inputs():
-    with pytest.raises(InputError, match="found Unbuilt without inputs, expected a functional or Sequential model"):
-        Segmenter.from_model(type("Unbuilt", (keras.Model,), {})())
-
-
 def test_a_saved_model_does_not_say_what_its_output_is(threshold_model, models, tmp_path):
     threshold_model(last=SIGMOIDS["layer"]).export(tmp_path / "saved", verbose=False)
     mask = Segmenter.load(tmp_path / "saved", output="probability").segment(bars()).mask
@@ -199,19 +198,17 @@ def test_a_saved_model_that_is_never_above_0_is_refused(threshold_model, tmp_pat
             Segmenter.load(tmp_path / "saved", output=output)
 
 
-def test_logarithms_that_no_last_operation_tells_are_asked_for(threshold_model, tmp_path):
+def test_logarithms_that_no_last_operation_tells_are_asked_for_but_not_logits(threshold_model, tmp_path):
     # Its largest values are the logarithm of 1 + 1e-7.
     model = threshold_model(last=lambda x: keras.ops.log(keras.ops.sigmoid(9 * x) + 1e-7))
     model.export(tmp_path / "saved", verbose=False)
     for segmenter in (Segmenter.load(tmp_path / "saved"), Segmenter.from_model(model)):
         refuses("to 1.19e-07, expected logits; say what it is: --output probability", segmenter.segment, bars())
     Segmenter.from_model(model, "logits").segment(bars())
-
-
-def test_logits_of_a_radiograph_without_clavicles_are_not_taken_for_logarithms(threshold_model, tmp_path):
+    # Logits of a radiograph without clavicles are not taken for logarithms.
     model = threshold_model()
-    model.export(tmp_path / "saved", verbose=False)
-    for segmenter in (Segmenter.load(tmp_path / "saved"), Segmenter.from_model(model)):
+    model.export(tmp_path / "logits", verbose=False)
+    for segmenter in (Segmenter.load(tmp_path / "logits"), Segmenter.from_model(model)):
         black = segmenter.segment(np.zeros((64, 64), np.uint8))
         assert not black.mask.any() and segmenter.segment(bars()).mask.any()
 
@@ -251,11 +248,6 @@ def test_a_spawned_pool_of_processes_segments(models):
 
 def _segment_elsewhere(segmenter, image):
     return segmenter.segment(image).quality
-
-
-def test_without_a_shipped_model_the_next_step_is_named(monkeypatch):
-    monkeypatch.setattr(segmenting, "SHIPPED_FOLDER", "no_such_model")
-    refuses("give the path of one", crass_tf.Segmenter.load)
 
 
 # One Segmenter serves many radiographs and many threads, and each result is the one it gives alone.

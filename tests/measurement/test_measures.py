@@ -67,11 +67,9 @@ def test_a_curved_band_is_measured_along_its_curve():
 
 def test_a_thick_end_does_not_bend_the_line():
     # A bar of 100 x 16 with a head of 20 x 40 at its medial end: 12 above it and 12 below.
-    field = np.maximum(
-        rectangle(100, 16, 0, centre=(160, 100), size=(200, 300)),
-        rectangle(20, 40, 0, centre=(120, 100), size=(200, 300)),
-    )
-    line = centre_line(field, (0, 0), towards=1)
+    bar = rectangle(100, 16, 0, centre=(160, 100), size=(200, 300))
+    head = rectangle(20, 40, 0, centre=(120, 100), size=(200, 300))
+    line = centre_line(np.maximum(bar, head), (0, 0), towards=1)
     np.testing.assert_allclose(line.points[:, 1], 100, atol=0.01)
     assert line.length(scale(None)) == pytest.approx(100, abs=0.01)
 

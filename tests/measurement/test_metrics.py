@@ -13,16 +13,14 @@ def blobs(seed, shape=(40, 61)):
     return (cv2.GaussianBlur(noise, (0, 0), 3) > 0.05).astype(np.uint8)
 
 
-def brute_force_contour(foreground):
-    """By the definition, pixel by pixel; outside the image is background."""
-    padded = np.pad(foreground > 0, 1)
-    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return (foreground > 0) & ~inner
-
-
 def brute_force_distances(mask_gt, mask_pred, spacing_mm):
-    points_gt, points_pred = (np.argwhere(brute_force_contour(m)) * spacing_mm for m in (mask_gt, mask_pred))
-    pairs = np.sqrt(((points_gt[:, None] - points_pred[None]) ** 2).sum(axis=2))
+    """By the definition, pixel by pixel; outside the image is background."""
+    points = []
+    for mask in (mask_gt, mask_pred):
+        padded = np.pad(mask > 0, 1)
+        inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+        points.append(np.argwhere((mask > 0) & ~inner) * spacing_mm)
+    pairs = np.sqrt(((points[0][:, None] - points[1][None]) ** 2).sum(axis=2))
     return pairs.min(axis=1), pairs.min(axis=0)
 
 

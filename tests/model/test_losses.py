@@ -91,7 +91,7 @@ def test_weights_of_pixels(loss_fn, drop_axis):
     assert compiled(weights, loss_fn) == pytest.approx(by_hand(PIXEL_WEIGHTS), rel=1e-5)
 
 
-def test_weights_of_images_are_the_weighted_mean():
+def test_weights_of_images_are_the_weighted_mean_and_weight_0_cuts_pixels_out():
     weights = np.array([1.0, 0.0, 4.0], np.float32)
     losses = keras.ops.convert_to_numpy(dice_cross_entropy(MASKS, LOGITS))
     expected = (losses[0] + 4 * losses[2]) / 3
@@ -99,14 +99,10 @@ def test_weights_of_images_are_the_weighted_mean():
     # The same weight all over an image is that image's weight.
     everywhere = weights[:, None, None] * np.ones((3, 4, 5), np.float32)
     assert compiled(everywhere) == pytest.approx(expected, rel=1e-5)
-
-
-def test_weight_0_cuts_pixels_out():
     weights = np.ones_like(MASKS)
     weights[:, 2:] = 0
     cut = keras.ops.convert_to_numpy(dice_cross_entropy(MASKS[:, :2], LOGITS[:, :2])).mean()
-    assert compiled(weights) == pytest.approx(cut / 2, rel=1e-5)
-    assert compiled(0 * weights) == 0
+    assert compiled(weights) == pytest.approx(cut / 2, rel=1e-5) and compiled(0 * weights) == 0
 
 
 def test_weights_of_another_shape_are_refused():

@@ -121,7 +121,7 @@ def test_a_refused_radiograph_gets_only_its_reason_until_it_is_segmented(model, 
     assert predict([bad], out, model, ["json"]) == 0 and record.status(out / "bad.json") == "segmented"
 
 
-def test_mistakes_are_found_before_work_starts(model, tmp_path):
+def test_mistakes_are_found_before_work_starts_and_radiographs_never_overwritten(model, tmp_path):
     image, out = write_bars(tmp_path / "in" / "a.png"), tmp_path / "out"
     shutil.copy(image, tmp_path / "in" / "a.jpg")
     (tmp_path / "empty").mkdir()
@@ -141,12 +141,10 @@ def test_mistakes_are_found_before_work_starts(model, tmp_path):
         refuses(message, predict, paths, out, **{"model": model, **options})
     assert not out.exists()
     refuses("a.png: the folder cannot be made", predict, [image], image, model)
-
-
-def test_radiographs_are_never_overwritten(tmp_path):
-    image, mask = write_bars(tmp_path / "a.png"), write_bars(tmp_path / "a_mask.png")
-    refuses("a.png: its result would overwrite the radiograph .*a_mask.png", plan, [image, mask], tmp_path)
-    refuses("among the radiographs", plan, [tmp_path], tmp_path)
+    mask = write_bars(tmp_path / "in" / "a_mask.png")
+    refuses("a.png: its result would overwrite the radiograph .*a_mask.png", plan, [image, mask], tmp_path / "in")
+    (tmp_path / "in" / "a.jpg").unlink()
+    refuses("among the radiographs", plan, [tmp_path / "in"], tmp_path / "in")
 
 
 def test_summary_has_a_row_for_each_radiograph_in_order(model, folder, tmp_path, capsys):
@@ -172,15 +170,6 @@ def test_the_page_on_folders_names_every_column():
     assert f"OUT/{summary.JOURNAL}" in page and f"{MAX_PIXELS // 10**6}\nmillion pixels" in page
 
 
-def test_files_alone_get_no_summary_and_are_done_again(model, folder, tmp_path):
-    images, out = [folder / "a.png", folder / "b" / "one.png"], tmp_path / "out"
-    assert predict(images, out, model, outputs=["mask"], progress=False) == 0
-    first = times(out)
-    assert set(first) == {"a_mask.png", "one_mask.png"} and not (out / "summary.csv").exists()
-    predict(images, out, model, outputs=["mask"], progress=False)
-    assert all(times(out)[name] > first[name] for name in first)
-
-
 def run_again(folder, out, model, change=lambda: None, **options):
     """Returns the results that a second run writes anew, after a change."""
     options = {"outputs": ["mask"], "progress": False} | options
@@ -189,6 +178,15 @@ def run_again(folder, out, model, change=lambda: None, **options):
     predict([folder], out, model, **options)
     assert [row["result"] for row in rows(out)] == ["a", "b/one", "b/two"]
     return sorted(name for name, when in times(out).items() if when != first.get(name))
+
+
+def test_files_alone_get_no_summary_and_are_done_again(model, folder, tmp_path):
+    images, out = [folder / "a.png", folder / "b" / "one.png"], tmp_path / "out"
+    assert predict(images, out, model, outputs=["mask"], progress=False) == 0
+    first = times(out)
+    assert set(first) == {"a_mask.png", "one_mask.png"} and not (out / "summary.csv").exists()
+    predict(images, out, model, outputs=["mask"], progress=False)
+    assert all(times(out)[name] > first[name] for name in first)
 
 
 def test_what_is_done_is_not_done_again(model, folder, tmp_path, capsys):
