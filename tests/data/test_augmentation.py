@@ -210,7 +210,7 @@ def test_noise_has_no_bias_at_most_its_deviation_and_a_grain():
     assert min(correlations) < 0.05 and max(correlations) > 0.5
 
 
-def test_shading_is_a_ramp():
+def test_shading_is_a_ramp_and_bars_cover_the_border_only():
     for image in exposures(grey(100, (41, 61)), shading=30):
         # Nothing at the centre, opposite corners opposite, at most half of 30 along each axis.
         values = image.astype(int) - 100
@@ -218,9 +218,6 @@ def test_shading_is_a_ramp():
         assert abs(values[0, 0] + values[-1, -1]) <= 1
         assert np.abs(values).max() <= 30
         assert abs(values[0, 0] + values[0, -1] - 2 * values[0, 30]) <= 2
-
-
-def test_bars_cover_the_border_only():
     # At most 6 % of 100 rows and of 200 columns: 6 and 12 pixels.
     image = grey(100, (100, 200))
     colours = set()

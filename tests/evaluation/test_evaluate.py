@@ -204,13 +204,10 @@ def test_mistakes_are_named_and_leave_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_examples_are_streamed(tmp_path):
+def test_examples_are_streamed_and_one_segmenter_is_held_at_a_time(tmp_path):
     names = [str(index) for index in range(10)]
     given = one_at_a_time(lambda name: Example(name, np.zeros(TRUTH.shape, np.uint8), TRUTH, None), names)
     assert run(tmp_path, Prepared(dict.fromkeys(names, TRUTH)), given)["n"] == 10
-
-
-def test_one_segmenter_is_held_at_a_time(tmp_path):
     alive = weakref.WeakSet()
 
     def load():

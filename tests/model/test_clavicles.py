@@ -24,7 +24,7 @@ def bright(threshold_model, sided_finder):
     return clavicle_model(sided_finder((64, 128)), threshold_model(image_size=(64, 128)), (128, 256))
 
 
-def test_both_clavicles_come_back_on_the_images_grid(bright):
+def test_clavicles_come_back_on_the_images_grid_and_what_is_not_there_has_no_score(bright):
     outputs = bright.predict_on_batch(radiograph())
     shapes = {"logits": (1, 64, 128, 2), "score": (1, 2), "strip_logits": (1, 2, 64, 128)}
     assert {name: values.shape for name, values in outputs.items()} == shapes | {"strip_matrices": (1, 2, 2, 3)}
@@ -34,9 +34,7 @@ def test_both_clavicles_come_back_on_the_images_grid(bright):
         assert not np.delete(found, np.r_[half], axis=1).any() and iou(found[:, half], truth[:, half]) > 0.85
     # A bar of 8 x 80: 0.1 of its length squared; it is as stable as edges of one pixel are.
     assert (outputs["score"] > 0.6).all()
-
-
-def test_what_is_not_there_has_no_score(bright):
+    # The left one is not there, or none.
     one = radiograph()
     one[:, :, 128:] = 40
     scores = bright.predict_on_batch(np.concatenate([one, np.full_like(one, 40)]))["score"]

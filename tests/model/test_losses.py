@@ -134,15 +134,12 @@ def test_sigmoid_taken_for_logits_is_refused():
     model.fit(LOGITS, MASKS, verbose=0)
 
 
-def test_class_weight_is_a_weight_of_pixels():
+def test_class_weight_is_a_weight_of_pixels_and_channels_count_alike():
     expected = by_hand(np.where(MASKS > 0, 3.0, 0.5))
     assert compiled(None, DiceCrossEntropy(class_weight={0: 0.5, 1: 3})) == pytest.approx(expected, rel=1e-5)
     for wrong in ({2: 1.0}, {1: -1.0}, {1: float("nan")}, [1.0, 2.0]):
         with pytest.raises(ValueError, match="class_weight: found"):
             DiceCrossEntropy(class_weight=wrong)
-
-
-def test_channels_count_alike():
     two = np.concatenate([MASKS, 1 - MASKS], -1), np.concatenate([LOGITS, LOGITS], -1)
     apart = [keras.ops.convert_to_numpy(dice_cross_entropy(y, LOGITS)) for y in (MASKS, 1 - MASKS)]
     np.testing.assert_allclose(keras.ops.convert_to_numpy(dice_cross_entropy(*two)), np.mean(apart, 0), rtol=1e-5)

@@ -20,13 +20,10 @@ def small():
     return unet((64, 96), SMALL)
 
 
-def test_default_has_at_most_two_million_parameters():
+def test_one_float32_logit_a_pixel_by_at_most_two_million_parameters(small):
     model = unet()
     assert model.input_shape == model.output_shape == (None, 512, 512, 1)
     assert 200_000 < model.count_params() <= 2_000_000
-
-
-def test_one_float32_logit_a_pixel(small):
     logits = small.predict_on_batch(noise(2, 64, 96, 1))
     assert logits.shape == (2, 64, 96, 1) and logits.dtype == np.float32
     # Untrained it takes about 2 % of the pixels for clavicle: sigmoid(-4) = 0.018.
