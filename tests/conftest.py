@@ -225,12 +225,7 @@ def write_jsrt():
     Its arguments are the folder, a name, `fold1` or `fold2`, stored values uint16 `[2048, 2048]` (None: zeros), and
     masks uint8 `[H, W]` of 0 and 255, (right, left) (None: files that look like GIFs, but hold no pixels).
     """
-    import cv2
-
-    def gif(mask):
-        # Grey images, and dithering, are what OpenCV 5.0 cannot write.
-        colour = cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR)
-        return cv2.imencode(".gif", colour, [cv2.IMWRITE_GIF_QUALITY, 8])[1].tobytes()
+    from PIL import Image
 
     def write_jsrt(folder, name, fold, stored=None, masks=None):
         image_path = folder / f"JSRT/All247images/{name}.IMG"
@@ -242,6 +237,10 @@ def write_jsrt():
             file.truncate(2048 * 2048 * 2)
             file.write(b"" if stored is None else stored.astype(">u2").tobytes())
         for path, mask in zip(mask_paths, masks or (None, None)):
-            path.write_bytes(b"GIF89a" if mask is None else gif(mask))
+            if mask is None:
+                path.write_bytes(b"GIF89a")
+            else:
+                # With a palette of 256 greys, as the SCR data base has them.
+                Image.fromarray(mask).save(path, optimize=False)
 
     return write_jsrt

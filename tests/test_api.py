@@ -18,15 +18,12 @@ def test_import_is_light(run_python):
     assert run_python(script) == "[]\n"
 
 
-def test_export_is_a_function_and_a_room():
+def test_export_is_a_function_and_a_room_and_an_unknown_name_an_attribute_error():
     from crass_tf.export import describe
 
     assert crass_tf.export.describe is describe
     with pytest.raises(crass_tf.common.files.InputError, match=r"nowhere\.keras"):
         crass_tf.export("nowhere.keras", "out", [], [])
-
-
-def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'segment'"):
         crass_tf.segment  # noqa: B018
 
@@ -71,12 +68,3 @@ class TestAugmentation:
         )
         assert np.array_equal(first, again) and not np.array_equal(first, other)
         assert not np.array_equal(first[0], first[1])
-
-    def test_without_changes_pairs_stay_as_they_are(self):
-        still = crass_tf.Augmentation(
-            flip=0, rotation_deg=0, scale=1, stretch=1, shift=0, gamma=1, contrast=1, brightness=0, invert=0, blur=0,
-            noise=0, shading=0, bars=0,
-        )  # fmt: skip
-        (image, mask), *_ = self.pairs(count=1).as_numpy_iterator()
-        (changed, changed_mask), *_ = self.pairs(count=1).map(crass_tf.augmentation(still)).as_numpy_iterator()
-        assert np.array_equal(changed_mask, mask) and np.abs(changed.astype(int) - image).max() <= 1

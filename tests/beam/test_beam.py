@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pathlib
+import pickle
 import shutil
 import tarfile
 
@@ -13,6 +14,7 @@ import cv2
 import drawn
 import numpy as np
 import pytest
+from folders import contents
 
 beam = pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install crass-tf[beam]")
 
@@ -64,8 +66,7 @@ def rows(out):
 
 def results(out):
     """Returns the content of all files but tables, by path."""
-    files = (path for path in pathlib.Path(out).rglob("*") if path.is_file())
-    return {path.relative_to(out).as_posix(): path.read_bytes() for path in files if path.suffix != ".csv"}
+    return {name: content for name, content in contents(pathlib.Path(out)).items() if not name.endswith(".csv")}
 
 
 def test_results_equal_those_of_predict(folder, litert_model, tmp_path):
@@ -95,10 +96,8 @@ def test_second_run_does_what_changed(folder, litert_model, tmp_path, capfd):
     mask = cv2.imread(str(tmp_path / "out/a_mask.png"), -1)
     assert list(np.flatnonzero(mask.any(axis=1))) == list(range(40, 50))
     # The first run's one file of rows has gone.
-    assert sorted(path.name for path in (tmp_path / "out").glob("summary*")) == [
-        "summary-00000-of-00002.csv",
-        "summary-00001-of-00002.csv",
-    ]
+    summaries = sorted(path.name for path in (tmp_path / "out").glob("summary*"))
+    assert summaries == [f"summary-0000{number}-of-00002.csv" for number in (0, 1)]
     assert len(rows(tmp_path / "out")) == 5
 
 
@@ -155,10 +154,8 @@ def test_one_key_of_two_radiographs_is_refused(folder, litert_model, tmp_path):
     table = tmp_path / "table.csv"
     table.write_text("image,result\nin/b/1.png,x/1\nin/b/1.png,x/1\nin/missing.png,\n")
     assert run(table, tmp_path / "more", litert_model, "--input table") == 1
-    assert {key: row["status"] for key, row in rows(tmp_path / "more").items()} == {
-        "x/1": "segmented",
-        f"{str(folder)[1:]}/missing": "refused",
-    }
+    statuses = {key: row["status"] for key, row in rows(tmp_path / "more").items()}
+    assert statuses == {"x/1": "segmented", f"{str(folder)[1:]}/missing": "refused"}
 
 
 def test_full_disk_stops_with_one_line_and_the_next_run_goes_on(folder, litert_model, tmp_path, monkeypatch, capfd):
@@ -319,6 +316,10 @@ class Memory(FileSystem):
                 del self.files[name]
 
 
+def test_what_is_sent_between_machines_is_small():
+    assert len(pickle.dumps(Reference("b/1", "b/1.png", "gs://bucket/b/1.png", "1@2"))) < 300
+
+
 def test_files_that_are_read_again(monkeypatch):
     tries = []
 
@@ -343,9 +344,8 @@ def test_parquet(folder, litert_model, tmp_path):
     figures = ("right_area_pixels", "right_area_mm2", "right_found")
     assert {tuple(row[name] for name in figures) for row in table} == {(200, 12.5, True)}
     # Cells of an earlier CSV are texts.
-    cells = tables.typed(
-        {"image": "a.png", "right_found": "False", "height": "64", "score": "", "area": "none of ours"}
-    )
+    texts = {"image": "a.png", "right_found": "False", "height": "64", "score": "", "area": "none of ours"}
+    cells = tables.typed(texts)
     assert (cells["image"], cells["right_found"], cells["height"], cells["score"]) == ("a.png", False, 64, None)
 
 
@@ -384,9 +384,3 @@ def test_a_mistake_is_one_line(folder, litert_model, tmp_path, capfd, arguments,
     assert cli.main(["predict", *words, "--out", str(tmp_path / "out")]) == 2
     told = capfd.readouterr().err.splitlines()
     assert line in told[-1] and told[-1].startswith("crass-tf: error: ") and not any("Traceback" in one for one in told)
-
-
-def test_what_is_sent_between_machines_is_small(folder):
-    import pickle
-
-    assert len(pickle.dumps(Reference("b/1", "b/1.png", "gs://bucket/b/1.png", "1@2"))) < 300

@@ -38,10 +38,6 @@ def images():
     return [render(1, index, 192).image for index in range(OTHERS)]
 
 
-def test_different_radiographs(images):
-    assert near_pairs([thumbnail(image) for image in images]) == []
-
-
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_copy(images, change):
     copies = [*images, np.ascontiguousarray(change(images[2]))]
@@ -51,7 +47,8 @@ def test_copy(images, change):
     assert pair.correlation > THRESHOLD + 0.05
 
 
-def test_none_one_and_constant_ones(images):
+def test_different_radiographs_none_one_and_constant_ones(images):
+    assert near_pairs([thumbnail(image) for image in images]) == []
     assert near_pairs([]) == []
     assert near_pairs([thumbnail(images[0])]) == []
     assert near_pairs([thumbnail(np.full((9, 9), 7, np.uint8))] * 3) == []

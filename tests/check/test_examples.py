@@ -17,36 +17,29 @@ ONE_FILE = mask_of("""
 """)
 
 
-class TestMask:
-    def test_a_file_a_side(self):
-        """The files say which side is which, wherever they lie; parts that touch stay two."""
-        right, left = mask_of(".###.. .###.."), mask_of("....## ....##")
-        seen = look_at_masks([right, left], [0, 1])
-        assert seen.sides == (6, 4) and [c.pixels for c in seen.components] == [6, 4]
-
-    def test_digest_is_of_the_foreground_only(self):
-        assert look_at_masks([ONE_FILE], [0, 1]).digest == look_at_masks([ONE_FILE], [0, 255]).digest
-        assert look_at_masks([ONE_FILE], [0, 1]).digest != look_at_masks([ONE_FILE[:, ::-1]], [0, 1]).digest
+def test_of_masks():
+    # The files say which side is which, wherever they lie; parts that touch stay two.
+    seen = look_at_masks([mask_of(".###.. .###.."), mask_of("....## ....##")], [0, 1])
+    assert seen.sides == (6, 4) and [c.pixels for c in seen.components] == [6, 4]
+    # The digest is of the foreground only.
+    assert look_at_masks([ONE_FILE], [0, 1]).digest == look_at_masks([ONE_FILE], [0, 255]).digest
+    assert look_at_masks([ONE_FILE], [0, 1]).digest != look_at_masks([ONE_FILE[:, ::-1]], [0, 1]).digest
 
 
-class TestGrey:
-    def test_digest_is_of_the_values_in_whatever_format(self):
-        pixels = np.arange(200, dtype=np.uint8).reshape(10, 20)
-        assert look_at_grey(pixels).digest == look_at_grey(pixels.astype(np.uint16)).digest
-        assert look_at_grey(pixels).digest != look_at_grey(pixels.reshape(20, 10)).digest
-
-    def test_rim_is_left_out(self):
-        pixels = np.full((100, 100), 50, np.uint8)
-        pixels[:10], pixels[90:] = 0, 255
-        # Within the rim, rows and columns 10 to 89, lie 80 x 80 pixels, and 64 of them are the lowest.
-        pixels[40:48, 40:48] = 0
-        seen = look_at_grey(pixels)
-        assert seen.range.tolist() == [0, 255] and seen.range.dtype == np.uint8
-        assert seen.darkest == pytest.approx(0.01) and seen.brightest == 0
-        assert seen.percentiles.tolist()[1:] == [50, 50]
-
-    @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (7, 3)])
-    def test_tiny(self, shape):
+def test_of_grey_values():
+    # The digest is of the values in whatever format.
+    pixels = np.arange(200, dtype=np.uint8).reshape(10, 20)
+    assert look_at_grey(pixels).digest == look_at_grey(pixels.astype(np.uint16)).digest
+    assert look_at_grey(pixels).digest != look_at_grey(pixels.reshape(20, 10)).digest
+    pixels = np.full((100, 100), 50, np.uint8)
+    pixels[:10], pixels[90:] = 0, 255
+    # Within the rim, rows and columns 10 to 89, lie 80 x 80 pixels, and 64 of them are the lowest.
+    pixels[40:48, 40:48] = 0
+    seen = look_at_grey(pixels)
+    assert seen.range.tolist() == [0, 255] and seen.range.dtype == np.uint8
+    assert seen.darkest == pytest.approx(0.01) and seen.brightest == 0
+    assert seen.percentiles.tolist()[1:] == [50, 50]
+    for shape in ((1, 1), (1, 300), (7, 3)):
         assert look_at_grey(np.zeros(shape, np.uint8)).size == shape
 
 

@@ -17,22 +17,16 @@ def disc(row, column, radius=60):
     return ((rows - row) ** 2 + (columns - column) ** 2 < radius**2).astype(np.uint8)
 
 
-class TestRegister:
+def test_contrast_does_not_count_and_nothing_may_be_there_to_compare():
     """A bright disc: its gradient points to its centre, as the normals of its mask do."""
-
     pixels = 50 + 100 * disc(128, 156)
-
-    def test_contrast_does_not_count(self):
-        weak = (self.pixels // 50).astype(np.uint16)
-        for pixels in (self.pixels, weak):
-            found = register(pixels, disc(128, 156))
-            # Directions are rounded to 1.4 degrees, on average by 0.35: the cosine stays above 0.9999.
-            assert found.own == pytest.approx(1, abs=1e-3) and found.share == 1
-
-    def test_nothing_to_compare(self):
-        assert register(self.pixels, np.zeros((GRID, GRID), np.uint8)) is None
-        # In the lower half, which is not looked at.
-        assert register(self.pixels, disc(420, 156)) is None
+    for disc_pixels in (pixels, (pixels // 50).astype(np.uint16)):
+        found = register(disc_pixels, disc(128, 156))
+        # Directions are rounded to 1.4 degrees, on average by 0.35: the cosine stays above 0.9999.
+        assert found.own == pytest.approx(1, abs=1e-3) and found.share == 1
+    assert register(pixels, np.zeros((GRID, GRID), np.uint8)) is None
+    # In the lower half, which is not looked at.
+    assert register(pixels, disc(420, 156)) is None
 
 
 @pytest.fixture(scope="module")
@@ -96,17 +90,11 @@ def test_all_changed_alike(phantoms, change, expected):
     assert kinds(change(*pair) for pair in phantoms) == expected
 
 
-def test_few_masks_give_no_finding_on_the_data_set(phantoms):
+def test_too_few_masks_inverted_radiographs_and_empty_masks_give_no_finding(phantoms):
     moved = looks([(image, move(mask)) for image, mask in phantoms[:5]])
     assert MISPLACED not in [flag.kind for flag in registration_flags(moved)]
-
-
-def test_ignored(phantoms):
-    """An inverted radiograph is none that a mask can be judged against."""
+    # An inverted radiograph is none that a mask can be judged against.
     pairs = [(255 - phantoms[0][0], phantoms[0][1]), *phantoms[1:]]
     assert registration_flags(looks(pairs), {"0"}) == []
-
-
-def test_without_masks():
     assert kinds([]) == []
     assert kinds([(np.zeros((9, 9), np.uint8), np.zeros((9, 9), np.uint8))]) == []

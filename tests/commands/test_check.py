@@ -237,18 +237,15 @@ def test_clean_folder_has_a_table_and_no_flag(phantoms, tmp_path, capsys):
     assert table["clavicle_share"] == pytest.approx(sum(areas) / (26 * 128 * 128))
 
 
-def write_release(folder, out):
-    """Writes phantoms as the original release: 12 bits in 16, the last two without masks in a folder of their own."""
-    for number in range(10):
-        grey, mask = (cv2.imread(str(path(folder, name(number))), 0) for path in (image_path, mask_path))
-        image_folder = "data_train" if number < 8 else "data_test"
-        write_mhd(out / "CRASS12" / image_folder / f"{name(number)}.mhd", grey.astype(np.uint16) * 16, (2.5, 2.5))
-        if number < 8:
-            write_mhd(out / "CRASS12" / "mask_mhd" / f"{name(number)}.mhd", mask, (2.5, 2.5))
-
-
 def test_original_release(phantoms, tmp_path):
-    write_release(phantoms, tmp_path / "manual")
+    folder = tmp_path / "manual/CRASS12"
+    # 12 bits in 16, the last two without masks in a folder of their own.
+    for number in range(10):
+        grey, mask = (cv2.imread(str(path(phantoms, name(number))), 0) for path in (image_path, mask_path))
+        image_folder = "data_train" if number < 8 else "data_test"
+        write_mhd(folder / image_folder / f"{name(number)}.mhd", grey.astype(np.uint16) * 16, (2.5, 2.5))
+        if number < 8:
+            write_mhd(folder / "mask_mhd" / f"{name(number)}.mhd", mask, (2.5, 2.5))
     out = tmp_path / "out"
     assert check(tmp_path / "manual", out, progress=False) == 0
     assert found(out) == [("derived split", ()), ("unlabelled", (name(8), name(9)))]

@@ -72,9 +72,11 @@ def test_one_run_is_scored_on_what_it_held_out(tmp_path, two_folds, runs):
         assert [*rows] == ["b", "c", "g"] and "fold" not in rows["b"]
 
 
-def test_a_split_outranks_the_fold(tmp_path, two_folds, runs):
+def test_a_named_split_and_a_named_data_set_outrank_the_recorded_ones(tmp_path, two_folds, runs, make_run):
     metrics = evaluate_models([runs[0]], tmp_path / "scores", two_folds, split="fold2")
     assert (metrics["split"], metrics["n"]) == ("fold2", 4) and [*scored(tmp_path / "scores")] == [*"efgh"]
+    run = make_run(tmp_path / "run", WHOLE, "1/2", "ab", dataset="elsewhere")
+    assert evaluate_models([run], tmp_path / "scores", two_folds, "two_folds")["n"] == 2
 
 
 def test_without_a_fold_it_is_the_validation_split(tmp_path, two_folds, make_run):
@@ -88,11 +90,6 @@ def test_without_a_fold_it_is_the_validation_split(tmp_path, two_folds, make_run
 def test_a_model_alone_is_for_crass12(tmp_path, prepared, litert_model):
     metrics = evaluate_models([litert_model], tmp_path / "scores", prepared)
     assert (metrics["dataset"], metrics["split"], metrics["n"]) == ("crass12", "validation", 2)
-
-
-def test_a_named_data_set_outranks_the_recorded_one(tmp_path, two_folds, make_run):
-    run = make_run(tmp_path / "run", WHOLE, "1/2", "ab", dataset="elsewhere")
-    assert evaluate_models([run], tmp_path / "scores", two_folds, "two_folds")["n"] == 2
 
 
 @pytest.fixture
@@ -114,25 +111,22 @@ def refused(tmp_path, two_folds, monkeypatch):
     return refused
 
 
-def test_two_runs_that_held_out_one_image(tmp_path, refused, runs, make_run):
+def test_runs_and_models_that_cannot_be_scored_together(tmp_path, refused, runs, make_run):
     third = make_run(tmp_path / "three", WHOLE, "1/3", "dg")
     said = f"g: held out by both {runs[1]}/model.keras and {third}/model.keras, expected every name once"
     assert refused(*runs, third) == said
-
-
-def test_several_models_of_which_one_held_out_nothing(tmp_path, refused, runs, make_run):
     expected = "found no fold that it held out, expected only runs of crass-tf train --fold"
     run = make_run(tmp_path / "run", WHOLE)
     assert refused(runs[0], run) == f"{run}/model.keras: {expected}"
     model = shutil.copy(runs[1] / "model.keras", tmp_path / "copy.keras")
     assert refused(runs[0], model) == f"{model}: {expected}"
-
-
-def test_what_several_models_cannot_have(tmp_path, refused, runs, make_run):
     assert refused(*runs, split="fold1") == "split: found 'fold1' and 2 models, expected one model, or no split"
     assert refused(*runs, perturb=True) == "perturb: found 2 models, expected one"
     other = make_run(tmp_path / "other", WHOLE, "1/2", "de", dataset="crass12")
     assert refused(runs[0], other).startswith("found runs on several data sets, crass12 and two_folds; expected one")
+    assert refused(runs[0], tmp_path / "none") == f"{tmp_path}/none: model not found"
+    (runs[1] / "model.keras").unlink()
+    assert refused(runs[1]).startswith(f"{runs[1]}: found no model.keras, expected a finished run")
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -140,9 +134,3 @@ def test_a_radiograph_that_the_data_set_lacks(tmp_path, refused, runs, several, 
     run = make_run(tmp_path / "run", WHOLE, "1/2", "dxy")
     lacks = "two_folds/native, split fold1+fold2: lacks 2 of the 3 radiographs wanted, 'x' first"
     assert refused(*runs[:several], run) == f"{run}/model.keras, fold 1/2 of fold1+fold2: {lacks}"
-
-
-def test_missing_and_unfinished_models(tmp_path, refused, runs):
-    assert refused(runs[0], tmp_path / "none") == f"{tmp_path}/none: model not found"
-    (runs[1] / "model.keras").unlink()
-    assert refused(runs[1]).startswith(f"{runs[1]}: found no model.keras, expected a finished run")

@@ -6,7 +6,7 @@ import pytest
 from folders import table
 from refusals import refuses
 
-from crass_tf.commands.propose import _smooth_mask, propose
+from crass_tf.commands.propose import propose
 from crass_tf.common.files import InputError
 from crass_tf.measurement.metrics import iou
 from crass_tf.phantom import write_folder
@@ -66,14 +66,3 @@ def test_what_was_dropped_is_left_out_and_nothing_is_an_error(folder, proposals,
     with pytest.raises(InputError, match="found no radiograph whose clavicles"):
         propose([folder / "CRASS12" / "image"], tmp_path / "out", least=0.5, drop=tmp_path / "drop.txt")
     assert not (tmp_path / "out" / "CRASS12").exists()
-
-
-def test_narrow_notches_are_filled_and_thin_spurs_cut_off():
-    bar = np.zeros((80, 200), bool)
-    bar[30:60, 10:190] = True
-    torn = bar.copy()
-    torn[30:45, 90:98] = False
-    torn[10:30, 50:52] = True
-    smooth = _smooth_mask(torn)
-    assert iou(smooth, bar) > 0.97
-    assert not smooth[:20].any() and smooth[35:45, 90:98].all()

@@ -41,15 +41,12 @@ def names(images):
     return [NAMES[int(ground) // 5 - 1] for ground in np.asarray(images)[:, 0, 0, 0]]
 
 
-def test_default_splits_are_first_and_last(train, capsys):
+def test_default_splits_are_first_and_last_and_others_can_be_chosen(train, capsys):
     settings, trained, watched = train()
     assert (trained, sorted(watched)) == ([*"abcd"], [*"efgh"])
     assert (settings.split, settings.validation_split) == ("fold1", "fold2")
     assert settings.fold is None and settings.held_out is None
     assert "note" not in capsys.readouterr().out, "they share nothing"
-
-
-def test_splits_can_be_chosen(train, capsys):
     settings, trained, watched = train(split="fold1+fold2", validation_split="fold1[:2]")
     assert trained == [*NAMES] and len(watched) == 2
     assert (settings.split, settings.validation_split) == ("fold1+fold2", "fold1[:2]")

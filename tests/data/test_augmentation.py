@@ -15,6 +15,8 @@ IDENTITY = Augmentation(
     noise=0, shading=0, bars=0,
 )  # fmt: skip
 SEEDS = range(12)
+# All 256 grey values.
+RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
 
 def only(**settings):
@@ -29,11 +31,6 @@ def clavicles(height=128, width=160):
     return mask
 
 
-def ramp():
-    """All 256 grey values."""
-    return np.arange(256, dtype=np.uint8).reshape(16, 16)
-
-
 def grey(value, shape=(40, 60)):
     return np.full(shape, value, np.uint8)
 
@@ -42,8 +39,7 @@ def exposures(image, **settings):
     return [change_exposure(image, only(**settings), np.random.default_rng(seed)) for seed in SEEDS]
 
 
-def masks(**settings):
-    mask = clavicles()
+def masks(mask, **settings):
     return [transform(mask, mask, only(**settings), np.random.default_rng(seed))[1] for seed in SEEDS]
 
 
@@ -53,23 +49,20 @@ def centre(mask):
 
 
 def test_nothing_set_changes_nothing_but_a_smaller_result_has_the_same_centre():
-    image, mask = augment(ramp(), ramp() % 2, IDENTITY, np.random.default_rng(0))
-    np.testing.assert_array_equal(image, ramp())
-    np.testing.assert_array_equal(mask, ramp() % 2)
+    image, mask = augment(RAMP, RAMP % 2, IDENTITY, np.random.default_rng(0))
+    np.testing.assert_array_equal(image, RAMP)
+    np.testing.assert_array_equal(mask, RAMP % 2)
     mask = clavicles()
     image, smaller = transform(mask, mask, IDENTITY, np.random.default_rng(0), (100, 140))
     np.testing.assert_array_equal(smaller, mask[14:114, 10:150])
     np.testing.assert_array_equal(image, smaller)
 
 
-def test_same_generator_same_pair_and_another_another():
+def test_same_generator_same_pair_and_another_another_and_the_input_is_left_alone():
     pair = np.random.default_rng(9).integers(0, 256, (128, 160), dtype=np.uint8), clavicles()
     (image, mask), again, other = (augment(*pair, Augmentation(), np.random.default_rng([n, 1])) for n in (7, 7, 8))
     np.testing.assert_array_equal(again, (image, mask))
     assert (image != other[0]).any() and (mask != other[1]).any()
-
-
-def test_input_is_left_alone_and_output_is_uint8():
     image, mask = grey(90, (128, 160)), clavicles()
     for seed in SEEDS:
         new_image, new_mask = augment(image, mask, Augmentation(), np.random.default_rng(seed))
@@ -90,11 +83,13 @@ def test_mask_follows_the_image(shape):
         assert iou(moved_image > 100, moved_mask) > 0.97 > iou(mask, moved_mask)
 
 
-def test_flip_mirrors_exactly():
+def test_flips_and_inversion_are_exact():
     mask = clavicles()
     image, flipped = transform(mask * np.uint8(9), mask, only(flip=1), np.random.default_rng(0))
     np.testing.assert_array_equal(flipped, mask[:, ::-1])
     np.testing.assert_array_equal(image, 9 * mask[:, ::-1])
+    for image in exposures(RAMP, invert=1):
+        np.testing.assert_array_equal(image, 255 - RAMP)
 
 
 def test_rotation_stays_within_its_angle():
@@ -102,8 +97,7 @@ def test_rotation_stays_within_its_angle():
     bar = np.zeros((161, 161), np.uint8)
     bar[78:83, 30:131] = 1
     angles = []
-    for seed in SEEDS:
-        _, turned = transform(bar, bar, only(rotation_deg=10), np.random.default_rng(seed))
+    for turned in masks(bar, rotation_deg=10):
         rows, columns = (axis - axis.mean() for axis in np.nonzero(turned))
         angles.append(np.rad2deg(np.arctan2((rows * columns).sum(), (columns**2).sum())))
         # Around the image's centre, pixel (80, 80).
@@ -112,32 +106,28 @@ def test_rotation_stays_within_its_angle():
     assert min(angles) < -4 and max(angles) > 4
 
 
-def test_scale_changes_both_axes_alike():
+def test_scale_changes_both_axes_alike_and_shift_is_a_fraction_of_each_side():
     # Areas go with the square: between 1 / 1.25^2 = 0.64 and 1.25^2 = 1.5625.
-    ratios = [mask.sum() / clavicles().sum() for mask in masks(scale=1.25)]
+    ratios = [mask.sum() / clavicles().sum() for mask in masks(clavicles(), scale=1.25)]
     assert 0.62 < min(ratios) < 0.85 and 1.2 < max(ratios) < 1.6
+    # 0.1 of 128 rows and of 160 columns.
+    shifts = np.array([centre(mask) - centre(clavicles()) for mask in masks(clavicles(), shift=0.1)])
+    assert (np.abs(shifts) <= (12.9, 16.1)).all()
+    assert (np.abs(shifts).max(axis=0) > (5, 6)).all()
+    # Rows and columns are drawn apart.
+    assert abs(np.corrcoef(shifts.T)[0, 1]) < 0.9
 
 
 def test_stretch_keeps_the_area():
     square = np.zeros((101, 101), np.uint8)
     square[30:71, 30:71] = 1
     aspects = []
-    for seed in SEEDS:
-        _, stretched = transform(square, square, only(stretch=1.2), np.random.default_rng(seed))
+    for stretched in masks(square, stretch=1.2):
         rows, columns = np.ptp(np.argwhere(stretched), axis=0) + 1
         aspects.append(columns / rows)
         # A side of 41 pixels changes by whole pixels: 1 / 41 each.
         assert abs(stretched.sum() / 41**2 - 1) < 0.06
     assert 1 / 1.26 < min(aspects) < 0.95 and 1.05 < max(aspects) < 1.26
-
-
-def test_shift_is_a_fraction_of_each_side():
-    # 0.1 of 128 rows and of 160 columns.
-    shifts = np.array([centre(mask) - centre(clavicles()) for mask in masks(shift=0.1)])
-    assert (np.abs(shifts) <= (12.9, 16.1)).all()
-    assert (np.abs(shifts).max(axis=0) > (5, 6)).all()
-    # Rows and columns are drawn apart.
-    assert abs(np.corrcoef(shifts.T)[0, 1]) < 0.9
 
 
 def test_elastic_bends_image_and_mask_alike_after_the_other_changes():
@@ -157,12 +147,12 @@ def test_elastic_bends_image_and_mask_alike_after_the_other_changes():
         assert iou(changed, hardly_bent) > 0.99
 
 
-def test_faint_leaves_a_tenth_of_the_range_at_most():
-    faint = exposures(ramp(), faint=1)
+def test_faint_leaves_a_tenth_of_the_range_at_most_and_no_grey_value_overtakes_another():
+    faint = exposures(RAMP, faint=1)
     spans = [int(image.max()) - int(image.min()) for image in faint]
     assert max(spans) <= 26 and min(spans) >= 4
     assert max(image.max() for image in faint) > 128 > min(image.min() for image in faint)
-    for image in faint:
+    for image in (*faint, *exposures(RAMP, gamma=2.0)):
         assert (np.diff(image.ravel().astype(int)) >= 0).all()
 
 
@@ -174,37 +164,27 @@ def test_what_comes_from_outside_is_black():
         assert image.min() == 0
 
 
-def test_gamma_keeps_black_and_white():
-    images = exposures(ramp(), gamma=2.0)
-    for image in images:
-        assert image[0, 0] == 0 and image[-1, -1] == 255
-        assert (np.diff(image.ravel().astype(int)) >= 0).all()
-    # Mid-grey 128: exponent 2 gives 255 * (128 / 255)^2 = 64.3, exponent 1 / 2 gives 180.7.
-    middle = [int(image[8, 0]) for image in images]
-    assert 64 <= min(middle) < 110 and 145 < max(middle) <= 181
-
-
-def test_contrast_turns_around_mid_grey():
-    # 127.5 + (100 - 127.5) * 1.5 = 86.25 and 127.5 - 27.5 / 1.5 = 109.2.
-    values = [int(image[0, 0]) for image in exposures(grey(100), contrast=1.5)]
-    assert 86 <= min(values) < 100 < max(values) <= 109
-    # 127 and 128 are half a grey value away from the middle, and stay there: 127.5 -+ 0.75 at most.
-    assert {int(image[0, 0]) for image in exposures(grey(127), contrast=1.5)} == {127}
-
-
-def test_brightness_adds_the_same_everywhere():
-    shifts = []
-    for image in exposures(grey(100), brightness=25):
-        assert image.min() == image.max()
-        shifts.append(int(image[0, 0]) - 100)
-    assert -25 <= min(shifts) < -5 and 5 < max(shifts) <= 25
-    # Clipped, not wrapped around.
-    assert min(image.min() for image in exposures(grey(250), brightness=25)) >= 225
-
-
-def test_inversion_exchanges_black_and_white():
-    for image in exposures(ramp(), invert=1):
-        np.testing.assert_array_equal(image, 255 - ramp())
+@pytest.mark.parametrize(
+    "settings, before, darkest, brightest",
+    [
+        # Mid-grey 128: exponent 2 gives 255 * (128 / 255)^2 = 64.3, exponent 1 / 2 gives 180.7.
+        ({"gamma": 2.0}, 128, (64, 109), (146, 181)),
+        ({"gamma": 2.0}, 0, (0, 0), (0, 0)),
+        ({"gamma": 2.0}, 255, (255, 255), (255, 255)),
+        # 127.5 + (100 - 127.5) * 1.5 = 86.25 and 127.5 - 27.5 / 1.5 = 109.2.
+        ({"contrast": 1.5}, 100, (86, 99), (101, 109)),
+        # 127 is half a grey value away from the middle, and stays there: 127.5 -+ 0.75 at most.
+        ({"contrast": 1.5}, 127, (127, 127), (127, 127)),
+        ({"brightness": 25}, 100, (75, 94), (106, 125)),
+        # Clipped, not wrapped around.
+        ({"brightness": 25}, 250, (225, 250), (250, 255)),
+    ],
+)
+def test_exposure_changes_all_grey_values_alike_within_limits(settings, before, darkest, brightest):
+    images = exposures(grey(before), **settings)
+    assert all(image.min() == image.max() for image in images)
+    values = [int(image[0, 0]) for image in images]
+    assert darkest[0] <= min(values) <= darkest[1] and brightest[0] <= max(values) <= brightest[1]
 
 
 def test_blur_smooths_an_edge_and_keeps_the_mean():
@@ -230,7 +210,7 @@ def test_noise_has_no_bias_at_most_its_deviation_and_a_grain():
     assert min(correlations) < 0.05 and max(correlations) > 0.5
 
 
-def test_shading_is_a_ramp():
+def test_shading_is_a_ramp_and_bars_cover_the_border_only():
     for image in exposures(grey(100, (41, 61)), shading=30):
         # Nothing at the centre, opposite corners opposite, at most half of 30 along each axis.
         values = image.astype(int) - 100
@@ -238,9 +218,6 @@ def test_shading_is_a_ramp():
         assert abs(values[0, 0] + values[-1, -1]) <= 1
         assert np.abs(values).max() <= 30
         assert abs(values[0, 0] + values[0, -1] - 2 * values[0, 30]) <= 2
-
-
-def test_bars_cover_the_border_only():
     # At most 6 % of 100 rows and of 200 columns: 6 and 12 pixels.
     image = grey(100, (100, 200))
     colours = set()

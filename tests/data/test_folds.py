@@ -15,6 +15,8 @@ THREE = [["0002", "0004", "0007"], ["0005", "0006"], ["0001", "0003"]]
 def test_names_are_dealt_out_by_the_rank_of_their_digests_whatever_their_order():
     assert folds(NAMES, 3) == folds(reversed(NAMES), 3) == folds({*NAMES}, 3) == THREE
     assert folds(NAMES, 7) == [["0004"], ["0005"], ["0003"], ["0002"], ["0006"], ["0001"], ["0007"]]
+    # Counted from one.
+    assert parse_fold("2/5") == (2, 5) and [held_out(NAMES, fold) for fold in ("1/3", "2/3", "3/3")] == THREE
 
 
 @pytest.mark.parametrize(("count", "k"), [(2, 2), (10, 3), (284, 5), (57, 10)])
@@ -32,11 +34,6 @@ def test_every_name_is_in_one_fold_and_sizes_differ_by_one_at_most(count, k):
 def test_k_out_of_range_and_repeated_names(k):
     refuses(f"folds: found {k}, expected 2 to 7, the number of radiographs", folds, NAMES, k)
     refuses("image ids: found '0003' more than once", folds, [*NAMES, "0003"], 2)
-
-
-def test_fold_is_counted_from_one():
-    assert parse_fold("2/5") == (2, 5)
-    assert [held_out(NAMES, fold) for fold in ("1/3", "2/3", "3/3")] == THREE
 
 
 @pytest.mark.parametrize("text", ["6/5", "0/5", "x", "", "1/1", "2", "2/5/7", "-1/5", "1.0/5", " 2/5", "2/5\n", "/5"])

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from metaimages import write_mhd
+from refusals import refuses
 
-from crass_tf.common.files import InputError
 from crass_tf.data.building import build
 from crass_tf.phantom.rendering import render
 from crass_tf.radiographs.formats.png import write_png
@@ -28,12 +28,6 @@ def radiographs():
         name: (p.image, p.mask * (columns < 32).astype(np.uint8), p.mask * (columns >= 32).astype(np.uint8))
         for name, p in phantoms.items()
     }
-
-
-def write_published(folder, radiographs, deepen):
-    for name, (image, right, left) in radiographs.items():
-        write_png(folder / f"CRASS12/image/{name}.PNG", deepen(image), SPACING_MM)
-        write_png(folder / f"CRASS12/mask/{name}.PNG", (right | left) * 255)
 
 
 def write_release(folder, radiographs, deepen, sides=False, compressed=False, suffix=".mhd"):
@@ -59,7 +53,9 @@ def stored(builder):
 def published(request, radiographs, tmp_path_factory):
     """What one depth's published folder builds to, for each config; and the function to that depth."""
     folder = tmp_path_factory.mktemp("published")
-    write_published(folder, radiographs, request.param)
+    for name, (image, right, left) in radiographs.items():
+        write_png(folder / f"CRASS12/image/{name}.PNG", request.param(image), SPACING_MM)
+        write_png(folder / f"CRASS12/mask/{name}.PNG", (right | left) * 255)
     return [stored(builder) for builder in build(folder, folder / "data", CONFIGS)], request.param
 
 
@@ -114,27 +110,22 @@ def test_16_bits_are_stored_as_they_are(manual_dir, tmp_path):
     assert images["0002"].dtype == np.uint16 and images["0002"].max() < 256
 
 
-class TestUnlabelled:
-    @pytest.fixture
-    def release(self, radiographs, tmp_path):
-        deepen = DEPTHS["12-bit"]
-        write_release(tmp_path, radiographs, deepen)
-        for name, (image, *_) in radiographs.items():
-            write_mhd(tmp_path / f"CRASS12/data_test/test_{name}.mhd", deepen(image), SPACING_MM)
-        return tmp_path
+def test_unlabelled_radiographs_are_a_config_of_their_own(radiographs, tmp_path):
+    deepen = DEPTHS["12-bit"]
+    write_release(tmp_path, radiographs, deepen)
+    for name, (image, *_) in radiographs.items():
+        write_mhd(tmp_path / f"CRASS12/data_test/test_{name}.mhd", deepen(image), SPACING_MM)
+    native, unlabelled = build(tmp_path, tmp_path / "data", ["unlabelled"])
+    assert list(unlabelled.info.splits) == ["test"] and list(native.info.splits) == ["train", "validation"]
+    assert set(unlabelled.info.features) == {"image", "image_id", "spacing_mm"}
+    assert unlabelled.info.supervised_keys is None
+    images = loaded(unlabelled, "test")
+    assert sorted(images) == [f"test_{name}" for name in NAMES]
+    for name, (image, *_) in radiographs.items():
+        np.testing.assert_array_equal(images[f"test_{name}"], image)
 
-    def test_split_and_features(self, release, radiographs):
-        native, unlabelled = build(release, release / "data", ["unlabelled"])
-        assert list(unlabelled.info.splits) == ["test"] and list(native.info.splits) == ["train", "validation"]
-        assert set(unlabelled.info.features) == {"image", "image_id", "spacing_mm"}
-        assert unlabelled.info.supervised_keys is None
-        images = loaded(unlabelled, "test")
-        assert sorted(images) == [f"test_{name}" for name in NAMES]
-        for name, (image, *_) in radiographs.items():
-            np.testing.assert_array_equal(images[f"test_{name}"], image)
 
-    def test_none_there(self, manual_dir, tmp_path):
-        with pytest.raises(InputError, match=r"CRASS12: found no radiograph for the config unlabelled"):
-            build(manual_dir, tmp_path / "data", ["unlabelled"])
-        # What was asked for before is there, and nothing of what failed.
-        assert [path.name for path in (tmp_path / "data/crass12").iterdir() if path.name != ".config"] == ["native"]
+def test_without_unlabelled_radiographs(manual_dir, tmp_path):
+    refuses("found no radiograph for the config unlabelled", build, manual_dir, tmp_path / "data", ["unlabelled"])
+    # What was asked for before is there, and nothing of what failed.
+    assert [path.name for path in (tmp_path / "data/crass12").iterdir() if path.name != ".config"] == ["native"]

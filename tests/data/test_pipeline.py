@@ -5,15 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from crass_tf.data import pipeline
 from crass_tf.data.augmentation import Augmentation
-from crass_tf.data.pipeline import (
-    array_batches,
-    augment_at,
-    config_size,
-    supervised,
-    training_dataset,
-    validation_dataset,
-)
 from crass_tf.data.views import View
 from crass_tf.geometry import Letterbox
 
@@ -34,7 +27,7 @@ def from_tf(augmentation=None, initial_epoch=0, seed=SEED):
     """All batches from an epoch on, as a list of epochs of `(images, masks)` arrays."""
     pairs = tf.data.Dataset.from_tensor_slices(drawn())
     options = dict(batch_size=BATCH, seed=seed, augmentation=augmentation, initial_epoch=initial_epoch)
-    batches = list(training_dataset(pairs, View(SIZE), epochs=EPOCHS, **options).as_numpy_iterator())
+    batches = list(pipeline.training_dataset(pairs, View(SIZE), epochs=EPOCHS, **options).as_numpy_iterator())
     steps = COUNT // BATCH
     assert len(batches) == steps * (EPOCHS - initial_epoch)
     return [joined(batches[i : i + steps]) for i in range(0, len(batches), steps)]
@@ -43,7 +36,7 @@ def from_tf(augmentation=None, initial_epoch=0, seed=SEED):
 def from_arrays(augmentation=None, initial_epoch=0, seed=SEED):
     """The same of the NumPy pipeline."""
     options = dict(batch_size=BATCH, seed=seed, augmentation=augmentation, initial_epoch=initial_epoch)
-    batches, steps = array_batches(*drawn(), **options), COUNT // BATCH
+    batches, steps = pipeline.array_batches(*drawn(), **options), COUNT // BATCH
     return [joined([batches[e * steps + step] for step in range(steps)]) for e in range(EPOCHS - initial_epoch)]
 
 
@@ -64,13 +57,13 @@ def assert_same(one, other):
         np.testing.assert_array_equal(masks, other_masks)
 
 
-BOTH = pytest.mark.parametrize("pipeline", [from_tf, from_arrays])
+BOTH = pytest.mark.parametrize("epochs", [from_tf, from_arrays])
 
 
 @BOTH
-def test_without_augmentation_batches_hold_the_originals(pipeline):
+def test_without_augmentation_batches_hold_the_originals(epochs):
     images, masks = drawn()
-    for found_images, found_masks in pipeline():
+    for found_images, found_masks in epochs():
         assert found_images.dtype == np.float32 and found_masks.dtype == np.uint8
         assert found_images.shape == found_masks.shape == (6, *SIZE, 1)
         order = numbers(found_images)
@@ -81,25 +74,26 @@ def test_without_augmentation_batches_hold_the_originals(pipeline):
 
 
 @BOTH
-def test_order_differs_between_epochs_and_seeds(pipeline):
-    orders = [numbers(images) for images, _ in pipeline()]
+def test_order_differs_between_epochs_and_seeds(epochs):
+    orders = [numbers(images) for images, _ in epochs()]
     assert orders[0] != orders[1] != orders[2] != orders[0]
-    assert orders != [numbers(images) for images, _ in pipeline(seed=SEED + 1)]
+    assert orders != [numbers(images) for images, _ in epochs(seed=SEED + 1)]
 
 
 @BOTH
 @pytest.mark.parametrize("first", [1, 2])
-def test_resumed_epochs_are_the_same(pipeline, first):
-    assert_same(pipeline(Augmentation(), initial_epoch=first), pipeline(Augmentation())[first:])
+def test_resumed_epochs_are_the_same(epochs, first):
+    assert_same(epochs(Augmentation(), initial_epoch=first), epochs(Augmentation())[first:])
 
 
 @BOTH
-def test_augmented_batches_are_what_augment_gives(pipeline):
+def test_augmented_batches_are_what_augment_gives(epochs):
     images, masks = drawn()
     augmentation = Augmentation()
-    for epoch, ((plain, _), (changed, changed_masks)) in enumerate(zip(pipeline(), pipeline(augmentation))):
+    for epoch, ((plain, _), (changed, changed_masks)) in enumerate(zip(epochs(), epochs(augmentation))):
         for position, number in enumerate(numbers(plain)):
-            image, mask = augment_at(images[number, ..., 0], masks[number], SEED, epoch, position, augmentation)
+            pair = images[number, ..., 0], masks[number]
+            image, mask = pipeline.augment_at(*pair, SEED, epoch, position, augmentation)
             np.testing.assert_array_equal(changed[position, ..., 0], image)
             np.testing.assert_array_equal(changed_masks[position], mask)
 
@@ -115,13 +109,13 @@ def test_seeds_of_the_user_change_nothing(global_seed):
 def test_augmentation_differs_by_seed_epoch_and_position():
     image, mask = np.full((2, *SIZE), 100, np.uint8)
     places = [(5, 0, 0), (6, 0, 0), (5, 1, 0), (5, 0, 1)]
-    results = [augment_at(image, mask // 100, *place, Augmentation())[0].tobytes() for place in places]
+    results = [pipeline.augment_at(image, mask // 100, *place, Augmentation())[0].tobytes() for place in places]
     assert len(set(results)) == 4
 
 
 def test_tf_batches_have_static_shapes_for_xla():
     pairs, options = tf.data.Dataset.from_tensor_slices(drawn()), dict(epochs=1, seed=0, augmentation=Augmentation())
-    image, mask = training_dataset(pairs, View(SIZE), batch_size=3, **options).element_spec
+    image, mask = pipeline.training_dataset(pairs, View(SIZE), batch_size=3, **options).element_spec
     assert (image.shape, image.dtype) == ((3, 32, 48, 1), tf.float32)
     assert (mask.shape, mask.dtype) == ((3, 32, 48, 1), tf.uint8)
 
@@ -144,7 +138,7 @@ def as_dataset(pairs, reads):
 
 
 def test_validation_is_complete_in_order_and_letterboxed():
-    dataset = validation_dataset(as_dataset(mixed_sizes(), []), View(SIZE), batch_size=2)
+    dataset = pipeline.validation_dataset(as_dataset(mixed_sizes(), []), View(SIZE), batch_size=2)
     batches = list(dataset.as_numpy_iterator())
     assert [len(images) for images, _ in batches] == [2, 1]
     images, masks = (np.concatenate(parts) for parts in zip(*batches))
@@ -161,7 +155,7 @@ def test_validation_is_complete_in_order_and_letterboxed():
 def test_training_letterboxes_too_and_decodes_once():
     reads = []
     dataset = as_dataset(mixed_sizes(), reads)
-    batches = training_dataset(dataset, View(SIZE), batch_size=1, epochs=4, seed=0, augmentation=None)
+    batches = pipeline.training_dataset(dataset, View(SIZE), batch_size=1, epochs=4, seed=0, augmentation=None)
     found = {batch[0].tobytes() for batch in batches.as_numpy_iterator()}
     expected = {
         Letterbox.fit(image.shape[:2], SIZE).image_to_model(image[..., 0]).astype(np.float32).tobytes()
@@ -180,15 +174,16 @@ def test_fit_sees_each_epochs_batches():
     expected = [np.mean(images) for images, _ in from_arrays(Augmentation())]
     assert len(set(expected)) == EPOCHS
     for first in (0, 1):
-        batches = array_batches(*drawn(), batch_size=BATCH, seed=SEED, augmentation=Augmentation(), initial_epoch=first)
+        options = dict(batch_size=BATCH, seed=SEED, augmentation=Augmentation(), initial_epoch=first)
+        batches = pipeline.array_batches(*drawn(), **options)
         history = model.fit(batches, epochs=EPOCHS, initial_epoch=first, steps_per_epoch=2, verbose=0).history
         np.testing.assert_allclose(history["loss"], expected[first:], rtol=1e-5)
 
 
 def test_supervised_pairs_of_a_prepared_split(prepared):
-    pairs = supervised("crass12", "32x64", "train", prepared)
-    assert config_size("crass12", "32x64", prepared) == (32, 64) and int(pairs.cardinality()) == 6
+    pairs = pipeline.supervised("crass12", "32x64", "train", prepared)
+    assert pipeline.config_size("crass12", "32x64", prepared) == (32, 64) and int(pairs.cardinality()) == 6
     image, mask = next(pairs.as_numpy_iterator())
     assert image.shape == mask.shape == (32, 64, 1) and set(np.unique(mask)) == {0, 1}
-    assert config_size("crass12", "native", prepared) is None
-    assert int(supervised("crass12", "native", "validation", prepared).cardinality()) == 2
+    assert pipeline.config_size("crass12", "native", prepared) is None
+    assert int(pipeline.supervised("crass12", "native", "validation", prepared).cardinality()) == 2

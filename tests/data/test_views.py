@@ -37,15 +37,12 @@ def test_a_strip_holds_each_clavicle_level_and_scaled():
     assert first[2, 150] > first[2, 10] and second[2, 150] < second[2, 10]
 
 
-def test_what_is_prepared_has_the_strip_in_its_middle():
+def test_what_is_prepared_has_the_strip_in_its_middle_and_no_black_where_the_margin_reaches():
     for prepared, fitted in zip(STRIP.prepare(*clavicles()), STRIP.fit(*clavicles())):
         assert prepared[0].shape == (128, 240) and prepared[1].shape == (128, 240, 1)
         for found, expected in zip(augment_at(*prepared, 0, 0, 0, None, STRIP.image_size), fitted):
             # 240 - 160 and 128 - 64 are even: the grids coincide, but for a rounded grey value.
             np.testing.assert_allclose(found, expected, atol=1)
-
-
-def test_augmented_strips_have_the_strips_size_and_no_black_where_the_margin_reaches():
     still = Augmentation(gamma=1, contrast=1, brightness=0, invert=0, blur=0, noise=0, shading=0, bars=0, shift=0)
     for position in range(20):
         image, mask = augment_at(*STRIP.prepare(*clavicles())[0], 0, 0, position, still, STRIP.image_size)
@@ -53,14 +50,11 @@ def test_augmented_strips_have_the_strips_size_and_no_black_where_the_margin_rea
         assert (image[mask[..., 0] > 0] > 90).all() and mask.any()
 
 
-def test_a_whole_radiograph_is_letterboxed():
+def test_a_whole_radiograph_is_letterboxed_and_sides_have_a_channel_each():
     ((image, mask),) = View((100, 120)).fit(*clavicles())
     assert image.shape == (100, 120) and mask.shape == (100, 120, 1) and mask.sum() == 2 * 10 * 30
     ((prepared, _),) = View((100, 120)).prepare(*clavicles())
     np.testing.assert_array_equal(image, prepared)
-
-
-def test_sides_have_a_channel_each():
     ((image, mask),) = View((100, 120), "sides").fit(*clavicles())
     assert image.shape == (100, 120) and mask.shape == (100, 120, 2)
     # Columns 40 to 99 and 140 to 199, halved.
@@ -68,13 +62,10 @@ def test_sides_have_a_channel_each():
         assert np.flatnonzero(mask[..., channel].any(axis=0)).tolist() == list(columns)
 
 
-def test_a_clavicle_that_is_not_there_gives_no_strip():
+def test_a_clavicle_that_is_not_there_gives_no_strip_and_an_unknown_view_is_refused():
     image, mask = clavicles()
     mask[:, 120:] = 0
     assert len(STRIP.fit(image, mask)) == 1 and STRIP.fit(image, 0 * mask) == []
-
-
-def test_unknown_view():
     refuses("view: found 'half', expected one of whole, sides, strip", View, (64, 64), "half")
 
 

@@ -20,8 +20,6 @@ from crass_tf.evaluation import Run, evaluate, evaluate_runs
 from crass_tf.evaluation.records import make_record, statistics, summarise
 from crass_tf.evaluation.report import pick
 from crass_tf.geometry import split_sides
-from crass_tf.reporting.pictures import close_up, picture_name
-from crass_tf.reporting.plots import bin_edges
 
 
 class Prepared:
@@ -101,10 +99,14 @@ def test_confidence_interval_is_the_bootstrap_of_the_mean():
     assert statistics([0.5])["ci95"] == [0.5, 0.5]
 
 
-def test_order_of_examples_does_not_matter(tmp_path):
+def test_order_of_examples_does_not_matter_and_a_later_run_replaces_an_earlier_one(tmp_path):
     assert run(tmp_path / "a") == run(tmp_path / "b", given=examples()[::-1])
     for name in ("per_image.csv", "report.html"):
         assert (tmp_path / "a" / name).read_text() == (tmp_path / "b" / name).read_text()
+    run(tmp_path / "a", given=examples(["perfect"]))
+    assert {file.name for file in tmp_path.rglob("a/**/*.jpg")} == {"perfect.jpg"}
+    left = {file.name for file in (tmp_path / "a").iterdir()}
+    assert left == {"metrics.json", "per_image.csv", "report.html", "overlays"}
 
 
 def test_per_image_csv_round_trip(tmp_path):
@@ -141,7 +143,7 @@ def test_unknown_spacing_gives_null(tmp_path, spacing_mm):
     assert "unknown spacing" in (tmp_path / "report.html").read_text()
 
 
-def test_sides_and_masks_that_are_empty(tmp_path):
+def test_sides_that_are_empty_or_labelled_by_the_segmenter(tmp_path):
     right_only = mask_of("........", "##......", "##......", "........")
     metrics = run(tmp_path, Prepared({"a": right_only, "b": EMPTY}), examples(["a", "b"], right_only))
     assert metrics["per_side"]["left"]["iou"] == statistics([None, None]), "a side that neither has is not counted"
@@ -149,9 +151,6 @@ def test_sides_and_masks_that_are_empty(tmp_path):
     metrics = run(tmp_path, Prepared({"a": EMPTY}), examples(["a"], EMPTY))
     assert metrics["iou"]["mean"] == metrics["dice"]["mean"] == 1, "an empty prediction of an empty mask is right"
     assert metrics["mcd_mm"]["undefined"] == 1 and metrics["per_side"]["right"]["iou"]["undefined"] == 1
-
-
-def test_sides_are_those_that_the_segmenter_labelled(tmp_path):
     swapped = np.where(TRUTH > 0, 3 - split_sides(TRUTH), 0).astype(np.uint8)
     metrics = run(tmp_path, Prepared({"a": TRUTH}, {"a": swapped}), examples(["a"]))
     assert metrics["iou"]["mean"] == 1
@@ -159,7 +158,7 @@ def test_sides_are_those_that_the_segmenter_labelled(tmp_path):
 
 
 def test_report(tmp_path, links):
-    names = ["plain", "with <b>tags</b> & 'quotes'", "folder/0001", "folder_0001", "Überblick"]
+    names = ["plain", "with <b>tags</b> & 'quotes'", "folder/0001", "folder_0001", "Folder_0001", "..", "Überblick"]
     run(tmp_path, Prepared(dict.fromkeys(names, HALF_LEFT)), examples(names), model="runs/<1>/model.keras")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     escaped = "with &lt;b&gt;tags&lt;/b&gt; &amp; ", "runs/&lt;1&gt;/model.keras"
@@ -169,7 +168,8 @@ def test_report(tmp_path, links):
     assert not re.search(r"https?:|//[a-z]", page), "nothing is fetched from outside"
     linked = {link for link in links(tmp_path / "report.html") if not link.startswith("#")}
     pictures = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.jpg")}
-    assert len(pictures) == 2 * len(names)
+    # Nor are they one where file names differ in case only.
+    assert len({name.lower() for name in pictures}) == len(pictures) == 2 * len(names)
     assert linked == pictures | {"per_image.csv", "metrics.json"}
 
 
@@ -188,40 +188,12 @@ def test_pictures_show_outlines_in_their_colours(tmp_path):
     assert cv2.imread(str(tmp_path / "overlays/clavicles/a.jpg")).shape[1] == 1400
 
 
-def test_close_up():
-    truth = np.zeros((200, 300), np.uint8)
-    truth[40:61, 50:251] = 1
-    # 201 pixels wide: a margin of 14, and 33 rows at least (a ninth of the width, as the box's width is a third).
-    assert close_up(truth) == (slice(20, 81), slice(36, 265))
-    assert close_up(np.zeros((200, 300), np.uint8)) == (slice(0, 200), slice(0, 300))
-
-
-def test_picture_names_are_safe_and_distinct():
-    assert picture_name("a/b c", []) == "a_b_c"
-    assert picture_name("A_b_c", ["a_b_c"]) == "A_b_c_2"
-    assert picture_name("..", []) == "image"
-
-
 def test_pick():
     assert pick(list(range(12)), 4) == ([0, 1, 2, 3], [4, 5, 6, 7], [11, 10, 9, 8])
     assert pick(list(range(101)), 4) == ([0, 1, 2, 3], [49, 50, 51, 52], [100, 99, 98, 97])
     for count in range(1, 12):
         worst, median, best = pick(list(range(count)), 4)
         assert sorted(worst + median + best) == sorted(set(worst + median + best)) and worst[0] == 0
-
-
-def test_bins():
-    assert bin_edges([0.81, 0.845], upper=1.0).round(2).tolist() == [round(0.81 + i / 100, 2) for i in range(20)]
-    assert bin_edges([0.5], upper=None).round(2).tolist() == [0.5, 0.51]
-    edges = bin_edges([0.0, 0.4, 300.2])
-    assert edges[0] == 0 and edges[-1] >= 300.2 and len(edges) <= 25
-
-
-def test_a_second_run_replaces_the_first(tmp_path):
-    run(tmp_path)
-    run(tmp_path, given=examples(["perfect"]))
-    assert {file.name for file in tmp_path.rglob("*.jpg")} == {"perfect.jpg"}
-    assert {file.name for file in tmp_path.iterdir()} == {"metrics.json", "per_image.csv", "report.html", "overlays"}
 
 
 def test_mistakes_are_named_and_leave_nothing(tmp_path):
@@ -232,13 +204,10 @@ def test_mistakes_are_named_and_leave_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_examples_are_streamed(tmp_path):
+def test_examples_are_streamed_and_one_segmenter_is_held_at_a_time(tmp_path):
     names = [str(index) for index in range(10)]
     given = one_at_a_time(lambda name: Example(name, np.zeros(TRUTH.shape, np.uint8), TRUTH, None), names)
     assert run(tmp_path, Prepared(dict.fromkeys(names, TRUTH)), given)["n"] == 10
-
-
-def test_one_segmenter_is_held_at_a_time(tmp_path):
     alive = weakref.WeakSet()
 
     def load():
@@ -255,13 +224,10 @@ def test_one_segmenter_is_held_at_a_time(tmp_path):
     assert metrics["iou"] == run(tmp_path / "alone")["iou"]
 
 
-def test_an_image_in_two_runs_is_refused(tmp_path):
+def test_runs_are_ordered_by_the_number_of_their_fold_and_share_no_image(tmp_path):
     runs = [Run("model.keras", fold, lambda: Prepared(MASKS), examples(["perfect"])) for fold in ("1/2", "2/2")]
     refuses("perfect: found two images", evaluate_runs, runs, tmp_path / "out", progress=False)
     assert not (tmp_path / "out" / "metrics.json").exists()
-
-
-def test_runs_are_ordered_by_the_number_of_their_fold():
     record = make_record("a", TRUTH, TRUTH, split_sides(TRUTH), None) | {"model": "m"}
     records = [record | {"image_id": fold, "fold": fold} for fold in ("10/10", "2/10", "1/10")]
     assert [found["fold"] for found in summarise(records)["runs"]] == ["1/10", "2/10", "10/10"]

@@ -91,26 +91,20 @@ def test_16_bits_read_back_are_the_grey_values_that_were_written_by_the_rule_for
     assert abs(found - 200).max() <= 2 and found.std() > 0.5
 
 
-def test_a_hard_window_clips_a_part_at_both_ends():
+def test_a_hard_window_clips_a_part_at_both_ends_and_detail_is_enhanced():
     found = BY_NAME["hard window"](ramp()).image[0].astype(int)
     # The quantiles 0.15 and 0.85 of 0 to 255 are 38.25 and 216.75; (100 - 38.25) 255 / 178.5 = 88.2.
     assert found[38] == 0 and found[217] == 255 and found[100] == 88
-
-
-def test_detail_is_enhanced_and_flat_parts_stay():
     found = BY_NAME["detail enhancement"](drawn((30, 69, 30, 69), size=(400, 400))).image
     # Two times the edge's overshoot on top; far from it nothing changes.
     assert found[200, 300] == GROUND and found[50, 30] > BONE and found[50, 29] < GROUND
 
 
-def test_a_landscape_crop_cuts_below_and_keeps_the_clavicles():
+def test_a_landscape_crop_keeps_the_clavicles_and_text_keeps_off_them():
     found = BY_NAME["landscape crop"](drawn((30, 69, 30, 69), size=(400, 390)))
     assert found.image.shape == found.mask.shape == (300, 390)
     # Clavicles that end at row 350 are kept, with a margin of 8 rows.
     assert BY_NAME["landscape crop"](drawn((330, 350, 30, 69), size=(400, 390))).image.shape[0] == 359
-
-
-def test_tubes_are_drawn_and_text_keeps_off_the_clavicles():
     example = drawn((30, 69, 30, 69), size=(400, 400))
     found = BY_NAME["tubes and text"](example)
     drawn_pixels = (found.image != example.image).mean()
@@ -174,15 +168,12 @@ def test_what_moves_clavicles(name, before, after):
     assert np.count_nonzero(found.image == 0) == black
 
 
-def test_bars():
+def test_bars_and_collimation():
     found = BY_NAME["bars at the sides"](drawn((30, 39, 6, 40)))
     # The clavicle begins at column 6, 2 stay free: a bar of 4 columns; on the other side a tenth.
     assert set(np.flatnonzero((found.image == 0).all(axis=0))) == {*range(4), *range(90, 100)}
     found = BY_NAME["bars at top and bottom"](drawn((30, 39, 6, 40)))
     assert set(np.flatnonzero((found.image == 0).all(axis=1))) == {*range(10), *range(90, 100)}
-
-
-def test_collimation():
     field = BY_NAME["collimation"](grey(90)).image > 0
     # 86 x 86 pixels, turned by 3 degrees: its upper left corner, 43 left of and above the centre, comes to lie
     # 43 cos(3) + 43 sin(3) = 45.2 left of it and 43 cos(3) - 43 sin(3) = 40.7 above it.
@@ -204,28 +195,21 @@ def test_markers_keep_off_clavicles():
     assert (BY_NAME["markers"](everywhere).image == example.image).all(), "no place is free"
 
 
-def test_blur():
+def test_blur_and_noise_that_differs_between_images():
     example = grey(0, (1000, 1000))
     example.image[500, 500] = 255
     # A Gaussian of 2 pixels standard deviation has 255 / (2 pi 4) = 10.1 at its centre; OpenCV's kernel is coarse.
     assert BY_NAME["blur"](example).image[500, 500] == pytest.approx(10.1, abs=1)
-
-
-def test_noise_differs_between_images():
     found = BY_NAME["noise"](grey(128, (300, 300))).image
     assert found.std() == pytest.approx(12, abs=0.2) and found.mean() == pytest.approx(128, abs=0.2)
     first, second = (BY_NAME["noise"](drawn((30, 69, 30, 69), image_id=name)).image for name in "ab")
     assert (first != second).mean() > 0.5
 
 
-def at_the_edges():
-    """Clavicles that begin a pixel from the left, right and upper edges."""
-    return drawn((1, 40, 1, 180), (1, 40, 219, 398), size=(320, 400))
-
-
 @pytest.mark.parametrize("perturbation", PERTURBATIONS, ids=lambda perturbation: perturbation.name)
 def test_no_clavicle_pixel_is_lost_and_the_same_example_gives_the_same_pixels(perturbation):
-    example = at_the_edges()
+    # Clavicles that begin a pixel from the left, right and upper edges.
+    example = drawn((1, 40, 1, 180), (1, 40, 219, 398), size=(320, 400))
     before, found = example.image.copy(), perturbation(example)
     assert (perturbation(example).image == found.image).all()
     assert (example.image == before).all(), "the example itself stays as it is"
@@ -275,7 +259,7 @@ def measured(tmp_path_factory):
     return out, measure(out)
 
 
-def test_json(measured):
+def test_json_and_csv(measured):
     out, found = measured
     assert json.loads((out / "perturbations.json").read_text()) == found
     assert (found["model"], found["dataset"], found["split"]) == ("m.keras", "crass12", "train")
@@ -292,9 +276,6 @@ def test_json(measured):
     assert inverted["mcd_mm"]["mean"] is None and inverted["mcd_mm"]["undefined"] == 2
     assert faint["iou"]["min"] == pytest.approx(0.14) and faint["drop"] == pytest.approx(0.86)
     assert not found["passed"]
-
-
-def test_csv(measured):
     rows = {(row["image_id"], row["perturbation"]): row for row in table(measured[0] / "perturbations.csv")}
     assert len(rows) == 2 * (1 + len(PERTURBATIONS))
     assert (rows["a", "inversion"]["iou"], rows["a", "inversion"]["refused"]) == ("0.0", "no radiograph")
@@ -306,7 +287,7 @@ def test_csv(measured):
     assert clean["left_score"] == "0.6" and rows["a", "inversion"]["left_score"] == ""
 
 
-def test_page_and_picture(measured, links):
+def test_page_picture_and_table(measured, links):
     path = measured[0] / "perturbations.html"
     page, others = path.read_text(encoding="utf-8"), {f"perturbations.{suffix}" for suffix in ("jpg", "csv", "json")}
     assert {*links(path)} == others | {"report.html"}
@@ -315,9 +296,6 @@ def test_page_and_picture(measured, links):
     assert "✗ not kept" in page and "✓ kept" in page
     # Six tiles a row, of 320 pixels and a line of text.
     assert cv2.imread(str(measured[0] / "perturbations.jpg")).shape == (7 * (320 + 24), 6 * 320, 3)
-
-
-def test_table(measured):
     lines = table_text(measured[1]).splitlines()
     assert len(lines) == 1 + 1 + 1 + 30 + 1 + 10 + 1
     assert lines[1].split() == ["clean", "1.000", "1.000", "to", "1.000", "1.000", "0.00"]
@@ -342,12 +320,9 @@ def test_limit(perturbed, required, passed):
     assert found["perturbations"]["x"]["drop"] == pytest.approx(0.85 - ((perturbed + 0.81) / 2 if required else 0))
 
 
-def test_no_examples(tmp_path):
+def test_one_example_is_held_at_a_time_and_none_is_refused(tmp_path):
     refuses("no images to perturb", measure, tmp_path, [])
     assert list(tmp_path.iterdir()) == []
-
-
-def test_one_example_is_held_at_a_time(tmp_path):
     examples = one_at_a_time(lambda name: drawn((20, 39, 10, 44), image_id=name), "abcd")
     assert measure(tmp_path, examples)["n"] == 4
 

@@ -12,11 +12,8 @@ from crass_tf.data import examples
 SCRIPT = pathlib.Path(__file__).parents[2] / "examples/fit_unet.py"
 
 
-def test_fits_in_forty_lines():
+def test_fits_in_forty_lines_learns_and_writes_a_model(prepared, tmp_path, monkeypatch):
     assert len(SCRIPT.read_text().splitlines()) <= 40
-
-
-def test_learns_and_writes_a_model(prepared, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(SCRIPT.parent)
     keras.utils.set_random_seed(0)
     path = tmp_path / "unet.keras"

@@ -221,15 +221,11 @@ def test_a_second_export_replaces_the_first_or_leaves_it_alone(exported, tmp_pat
         assert sorted(file.name for file in folder.iterdir()) == sorted([*FILES, "notes.txt"])
 
 
-def test_export_replaces_nothing_but_an_export(exported, tmp_path):
-    _, path, _ = exported
+def test_mistakes_leave_everything_as_it_is(exported, tmp_path):
     (tmp_path / "saved_model").mkdir()
     (tmp_path / "saved_model" / "thesis.txt").write_text("irreplaceable")
-    refuses("found something else than a SavedModel", export, path, tmp_path, examples(0, 2), [drawn(200)])
+    refuses("found something else than a SavedModel", export, exported[1], tmp_path, examples(0, 2), [drawn(200)])
     assert (tmp_path / "saved_model" / "thesis.txt").read_text() == "irreplaceable"
-
-
-def test_only_a_keras_model_is_exported(exported, tmp_path):
     with pytest.raises(InputError, match="found .tflite, expected a .keras file"):
         export(exported[0] / "model_int8.tflite", tmp_path / "out", [], [])
     (tmp_path / "model.keras").write_bytes(b"nothing")
@@ -248,7 +244,7 @@ def convert(function, shape, select=False):
     return converter.convert()
 
 
-def test_models_that_break_the_contract_are_refused():
+def test_networks_and_models_that_break_the_contract_are_refused():
     import tensorflow as tf
 
     for function, shape, found in (
@@ -259,9 +255,6 @@ def test_models_that_break_the_contract_are_refused():
     ):
         with pytest.raises(InputError, match=f"a.tflite: found {found}"):
             check_contract("a.tflite", convert(function, shape, select=function is tf.math.tan))
-
-
-def test_a_network_with_other_operators_is_refused():
     image = keras.Input((8, 8, 1))
     with pytest.raises(InputError, match="cannot be converted to LiteRT's built-in operators .*Tan"):
         conversion.to_float32(conversion.as_served(keras.Model(image, keras.ops.tan(image))))

@@ -49,7 +49,7 @@ def test_same_size_returns_the_same_pixels():
     np.testing.assert_array_equal(letterbox.to_native(values), values)
 
 
-def test_shrinking_averages_areas():
+def test_shrinking_averages_areas_and_a_mask_holds_what_covers_half_a_pixel():
     # Halved: each pixel is the mean of four, 0 + 100 + 200 + 60 = 4 * 90 and 8 + 8 + 8 + 12 = 4 * 9.
     image = np.array([[0, 100, 8, 8], [200, 60, 8, 12]], np.uint8)
     np.testing.assert_array_equal(Letterbox.fit((2, 4), (1, 2)).image_to_model(image), [[90, 9]])
@@ -58,9 +58,6 @@ def test_shrinking_averages_areas():
     image = np.zeros((1, 320), np.uint8)
     image[0, ::10] = 250
     np.testing.assert_array_equal(Letterbox.fit((1, 320), (1, 32)).image_to_model(image), np.full((1, 32), 25))
-
-
-def test_mask_holds_what_covers_half_a_pixel():
     # Two by two pixels become one: 2 of 4 are enough, 1 of 4 is not.
     mask = mask_of("##.#....", "......##", "....###.", ".#..##..")
     # Counts: 2, 1, 0, 2 above; 1, 0, 4, 1 below.
@@ -91,21 +88,15 @@ def test_what_the_model_sees_in_the_padding_does_not_come_back():
     np.testing.assert_array_equal(letterbox.to_native(values), np.full((50, 100), -9.0))
 
 
-def test_spacing_grows_as_pixels_do():
+def test_spacing_grows_as_pixels_do_of_which_there_is_one_at_least():
     # 1768 rows on 500, 1812 columns on 512: the rounding of 499.6 to 500 makes rows a little finer.
     spacing_mm = Letterbox.fit((1768, 1812), (512, 512)).spacing_to_model((0.25, 0.25))
     np.testing.assert_allclose(spacing_mm, (0.25 * 1768 / 500, 0.25 * 1812 / 512))
     np.testing.assert_allclose(spacing_mm, (0.884, 0.884766), rtol=1e-6)
     # Rows and columns apart: 40 x 80 halved.
     assert Letterbox.fit((40, 80), (40, 40)).spacing_to_model((0.2, 0.1)) == (0.4, 0.2)
-
-
-@pytest.mark.parametrize("native, model", [((0, 5), (32, 32)), ((5, 5), (32, 0))])
-def test_sizes_without_pixels(native, model):
-    refuses("expected at least one pixel a side", Letterbox.fit, native, model)
-
-
-# The patient's sides: image left is the patient's right.
+    for native, model in (((0, 5), (32, 32)), ((5, 5), (32, 0))):
+        refuses("expected at least one pixel a side", Letterbox.fit, native, model)
 
 
 SIDES = {
@@ -186,15 +177,12 @@ def test_a_strip_outside_of_the_radiograph_has_an_empty_box_and_no_clavicle_give
     refuses("found no clavicle", Strip.around, np.zeros((9, 9), np.uint8), (8, 16))
 
 
-def test_the_letterboxs_matrix_by_hand():
+def test_the_letterboxs_matrix_and_coarser_values_by_hand():
     # 50 x 100 lies halved in rows 8 to 32 of 41: x' = (x + 0.5) / 2 - 0.5, y' 8 more.
     box = Letterbox.fit((50, 100), (41, 50))
     assert (box.inner, box.offset) == ((25, 50), (8, 0))
     np.testing.assert_allclose(box.matrix @ [0.5, 0.5, 1], [0, 8, 1])
     np.testing.assert_allclose(box.matrix @ [99.5, 49.5, 1], [49.5, 32.5, 1])
-
-
-def test_coarser_values_have_the_same_field_of_view():
     box = Letterbox.fit((64, 64), (64, 64))
     coarse = np.zeros((16, 16), np.float32)
     coarse[4:8, 8:12] = 1

@@ -77,14 +77,6 @@ def device(tmp_path_factory):
     return folder / "bin/python"
 
 
-@pytest.fixture(scope="module")
-def radiograph(unseen_phantom, tmp_path_factory):
-    """A phantom's file and mask."""
-    path = tmp_path_factory.mktemp("radiograph") / "phantom.png"
-    write_png(path, unseen_phantom.image, unseen_phantom.spacing_mm)
-    return path, unseen_phantom.mask
-
-
 def run(*command):
     # Neither variables nor the current folder may lead Python to other packages.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -92,15 +84,20 @@ def run(*command):
     return subprocess.run(list(map(str, command)), capture_output=True, text=True, **options)
 
 
-def test_the_environment_has_no_more_than_it_needs(device):
+def test_the_environment_has_no_more_than_it_needs_and_what_needs_tensorflow_says_so(device, tmp_path):
     heavy = ("tensorflow", "keras", "tensorflow_datasets", "jax", "SimpleITK", "scipy", "pydicom", "pytest")
     script = f"import importlib.util; print([name for name in {heavy} if importlib.util.find_spec(name)])"
     done = run(device, "-c", script)
     assert done.stdout == "[]\n", done.stderr
+    done = run(device, "-m", "crass_tf", "train", "--out", tmp_path / "run")
+    assert done.returncode == 2 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and "needs TensorFlow, which cannot be imported" in done.stderr
 
 
-def test_predicts_files_and_folders_in_every_form_but_dicom(device, radiograph, tmp_path):
-    path, mask = radiograph
+def test_predicts_files_and_folders_in_every_form_but_dicom(device, unseen_phantom, tmp_path):
+    path = tmp_path / "radiographs/phantom.png"
+    path.parent.mkdir()
+    write_png(path, unseen_phantom.image, unseen_phantom.spacing_mm)
     done = run(device, "-m", "crass_tf", "predict", path, "--out", tmp_path / "file")
     assert done.returncode == 0 and done.stderr == "", done.stderr
     outputs = [name for name in OUTPUTS if name != "dicom-seg"]
@@ -112,29 +109,19 @@ def test_predicts_files_and_folders_in_every_form_but_dicom(device, radiograph, 
         assert set(found) - {"summary.csv"} == {f"phantom{OUTPUTS[name].suffix}" for name in names}
         assert json.loads(found["phantom.json"].read_text())["status"] == "segmented"
         written = cv2.imread(str(found["phantom_mask.png"]), cv2.IMREAD_UNCHANGED) > 0
-        assert iou(written, mask) > 0.75
+        assert iou(written, unseen_phantom.mask) > 0.75
     script = "import sys, crass_tf; print(crass_tf.Segmenter.load().segment(sys.argv[1]).mask.sum())"
     assert int(run(device, "-c", script, path).stdout) == np.count_nonzero(written)
 
 
-def test_what_needs_tensorflow_says_so_in_one_line(device, tmp_path):
-    done = run(device, "-m", "crass_tf", "train", "--out", tmp_path / "run")
-    assert done.returncode == 2 and done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1 and "needs TensorFlow, which cannot be imported" in done.stderr
-
-
 def test_the_android_page_has_the_models_tensors_and_the_packages_numbers():
-    page = (PACKAGE.parent / "docs/android.md").read_text(encoding="utf-8")
+    page = " ".join((PACKAGE.parent / "docs/android.md").read_text(encoding="utf-8").split())
     runner = Interpreter(str(shipped_model())).get_signature_runner("serving_default")
     for kind, details in (("in", runner.get_input_details()), ("out", runner.get_output_details())):
         for name, tensor in details.items():
             assert f"| {kind}: `{name}` | float32 | `{tensor['shape'].tolist()}` |" in page
             assert tensor["dtype"] == np.float32
     assert f"LEAST_SCORE = {quality.LEAST_SCORE}f" in page
-
-
-def test_the_android_page_has_the_packages_grey_values_and_sizes():
-    page = " ".join((PACKAGE.parent / "docs/android.md").read_text(encoding="utf-8").split())
     depths = re.search("multiplied by 255 / \\(2\\^b - 1\\), b being the smallest of ([0-9, ]+) that holds", page)[1]
     for value in (200, 256, 1024, 4096, 16384):
         bits = next(bits for bits in map(int, depths.split(",")) if value < 2**bits)

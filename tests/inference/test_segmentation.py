@@ -10,7 +10,6 @@ from drawn import bars, segmentation_of
 from refusals import refuses
 
 from crass_tf.geometry import Letterbox, Strip
-from crass_tf.inference import segmenter
 from crass_tf.inference.segmenter import Outline, Segmentation
 from crass_tf.measurement.quality import UNKNOWN
 from crass_tf.radiographs.radiograph import Radiograph
@@ -63,14 +62,6 @@ def test_extreme_logits_give_probabilities_without_warnings():
     grid = Letterbox.fit((2, 2), logits.shape)
     probability = Segmentation(Radiograph(np.zeros((2, 2), np.uint8)), (Outline(logits, grid),)).probability
     np.testing.assert_allclose(probability, [[0, 0.5], [1, 0.731059]], atol=1e-6)
-
-
-def test_what_is_not_asked_for_is_not_computed(monkeypatch):
-    calls = []
-    monkeypatch.setattr(segmenter.contours, "outlines", lambda field: calls.append(1) or [])
-    segmentation = segmentation_of(np.ones((4, 4), np.uint8))
-    assert segmentation.mask.all() and not calls
-    assert segmentation.contours is segmentation.contours and len(calls) == 2
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -131,17 +122,11 @@ class TestSave:
         assert content == found.to_dict() and content["clavicles"]["right"]["area_mm2"] == 200
         assert np.array_equal(cv2.imread(str(tmp_path / "out/array_mask.png"), 0), 255 * found.mask)
 
-    def test_a_refused_radiograph_gets_its_reason_alone(self, tmp_path):
-        grid = Letterbox.fit((96, 128), (96, 128))
-        nothing = Outline(np.full((96, 128), -4, np.float32), grid, score=0.1)
-        found = Segmentation(Radiograph(bars()), (nothing, nothing))
-        assert [path.name for path in found.save(tmp_path)] == ["array.json"]
-        assert found.to_dict()["status"] == "refused" and found.to_dict()["reason"] == found.refusal
-
-    def test_a_refused_radiograph_keeps_no_earlier_results(self, tmp_path):
+    def test_a_refused_radiograph_gets_its_reason_alone_and_keeps_no_earlier_results(self, tmp_path):
         segmentation_of(bars() > 100).save(tmp_path)
-        two_bars(scores=(0.1, 0.1)).save(tmp_path)
-        assert [path.name for path in tmp_path.iterdir()] == ["array.json"]
+        found = two_bars(scores=(0.1, 0.1))
+        assert found.save(tmp_path) == list(tmp_path.iterdir()) == [tmp_path / "array.json"]
+        assert found.to_dict()["status"] == "refused" and found.to_dict()["reason"] == found.refusal
 
     def test_the_last_part_of_a_dicom_number_is_no_suffix(self, tmp_path):
         radiographs = (Radiograph(bars(), source=f"study/1.2.840.{number}") for number in (1, 2))
@@ -150,11 +135,9 @@ class TestSave:
         assert sorted(path.name for path in tmp_path.iterdir()) == ["1.2.840.1_mask.png", "1.2.840.2_mask.png"]
 
     @pytest.mark.parametrize("scores", [(0.9, 0.9), (0.1, 0.1)])
-    def test_a_json_of_another_program_stays(self, tmp_path, scores):
+    def test_a_json_of_another_program_stays_and_an_unknown_output_is_named(self, tmp_path, scores):
+        refuses("outputs: found gif", two_bars(scores=scores).save, tmp_path, ["gif"])
+        assert not any(tmp_path.iterdir())
         (tmp_path / "array.json").write_text("{}")
         refuses("array.json: found no result of crass-tf", two_bars(scores=scores).save, tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == ["array.json"]
-
-    def test_an_unknown_output_is_named(self, tmp_path):
-        refuses("outputs: found gif", segmentation_of(bars() > 100).save, tmp_path, ["gif"])
-        assert not any(tmp_path.iterdir())

@@ -36,7 +36,7 @@ def models(threshold_model, to_litert, tmp_path_factory):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_has_one_interface(models, form):
+def test_every_form_gives_the_same_in_the_same_way(models, form):
     segmenter = Segmenter.load(models / form)
     assert segmenter.image_size == (64, 64)
     assert segmenter.path == models / form
@@ -45,24 +45,17 @@ def test_every_form_has_one_interface(models, form):
     assert logits.dtype == np.float32
     # (0 - 128) / 16 = -8; (128 - 128) / 16 = 0; (255 - 128) / 16 = 7.9375.
     np.testing.assert_allclose(logits, np.broadcast_to(np.float32([-8, 0, 7.9375])[:, None, None, None], batch.shape))
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_mask_is_native_and_sides_are_the_patients(models, form):
-    segmentation = Segmenter.load(models / form).segment(bars(), spacing_mm=(0.5, 0.25))
+    refuses(r"shape \(1, 32, 32, 1\), expected \[B, 64, 64, 1\]", segmenter.run, np.zeros((1, 32, 32, 1)))
+    segmentation = segmenter.segment(bars(), spacing_mm=(0.5, 0.25))
     assert segmentation.mask.shape == (96, 128)
     assert segmentation.mask.dtype == segmentation.labels.dtype == np.uint8
     # 96 x 128 is halved into the 64 x 64 grid; all edges of the bars are even, so only interpolation blurs them.
     truth = bars() > 128
     assert (segmentation.mask != truth).sum() <= 2 * 4 * (40 + 20)
+    # Sides are the patient's.
     assert set(np.unique(segmentation.labels[:, :64])) == {0, 1}
     assert set(np.unique(segmentation.labels[:, 64:])) == {0, 2}
     assert segmentation.spacing_mm == (0.5, 0.25)
-
-
-def test_another_image_size_is_refused(models):
-    with pytest.raises(InputError, match=r"shape \(1, 32, 32, 1\), expected \[B, 64, 64, 1\]"):
-        Segmenter.load(models / "model.tflite").run(np.zeros((1, 32, 32, 1)))
 
 
 def test_radiographs_come_as_path_array_and_object(models, tmp_path):
@@ -88,10 +81,14 @@ def test_what_is_no_model_is_refused_in_one_line(models, tmp_path, name, content
     refuses(f"{name}: {said}", Segmenter.load, tmp_path / name)
 
 
-def test_a_damaged_saved_model_is_refused(tmp_path):
+def test_without_a_whole_model_the_next_step_is_named(tmp_path, monkeypatch):
     refuses("found a folder without saved_model.pb", Segmenter.load, tmp_path)
     (tmp_path / "saved_model.pb").write_bytes(b"nothing")
     refuses("cannot be opened as a SavedModel", Segmenter.load, tmp_path)
+    with pytest.raises(InputError, match="found Unbuilt without inputs, expected a functional or Sequential model"):
+        Segmenter.from_model(type("Unbuilt", (keras.Model,), {})())
+    monkeypatch.setattr(segmenting, "SHIPPED_FOLDER", "no_such_model")
+    refuses("give the path of one", crass_tf.Segmenter.load)
 
 
 def test_foreign_models_are_refused(threshold_model, to_litert, tmp_path):
@@ -167,11 +164,6 @@ def test_what_is_no_logit_is_refused_or_asked_for(threshold_model, message, last
         Segmenter.from_model(threshold_model(last=last), output).segment(bars())
 
 
-def test_a_model_without_inputs():
-    with pytest.raises(InputError, match="found Unbuilt without inputs, expected a functional or Sequential model"):
-        Segmenter.from_model(type("Unbuilt", (keras.Model,), {})())
-
-
 def test_a_saved_model_does_not_say_what_its_output_is(threshold_model, models, tmp_path):
     threshold_model(last=SIGMOIDS["layer"]).export(tmp_path / "saved", verbose=False)
     mask = Segmenter.load(tmp_path / "saved", output="probability").segment(bars()).mask
@@ -206,19 +198,17 @@ def test_a_saved_model_that_is_never_above_0_is_refused(threshold_model, tmp_pat
             Segmenter.load(tmp_path / "saved", output=output)
 
 
-def test_logarithms_that_no_last_operation_tells_are_asked_for(threshold_model, tmp_path):
+def test_logarithms_that_no_last_operation_tells_are_asked_for_but_not_logits(threshold_model, tmp_path):
     # Its largest values are the logarithm of 1 + 1e-7.
     model = threshold_model(last=lambda x: keras.ops.log(keras.ops.sigmoid(9 * x) + 1e-7))
     model.export(tmp_path / "saved", verbose=False)
     for segmenter in (Segmenter.load(tmp_path / "saved"), Segmenter.from_model(model)):
         refuses("to 1.19e-07, expected logits; say what it is: --output probability", segmenter.segment, bars())
     Segmenter.from_model(model, "logits").segment(bars())
-
-
-def test_logits_of_a_radiograph_without_clavicles_are_not_taken_for_logarithms(threshold_model, tmp_path):
+    # Logits of a radiograph without clavicles are not taken for logarithms.
     model = threshold_model()
-    model.export(tmp_path / "saved", verbose=False)
-    for segmenter in (Segmenter.load(tmp_path / "saved"), Segmenter.from_model(model)):
+    model.export(tmp_path / "logits", verbose=False)
+    for segmenter in (Segmenter.load(tmp_path / "logits"), Segmenter.from_model(model)):
         black = segmenter.segment(np.zeros((64, 64), np.uint8))
         assert not black.mask.any() and segmenter.segment(bars()).mask.any()
 
@@ -260,11 +250,6 @@ def _segment_elsewhere(segmenter, image):
     return segmenter.segment(image).quality
 
 
-def test_without_a_shipped_model_the_next_step_is_named(monkeypatch):
-    monkeypatch.setattr(segmenting, "SHIPPED_FOLDER", "no_such_model")
-    refuses("give the path of one", crass_tf.Segmenter.load)
-
-
 # One Segmenter serves many radiographs and many threads, and each result is the one it gives alone.
 
 
@@ -295,11 +280,6 @@ def test_segment_many_and_threads_that_share_a_segmenter_give_what_segment_gives
             same(one, other)
 
 
-@pytest.mark.parametrize("one", ["folder", pathlib.Path("a.png"), b"bytes"])
-def test_one_radiograph_is_not_many(shipped_segmenter, one):
-    refuses(f"radiographs: found {type(one).__name__}, expected several", shipped_segmenter.segment_many, one)
-
-
 def test_what_cannot_be_read_is_raised_or_given_in_its_place(shipped_segmenter, radiographs, tmp_path):
     write_png(tmp_path / "good.png", radiographs[0])
     paths = [tmp_path / "good.png", tmp_path / "none.png", tmp_path / "good.png"]
@@ -311,3 +291,7 @@ def test_what_cannot_be_read_is_raised_or_given_in_its_place(shipped_segmenter, 
     same(next(results), first)
     with pytest.raises(InputError, match="none.png"):
         next(results)
+    # One radiograph is not many.
+    for one in ("folder", pathlib.Path("a.png"), b"bytes"):
+        found = f"radiographs: found {type(one).__name__}, expected several"
+        refuses(found, shipped_segmenter.segment_many, one)

@@ -27,13 +27,10 @@ def test_a_block_by_hand():
     assert line.min(axis=0).tolist() == [0.75, 1.75] and line.max(axis=0).tolist() == [4.25, 3.25]
 
 
-def test_what_reaches_the_border_ends_at_the_edge_of_its_pixels():
+def test_the_border_ends_a_shape_and_a_hole_runs_the_other_way():
     (line,) = outlines(np.full((3, 5), 7.0, np.float32))
     assert line.min(axis=0).tolist() == [-0.5, -0.5] and line.max(axis=0).tolist() == [4.5, 2.5]
     assert outlines(np.full((3, 5), -7.0, np.float32)) == []
-
-
-def test_a_hole_runs_the_other_way():
     field = np.ones((7, 7), np.float32)
     field[3, 3] = -1
     outer, hole = outlines(field)

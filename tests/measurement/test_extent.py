@@ -25,15 +25,12 @@ def test_a_bar_becomes_longer_by_its_share(towards, columns):
     assert iou(mask, expected) > 0.97
 
 
-def test_pixels_that_are_no_squares():
+def test_lengths_are_in_millimetres_the_radiograph_ends_them_and_a_blob_stays():
     # A row has 0.5 mm, a column 0.2 mm: 80 columns are 16 mm, a quarter of that 4 mm, 20 columns.
     box, logits = prolong(BOX, bar(), 0.25, 1, (100, 200), (0.5, 0.2))
     rows, columns = np.nonzero(logits > 0)
     assert (rows.min() + box[0].start, rows.max() + box[0].start) == (25, 34)
     assert abs(columns.max() + box[1].start - 134) <= 1
-
-
-def test_the_radiograph_ends_it_and_a_blob_stays():
     box, logits = prolong(BOX, bar(), 0.25, 1, (100, 125), None)
     assert box[1].stop == 125 and (logits > 0)[:, -1].any()
     blob = bar((5, 15), (40, 50))

@@ -67,11 +67,9 @@ def test_a_curved_band_is_measured_along_its_curve():
 
 def test_a_thick_end_does_not_bend_the_line():
     # A bar of 100 x 16 with a head of 20 x 40 at its medial end: 12 above it and 12 below.
-    field = np.maximum(
-        rectangle(100, 16, 0, centre=(160, 100), size=(200, 300)),
-        rectangle(20, 40, 0, centre=(120, 100), size=(200, 300)),
-    )
-    line = centre_line(field, (0, 0), towards=1)
+    bar = rectangle(100, 16, 0, centre=(160, 100), size=(200, 300))
+    head = rectangle(20, 40, 0, centre=(120, 100), size=(200, 300))
+    line = centre_line(np.maximum(bar, head), (0, 0), towards=1)
     np.testing.assert_allclose(line.points[:, 1], 100, atol=0.01)
     assert line.length(scale(None)) == pytest.approx(100, abs=0.01)
 
@@ -92,13 +90,10 @@ def test_a_radiograph_that_is_all_clavicle(size):
     assert line.width(scale(None)) == pytest.approx(size[0], abs=0.1)
 
 
-def test_the_largest_shape_counts_and_the_corner_is_added():
+def test_the_largest_shape_counts_up_to_the_border_and_the_corner_is_added():
     field = np.maximum(rectangle(120, 24, 10, centre=(150, 100)), rectangle(20, 6, 0, centre=(330, 250)))
     line = centre_line(field, (1000, 2000), towards=1)
     np.testing.assert_allclose(line.points.mean(axis=0), [1150, 2100], atol=0.05)
-
-
-def test_an_end_at_the_images_border():
     # 100 x 20 around (20, 50): cut off where the image begins, at x = -0.5.
     line = centre_line(rectangle(100, 20, 0, centre=(20, 50), size=(100, 120)), (0, 0), towards=1)
     np.testing.assert_allclose(line.points[[0, -1]], [[-0.5, 50], [70, 50]], atol=0.05)
@@ -136,23 +131,15 @@ def test_distances_of_the_medial_ends():
     found = medial_distances(level_lines((0.5, 0.5)), np.array([[200.0, 0], [200, 299]]), (0.5, 0.5))
     pixels = {"right_pixels": 30, "left_pixels": 20, "difference_pixels": 10, "ratio": 2 / 3}
     assert found == pytest.approx(pixels | {"right_mm": 15, "left_mm": 10, "difference_mm": 5}, abs=0.05)
-
-
-def test_an_end_beyond_the_midline_has_a_negative_distance():
+    # An end beyond the midline has a negative distance.
     found = medial_distances(level_lines(), np.array([[165.0, 0], [165, 299]]))
     assert found["right_pixels"] == pytest.approx(-5, abs=0.05) and found["left_pixels"] == pytest.approx(55, abs=0.05)
     assert found["ratio"] == pytest.approx(-5 / 55, abs=0.01)
     assert found["right_mm"] is found["left_mm"] is found["difference_mm"] is None
-
-
-def test_one_clavicle_alone_has_its_distance():
-    lines = level_lines((1, 1)) | {"left": None}
-    found = medial_distances(lines, np.array([[200.0, 0], [200, 299]]), (1, 1))
+    # One clavicle alone has its distance.
+    found = medial_distances(level_lines((1, 1)) | {"left": None}, np.array([[200.0, 0], [200, 299]]), (1, 1))
     assert found["right_mm"] == pytest.approx(30, abs=0.05)
     assert found["left_mm"] is found["difference_mm"] is found["ratio"] is None
-
-
-# The midline is the axis of mirror symmetry.
 
 
 def chest(axis, size=(256, 256), tilt_deg=0.0, spread=1.0):
@@ -175,13 +162,10 @@ def test_an_upright_or_tilted_axis(axis, tilt_deg, atol):
     np.testing.assert_allclose(line, [[axis + shift, 0], [axis - shift, 255]], atol=atol)
 
 
-def test_uneven_exposure_does_not_move_it():
+def test_uneven_exposure_and_pixels_that_are_no_squares_do_not_move_the_midline():
     # The grey values fall by half from image left to image right.
     image = chest(120) * np.linspace(1, 0.5, 256)
     np.testing.assert_allclose(find_midline(image.astype(np.uint8))[:, 0], 120, atol=2)
-
-
-def test_pixels_that_are_no_squares():
     # Twice as many columns, of half the width.
     line = find_midline(chest(240, (256, 512), spread=2), (1.0, 0.5))
     np.testing.assert_allclose(line, [[240, 0], [240, 255]], atol=2)

@@ -24,23 +24,17 @@ def bright(threshold_model, sided_finder):
     return clavicle_model(sided_finder((64, 128)), threshold_model(image_size=(64, 128)), (128, 256))
 
 
-def test_both_clavicles_come_back_on_the_images_grid(bright):
+def test_clavicles_come_back_on_the_images_grid_and_what_is_not_there_has_no_score(bright):
     outputs = bright.predict_on_batch(radiograph())
-    assert {name: values.shape for name, values in outputs.items()} == {
-        "logits": (1, 64, 128, 2),
-        "score": (1, 2),
-        "strip_logits": (1, 2, 64, 128),
-        "strip_matrices": (1, 2, 2, 3),
-    }
+    shapes = {"logits": (1, 64, 128, 2), "score": (1, 2), "strip_logits": (1, 2, 64, 128)}
+    assert {name: values.shape for name, values in outputs.items()} == shapes | {"strip_matrices": (1, 2, 2, 3)}
     truth = radiograph()[0, ::2, ::2, 0] > 128
     for side, half in enumerate((slice(0, 64), slice(64, 128))):
         found = outputs["logits"][0, ..., side] > 0
         assert not np.delete(found, np.r_[half], axis=1).any() and iou(found[:, half], truth[:, half]) > 0.85
     # A bar of 8 x 80: 0.1 of its length squared; it is as stable as edges of one pixel are.
     assert (outputs["score"] > 0.6).all()
-
-
-def test_what_is_not_there_has_no_score(bright):
+    # The left one is not there, or none.
     one = radiograph()
     one[:, :, 128:] = 40
     scores = bright.predict_on_batch(np.concatenate([one, np.full_like(one, 40)]))["score"]
@@ -87,24 +81,21 @@ def test_scores_by_hand():
     np.testing.assert_allclose(module.score(logits, found), [[0.2, 0.1]], atol=1e-3)
 
 
-def test_two_doubtful_clavicles_are_refused_and_a_doubtful_beside_a_sure_one_is_kept():
+def test_what_two_clavicles_cannot_be_and_two_doubtful_ones_are_refused():
     scores = np.float32([[0.65, 0.6], [0.55, 0.72], [0.3, 0.9], [0, 0]])
     # 0.7 x 0.65 and 0.7 x 0.6; the others have a sure one, or nothing.
     expected = [[0.455, 0.42], [0.55, 0.72], [0.3, 0.9], [0, 0]]
     np.testing.assert_allclose(module.lower_doubtful(scores), expected, atol=1e-6)
-
-
-def test_what_two_clavicles_cannot_be():
     # Lengths of 80 and 60, 70 in the mean: 49 to 196 pixels apart, at most 70 up or down.
     length = np.float32([[80, 60]])
-    for x, y, expected in ((50, 0, 1), (48, 0, 0), (190, 0, 1), (200, 0, 0), (-100, 0, 0), (100, 66, 1), (100, -74, 0)):
+    for x, y, possible in ((50, 0, 1), (48, 0, 0), (190, 0, 1), (200, 0, 0), (-100, 0, 0), (100, 66, 1), (100, -74, 0)):
         centre = np.float32([[[100, 150], [100 + x, 150 + y]]])
-        assert np.asarray(module.can_be(centre, length, 500)).tolist() == [[expected]]
+        assert np.asarray(module.can_be(centre, length, 500)).tolist() == [[possible]]
     # 0.04 x 500: nothing was found of the second one.
     assert np.asarray(module.can_be(centre, np.float32([[80, 20]]), 500)).tolist() == [[1]]
 
 
-def test_it_opens_alone_and_holds_its_networks(tmp_path):
+def test_it_opens_alone_holds_its_networks_and_trains_end_to_end(tmp_path):
     model = clavicle_model(unet((32, 32), SMALL, classes=2), unet((32, 64), SMALL, seed=1), (64, 64))
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -112,20 +103,15 @@ def test_it_opens_alone_and_holds_its_networks(tmp_path):
     for name, values in loaded.predict_on_batch(image).items():
         np.testing.assert_array_equal(values, model.predict_on_batch(image)[name])
     assert [network.input_shape for network in networks(loaded).values()] == [(None, 32, 32, 1), (None, 32, 64, 1)]
-    refuses("expected one with the layers finder, outliner", networks, unet((32, 32), SMALL))
-
-
-def test_it_trains_end_to_end():
-    model = clavicle_model(unet((32, 32), SMALL, classes=2), unet((32, 64), SMALL, seed=1), (64, 64))
-    image = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 1)).astype(np.float32)
     mask = (image[:, ::2, ::2] > 250).repeat(2, axis=-1).astype(np.uint8)
-    before = networks(model)["outliner"].get_weights()
     model.compile("sgd", loss={"logits": keras.losses.BinaryCrossentropy(from_logits=True)})
     model.fit(image, {"logits": mask}, batch_size=2, verbose=0)
-    assert any((a != b).any() for a, b in zip(before, networks(model)["outliner"].get_weights()))
+    before, after = (networks(each)["outliner"].get_weights() for each in (loaded, model))
+    assert any((a != b).any() for a, b in zip(before, after))
 
 
 def test_networks_that_do_not_fit():
+    refuses("expected one with the layers finder, outliner", networks, unet((32, 32), SMALL))
     finder, outliner = unet((32, 32), SMALL, classes=2), unet((32, 64), SMALL)
     one_class, two_classes = unet((32, 32), SMALL), unet((32, 64), SMALL, classes=2)
     refuses("finder: found .* expected two classes", clavicle_model, one_class, outliner, (64, 64))

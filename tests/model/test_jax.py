@@ -42,17 +42,13 @@ print(json.dumps({
 """
 
 
-@pytest.fixture
-def arrays():
+def test_trains_without_tensorflow_and_agrees_with_this_backend(tmp_path, run_python):
+    pytest.importorskip("jax")
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (4, 64, 64, 1), dtype=np.uint8)
     masks = np.zeros((4, 64, 64, 1), np.uint8)
     masks[:, 20:30, 8:56] = 1
-    return {"images": images, "masks": masks, "logits": rng.normal(0, 2, masks.shape).astype(np.float32)}
-
-
-def test_trains_without_tensorflow_and_agrees_with_this_backend(arrays, tmp_path, run_python):
-    pytest.importorskip("jax")
+    arrays = {"images": images, "masks": masks, "logits": rng.normal(0, 2, masks.shape).astype(np.float32)}
     np.savez(tmp_path / "arrays.npz", **arrays)
     printed = json.loads(run_python(CODE, cwd=tmp_path, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu").splitlines()[-1])
     assert printed["backend"] == "jax" and not printed["tensorflow"]

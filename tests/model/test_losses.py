@@ -91,7 +91,7 @@ def test_weights_of_pixels(loss_fn, drop_axis):
     assert compiled(weights, loss_fn) == pytest.approx(by_hand(PIXEL_WEIGHTS), rel=1e-5)
 
 
-def test_weights_of_images_are_the_weighted_mean():
+def test_weights_of_images_are_the_weighted_mean_and_weight_0_cuts_pixels_out():
     weights = np.array([1.0, 0.0, 4.0], np.float32)
     losses = keras.ops.convert_to_numpy(dice_cross_entropy(MASKS, LOGITS))
     expected = (losses[0] + 4 * losses[2]) / 3
@@ -99,14 +99,10 @@ def test_weights_of_images_are_the_weighted_mean():
     # The same weight all over an image is that image's weight.
     everywhere = weights[:, None, None] * np.ones((3, 4, 5), np.float32)
     assert compiled(everywhere) == pytest.approx(expected, rel=1e-5)
-
-
-def test_weight_0_cuts_pixels_out():
     weights = np.ones_like(MASKS)
     weights[:, 2:] = 0
     cut = keras.ops.convert_to_numpy(dice_cross_entropy(MASKS[:, :2], LOGITS[:, :2])).mean()
-    assert compiled(weights) == pytest.approx(cut / 2, rel=1e-5)
-    assert compiled(0 * weights) == 0
+    assert compiled(weights) == pytest.approx(cut / 2, rel=1e-5) and compiled(0 * weights) == 0
 
 
 def test_weights_of_another_shape_are_refused():
@@ -138,15 +134,12 @@ def test_sigmoid_taken_for_logits_is_refused():
     model.fit(LOGITS, MASKS, verbose=0)
 
 
-def test_class_weight_is_a_weight_of_pixels():
+def test_class_weight_is_a_weight_of_pixels_and_channels_count_alike():
     expected = by_hand(np.where(MASKS > 0, 3.0, 0.5))
     assert compiled(None, DiceCrossEntropy(class_weight={0: 0.5, 1: 3})) == pytest.approx(expected, rel=1e-5)
     for wrong in ({2: 1.0}, {1: -1.0}, {1: float("nan")}, [1.0, 2.0]):
         with pytest.raises(ValueError, match="class_weight: found"):
             DiceCrossEntropy(class_weight=wrong)
-
-
-def test_channels_count_alike():
     two = np.concatenate([MASKS, 1 - MASKS], -1), np.concatenate([LOGITS, LOGITS], -1)
     apart = [keras.ops.convert_to_numpy(dice_cross_entropy(y, LOGITS)) for y in (MASKS, 1 - MASKS)]
     np.testing.assert_allclose(keras.ops.convert_to_numpy(dice_cross_entropy(*two)), np.mean(apart, 0), rtol=1e-5)

@@ -40,11 +40,15 @@ def test_by_hand_from_any_dtype_of_masks(y_true, logits, expected):
         assert iou((pixels(y_true).astype(dtype), pixels(logits))) == pytest.approx(expected)
 
 
-def test_mean_over_pictures_not_over_pixels_or_batches():
+def test_means_over_pictures_and_channels_not_over_pixels_or_batches():
     # 1/3 and 1 and 1: in batches of two and of one their mean is 7/9, not the mean of batches, 5/6.
     first = (pixels(TRUE, NONE), pixels(FOUND, NOT_FOUND))
     second = (pixels(TRUE), pixels([3, 3, -3, -3]))
     assert iou(first, second) == pytest.approx(7 / 9)
+    # 1/3 in the one, 1 in the other.
+    y_true = np.concatenate([pixels(TRUE), pixels(NONE)], -1)
+    y_pred = np.concatenate([pixels(FOUND), pixels(NOT_FOUND)], -1)
+    assert iou((y_true, y_pred)) == pytest.approx(2 / 3)
 
 
 def test_weights_of_pictures_or_pixels():
@@ -58,23 +62,13 @@ def test_weights_of_pictures_or_pixels():
         iou(first, weight=np.ones(5))
 
 
-def test_reset():
+def test_reset_and_probabilities():
     metric = IoU()
     metric.update_state(pixels(NONE), pixels(FOUND))
     metric.reset_state()
     metric.update_state(pixels(NONE), pixels(NOT_FOUND))
     assert float(metric.result()) == 1
     assert metric.name == "iou"
-
-
-def test_mean_over_channels():
-    # 1/3 in the one, 1 in the other.
-    y_true = np.concatenate([pixels(TRUE), pixels(NONE)], -1)
-    y_pred = np.concatenate([pixels(FOUND), pixels(NOT_FOUND)], -1)
-    assert iou((y_true, y_pred)) == pytest.approx(2 / 3)
-
-
-def test_probabilities():
     metric = IoU(from_logits=False)
     metric.update_state(pixels(TRUE), pixels([0.1, 0.9, 0.9, 0.4]))
     assert float(metric.result()) == pytest.approx(1 / 3)

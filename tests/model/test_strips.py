@@ -31,16 +31,13 @@ def test_a_bar_is_found_where_it_lies_and_how_it_runs(angle_deg):
     np.testing.assert_allclose(length[0], [30, 24], rtol=0.06)
 
 
-def test_a_speck_far_away_does_not_move_the_strip():
+def test_a_speck_far_away_does_not_move_the_strip_and_nothing_gives_the_middle_and_no_nan():
     clean = bar(25, 30, 30, 6, 0)
     speck = clean.copy()
     # 16 of 200 pixels.
     speck[56:60, 88:92] = 1
     for found, expected in zip(located(speck, clean), located(clean, clean)):
         np.testing.assert_allclose(found, expected, atol=0.1)
-
-
-def test_nothing_found_gives_the_middle_and_no_nan():
     centre, axis, length = located(np.zeros(SIZE, np.float32), np.zeros(SIZE, np.float32))
     np.testing.assert_allclose(centre[0], [[47.5, 31.5]] * 2, atol=1e-3)
     np.testing.assert_allclose(length[0], strips.LEAST_LENGTH * 96)

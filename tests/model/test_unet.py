@@ -20,13 +20,10 @@ def small():
     return unet((64, 96), SMALL)
 
 
-def test_default_has_at_most_two_million_parameters():
+def test_one_float32_logit_a_pixel_by_at_most_two_million_parameters(small):
     model = unet()
     assert model.input_shape == model.output_shape == (None, 512, 512, 1)
     assert 200_000 < model.count_params() <= 2_000_000
-
-
-def test_one_float32_logit_a_pixel(small):
     logits = small.predict_on_batch(noise(2, 64, 96, 1))
     assert logits.shape == (2, 64, 96, 1) and logits.dtype == np.float32
     # Untrained it takes about 2 % of the pixels for clavicle: sigmoid(-4) = 0.018.
@@ -45,16 +42,13 @@ def test_mixed_precision_gives_float32_logits(policy):
     assert model.predict_on_batch(noise(1, 32, 32, 1)).dtype == np.float32
 
 
-def test_standardise_by_hand():
+def test_standardise_by_hand_within_a_black_or_white_frame_too():
     # 51 and 204 are 0.2 and 0.8: mean 0.5, variance 0.09, so -+ 0.3 / sqrt(0.090001). The second is of one grey: 0.
     images = np.array([[51, 204], [77, 77]], np.float32)[:, :, None, None]
     found = keras.ops.convert_to_numpy(standardise(images))[:, :, 0, 0]
     np.testing.assert_allclose(found, [[-0.3 / 0.090001**0.5, 0.3 / 0.090001**0.5], [0, 0]], atol=1e-6)
     for grey in (0, 255):
         assert np.isfinite(keras.ops.convert_to_numpy(standardise(np.full((1, 32, 32, 1), grey, np.float32)))).all()
-
-
-def test_a_black_or_white_frame_changes_nothing_within_it():
     image = noise(1, 64, 96, 1, low=100, high=150)
     framed = np.pad(image, ((0, 0), (9, 0), (0, 7), (0, 0)))
     framed = np.pad(framed, ((0, 0), (0, 3), (0, 0), (0, 0)), constant_values=255)
@@ -89,22 +83,19 @@ def test_a_picture_does_not_depend_on_its_batch(small):
         np.testing.assert_allclose(small.predict_on_batch(image[None])[0], logits, atol=1e-5)
 
 
-def test_weights_fit_any_size(small):
-    larger = unet((96, 128), SMALL, seed=1)
-    larger.set_weights(small.get_weights())
-    assert larger.predict_on_batch(noise(1, 96, 128, 1)).shape == (1, 96, 128, 1)
-    assert all((a == b).all() for a, b in zip(larger.get_weights(), small.get_weights()))
-
-
 @pytest.mark.parametrize("image_size", [(500, 512), (512, 500), (0, 32), (-32, 32), (16, 32), (None, None), (32, None)])
 def test_other_sizes_are_refused(image_size):
     refuses(r"^image_size: found .*, expected multiples of 32$", unet, image_size)
 
 
-def test_weights_are_a_function_of_the_seed():
+def test_weights_are_a_function_of_the_seed_and_fit_any_size(small):
     one, same, other = (unet((32, 32), SMALL, seed=seed).get_weights() for seed in (1, 1, 2))
     assert all((a == b).all() for a, b in zip(one, same))
     kernels = [weight for weight in one if weight.ndim == 4]
     assert all((a != b).any() for a, b in zip(kernels, (weight for weight in other if weight.ndim == 4)))
     # No two layers begin alike.
     assert len({kernel.tobytes() for kernel in kernels}) == len(kernels)
+    larger = unet((96, 128), SMALL, seed=1)
+    larger.set_weights(small.get_weights())
+    assert larger.predict_on_batch(noise(1, 96, 128, 1)).shape == (1, 96, 128, 1)
+    assert all((a == b).all() for a, b in zip(larger.get_weights(), small.get_weights()))

@@ -19,7 +19,7 @@ def write(path, count=3, **options):
     return write_folder(path, **{"count": count, "seed": 7, "size": 64, "workers": 1, "progress": False} | options)
 
 
-def test_layout_and_lists(tmp_path):
+def test_layout_lists_and_spacing(tmp_path):
     out = write(tmp_path / "new" / "phantoms", count=7)
     assert (out / "CRASS12/train.txt").read_text().split() == [f"phantom_0000{i}" for i in (0, 2, 3, 4, 5)]
     assert (out / "CRASS12/val.txt").read_text().split() == ["phantom_00001", "phantom_00006"]
@@ -28,6 +28,9 @@ def test_layout_and_lists(tmp_path):
     assert {name for name in names(out) if name.endswith(".PNG")} == expected
     mask = cv2.imread(str(out / "CRASS12/mask/phantom_00003.PNG"), cv2.IMREAD_UNCHANGED)
     assert mask.shape == (64, 64) and set(np.unique(mask)) == {0, 255}
+    for index in range(2):
+        spacing_mm = read_radiograph(out / f"CRASS12/image/phantom_0000{index}.PNG").spacing_mm
+        assert spacing_mm == pytest.approx(render(7, index, 64).spacing_mm, rel=1e-9)
 
 
 def test_an_image_depends_on_the_seed_and_neither_on_count_nor_on_workers(tmp_path):
@@ -35,13 +38,6 @@ def test_an_image_depends_on_the_seed_and_neither_on_count_nor_on_workers(tmp_pa
     many = contents(write(tmp_path / "many", count=5, workers=2))
     assert few == again
     assert all(many[name] == data != other[name] for name, data in few.items() if name.endswith("PNG"))
-
-
-def test_spacing_is_in_the_file(tmp_path):
-    out = write(tmp_path, count=2)
-    for index in range(2):
-        found = read_radiograph(out / f"CRASS12/image/phantom_0000{index}.PNG").spacing_mm
-        assert found == pytest.approx(render(7, index, 64).spacing_mm, rel=1e-9)
 
 
 def test_a_share_of_patients_in_bed(tmp_path):

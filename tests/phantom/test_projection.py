@@ -15,11 +15,13 @@ def rod(radius, cortex=0.0, core=1.0):
     return Tube(points, np.full(2, radius), np.full(2, radius), cortex, 1.0, core)
 
 
-def test_pixels_and_grid_are_inverse():
+def test_pixels_and_grid_are_inverse_and_nearer_to_the_focus_is_larger():
     tilted = view(size=96, spacing_mm=0.7, centre_mm=(10.0, 50.0), roll=0.2)
     x, y = tilted.grid
     points = np.stack([x[20, 30:33], y[20, 30:33], np.zeros(3)], 1)
     np.testing.assert_allclose(tilted.pixels(points), [[30, 20], [31, 20], [32, 20]], atol=1e-3)
+    # Focus 1700 mm behind z = 0: at z = 170 everything is 1 / 0.9 times as large
+    assert view().frontal(np.array([[9.0, 18.0, 170.0]])) == pytest.approx(np.array([[10, 20]]))
 
 
 def test_a_rod_has_the_chords_of_a_circle_and_a_hollow_one_lacks_its_core():
@@ -32,13 +34,10 @@ def test_a_rod_has_the_chords_of_a_circle_and_a_hollow_one_lacks_its_core():
     assert lay(view(), [rod(8.0, cortex=2.0, core=0.0)])[32, 32] == pytest.approx(4, rel=0.06)
 
 
-def test_silhouette_is_thresholded_at_pixel_centres():
+def test_a_silhouette_ends_at_pixel_centres_and_a_tube_beside_the_picture_leaves_no_trace():
     # Pixel centres at y - 0.5 = -8..8 lie within 8.3: 17 rows
     silhouette = lay(view(), [rod(8.3)], hard=True) > 0
     assert silhouette[:, 32].sum() == 17
-
-
-def test_a_tube_beside_the_picture_leaves_no_trace():
     away = Tube(np.array([[500.0, 0, 0], [600, 0, 0]]), np.full(2, 5.0), np.full(2, 5.0), 0, 1, 1)
     assert not lay(view(), [away]).any()
 
@@ -51,8 +50,3 @@ def test_ellipsoid_chords_whose_width_and_depth_a_right_angle_swaps():
     np.testing.assert_allclose(chords, expected, atol=0.02)
     turned = ellipsoid(view(turn=turn_matrix(0, np.pi / 2)), (0, 0, 0), (20, 10, 15))
     assert turned.max() == pytest.approx(40, rel=0.01)
-
-
-def test_nearer_to_the_focus_is_larger():
-    # Focus 1700 mm behind z = 0: at z = 170 everything is 1 / 0.9 times as large
-    assert view().frontal(np.array([[9.0, 18.0, 170.0]])) == pytest.approx(np.array([[10, 20]]))

@@ -50,13 +50,9 @@ def server(tmp_path):
 def radiograph(number, modality, shift=0):
     """A DICOM object of 64 x 64 pixels with two bright bars, rows 10 to 19, moved down by `shift`."""
     image = bars((64, 64), (10 + shift, 20 + shift), ((4, 24), (40, 56)))
-    uids = {
-        "SOPInstanceUID": f"1.3.{number}",
-        "StudyInstanceUID": f"1.4.{number}",
-        "SeriesInstanceUID": f"1.5.{number}",
-    }
+    ids = {"SOPInstanceUID": f"1.3.{number}", "StudyInstanceUID": f"1.4.{number}", "SeriesInstanceUID": f"1.5.{number}"}
     tags = {"Modality": modality, "PatientID": f"P{number}", "PatientName": "Muster^Erika"}
-    return pydicom.dcmread(io.BytesIO(stored(dicom(image, **uids, **tags), enforce_file_format=True)))
+    return pydicom.dcmread(io.BytesIO(stored(dicom(image, **ids, **tags), enforce_file_format=True)))
 
 
 def test_segmentations_come_back_to_the_server(server, litert_model, tmp_path):

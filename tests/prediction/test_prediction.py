@@ -38,6 +38,23 @@ def model(litert_model):
     return litert_model
 
 
+@pytest.fixture
+def folder(tmp_path):
+    """Three radiographs in two folders, all bars."""
+    for name in ("b/two.png", "a.png", "b/one.png"):
+        write_bars(tmp_path / "in" / name, spacing_mm=(0.5, 0.2))
+    return tmp_path / "in"
+
+
+def rows(out):
+    return table(out / "summary.csv")
+
+
+def times(out):
+    """When each result was written."""
+    return {name: (out / name).stat().st_mtime_ns for name in names(out) if name != "summary.csv"}
+
+
 def write_bars(path, spacing_mm=None):
     path.parent.mkdir(parents=True, exist_ok=True)
     write_png(path, BARS, spacing_mm)
@@ -82,35 +99,29 @@ def test_folders_are_mirrored(model, tmp_path, capsys):
     assert names(folder / "out") == expected
 
 
-def test_a_refused_radiograph_gets_only_its_reason(model, tmp_path, capsys):
-    good, bad = write_bars(tmp_path / "good.png"), write_bars(tmp_path / "bad.png")
-    assert predict([good, bad], tmp_path / "out", model) == 0
+def test_a_refused_radiograph_gets_only_its_reason_until_it_is_segmented(model, tmp_path, capsys):
+    good, bad, out = write_bars(tmp_path / "good.png"), write_bars(tmp_path / "bad.png"), tmp_path / "out"
+    assert predict([good, bad], out, model) == 0
     bad.write_bytes(bad.read_bytes()[:100])
     capsys.readouterr()
-    assert predict([good, bad], tmp_path / "out", model, progress=False) == 1
-    assert names(tmp_path / "out") == ["bad.json", "good.json", "good_labels.png", "good_mask.png", "good_overlay.png"]
-    content = json.loads((tmp_path / "out" / "bad.json").read_text())
+    assert predict([good, bad], out, model, progress=False) == 1
+    results_of_good = ["good.json", "good_labels.png", "good_mask.png", "good_overlay.png"]
+    assert names(out) == ["bad.json", *results_of_good]
+    content = json.loads((out / "bad.json").read_text())
     assert content["status"] == "refused"
     assert "bad.png: the PNG file is truncated" in content["reason"]
     assert "clavicles" not in content and content["note"] == NOTE
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 1 and "bad.png" in errors[0]
-
-
-def test_a_refusal_does_not_outlive_success(model, tmp_path):
-    image, out = tmp_path / "a.png", tmp_path / "out"
-    image.write_bytes(b"no image")
-    assert predict([image], out, model) == 2
-    assert names(out) == ["a.json"]
-    write_bars(image)
-    assert predict([image], out, model, outputs=["mask"]) == 0
-    assert names(out) == ["a_mask.png"]
+    write_bars(bad)
+    assert predict([bad], out, model, outputs=["mask"]) == 0
+    assert names(out) == ["bad_mask.png", *results_of_good]
     # An empty JSON is what a power cut leaves.
-    (out / "a.json").write_text("")
-    assert predict([image], out, model, ["json"]) == 0 and record.status(out / "a.json") == "segmented"
+    (out / "bad.json").write_text("")
+    assert predict([bad], out, model, ["json"]) == 0 and record.status(out / "bad.json") == "segmented"
 
 
-def test_mistakes_are_found_before_work_starts(model, tmp_path):
+def test_mistakes_are_found_before_work_starts_and_radiographs_never_overwritten(model, tmp_path):
     image, out = write_bars(tmp_path / "in" / "a.png"), tmp_path / "out"
     shutil.copy(image, tmp_path / "in" / "a.jpg")
     (tmp_path / "empty").mkdir()
@@ -130,29 +141,10 @@ def test_mistakes_are_found_before_work_starts(model, tmp_path):
         refuses(message, predict, paths, out, **{"model": model, **options})
     assert not out.exists()
     refuses("a.png: the folder cannot be made", predict, [image], image, model)
-
-
-def test_radiographs_are_never_overwritten(tmp_path):
-    image, mask = write_bars(tmp_path / "a.png"), write_bars(tmp_path / "a_mask.png")
-    refuses("a.png: its result would overwrite the radiograph .*a_mask.png", plan, [image, mask], tmp_path)
-    refuses("among the radiographs", plan, [tmp_path], tmp_path)
-
-
-def rows(out):
-    return table(out / "summary.csv")
-
-
-def times(out):
-    """When each result was written."""
-    return {name: (out / name).stat().st_mtime_ns for name in names(out) if name != "summary.csv"}
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Three radiographs in two folders, all bars."""
-    for name in ("b/two.png", "a.png", "b/one.png"):
-        write_bars(tmp_path / "in" / name, spacing_mm=(0.5, 0.2))
-    return tmp_path / "in"
+    mask = write_bars(tmp_path / "in" / "a_mask.png")
+    refuses("a.png: its result would overwrite the radiograph .*a_mask.png", plan, [image, mask], tmp_path / "in")
+    (tmp_path / "in" / "a.jpg").unlink()
+    refuses("among the radiographs", plan, [tmp_path / "in"], tmp_path / "in")
 
 
 def test_summary_has_a_row_for_each_radiograph_in_order(model, folder, tmp_path, capsys):
@@ -178,15 +170,6 @@ def test_the_page_on_folders_names_every_column():
     assert f"OUT/{summary.JOURNAL}" in page and f"{MAX_PIXELS // 10**6}\nmillion pixels" in page
 
 
-def test_files_alone_get_no_summary_and_are_done_again(model, folder, tmp_path):
-    images, out = [folder / "a.png", folder / "b" / "one.png"], tmp_path / "out"
-    assert predict(images, out, model, outputs=["mask"], progress=False) == 0
-    first = times(out)
-    assert set(first) == {"a_mask.png", "one_mask.png"} and not (out / "summary.csv").exists()
-    predict(images, out, model, outputs=["mask"], progress=False)
-    assert all(times(out)[name] > first[name] for name in first)
-
-
 def run_again(folder, out, model, change=lambda: None, **options):
     """Returns the results that a second run writes anew, after a change."""
     options = {"outputs": ["mask"], "progress": False} | options
@@ -195,6 +178,15 @@ def run_again(folder, out, model, change=lambda: None, **options):
     predict([folder], out, model, **options)
     assert [row["result"] for row in rows(out)] == ["a", "b/one", "b/two"]
     return sorted(name for name, when in times(out).items() if when != first.get(name))
+
+
+def test_files_alone_get_no_summary_and_are_done_again(model, folder, tmp_path):
+    images, out = [folder / "a.png", folder / "b" / "one.png"], tmp_path / "out"
+    assert predict(images, out, model, outputs=["mask"], progress=False) == 0
+    first = times(out)
+    assert set(first) == {"a_mask.png", "one_mask.png"} and not (out / "summary.csv").exists()
+    predict(images, out, model, outputs=["mask"], progress=False)
+    assert all(times(out)[name] > first[name] for name in first)
 
 
 def test_what_is_done_is_not_done_again(model, folder, tmp_path, capsys):

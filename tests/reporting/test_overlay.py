@@ -4,15 +4,7 @@ import numpy as np
 
 from crass_tf.geometry import LEFT, RIGHT
 from crass_tf.measurement.measures import centre_line
-from crass_tf.reporting.overlay import (
-    LEFT_COLOUR,
-    MIDLINE_COLOUR,
-    RIGHT_COLOUR,
-    TRUTH_COLOUR,
-    draw_measures,
-    overlay,
-    sheet,
-)
+from crass_tf.reporting.overlay import LEFT_COLOUR, MIDLINE_COLOUR, RIGHT_COLOUR, TRUTH_COLOUR, draw_measures, overlay
 
 
 def radiograph(height=40, width=80, grey=50):
@@ -63,16 +55,13 @@ def test_truth_lies_below_in_green():
     np.testing.assert_array_equal(overlay(radiograph(), nothing, mask_gt=nothing), np.full((40, 80, 3), 50))
 
 
-def test_hole_is_outlined_too():
+def test_holes_are_outlined_and_lines_grow_with_the_radiograph():
     labels = np.zeros((40, 80), np.uint8)
     labels[5:35, 5:35] = RIGHT
     labels[15:25, 15:25] = 0
     found = has(overlay(radiograph(), labels), RIGHT_COLOUR)
     # The clavicle's pixels that border on the hole, in rows 14 and 25.
     assert found[14, 15:25].all() and found[25, 15:25].all()
-
-
-def test_lines_grow_with_the_radiograph():
     # 1400 / 700 = 2 pixels, against 1 in a small one: further in, the line is still there.
     labels = np.zeros((1400, 1400), np.uint8)
     labels[400:800, 400:800] = RIGHT
@@ -100,17 +89,8 @@ def test_measures_are_drawn_where_they_are():
 
 
 def test_without_a_centre_line_only_the_midline_is_drawn():
-    canvas = draw_measures(np.full((40, 80, 3), 90, np.uint8), {"right": None, "left": None}, [[40, 0], [40, 39]])
+    lines, midline = {"right": None, "left": None}, [[40, 0], [40, 39]]
+    canvas = draw_measures(np.full((40, 80, 3), 90, np.uint8), lines, midline)
     # Lines of one pixel are smoothed into their casing a little.
     np.testing.assert_allclose(canvas[4:-4, 40], np.tile(MIDLINE_COLOUR, (32, 1)), atol=20)
     assert (canvas[:, :36] == 90).all() and (canvas[:, 45:] == 90).all()
-
-
-def test_sheet_in_rows_of_columns():
-    # Three pictures scaled to 10 columns: 20 x 20 -> 10 x 10, 40 x 20 -> 20 x 10, 5 x 10 as it is; rows of 20.
-    pictures = [np.full((h, w, 3), grey, np.uint8) for h, w, grey in ((20, 20, 60), (40, 20, 120), (5, 10, 180))]
-    page = sheet(pictures, columns=2, width=10)
-    expected = np.zeros((40, 20, 3), np.uint8)
-    expected[0:10, 0:10], expected[0:20, 10:20], expected[20:25, 0:10] = 60, 120, 180
-    np.testing.assert_array_equal(page, expected)
-    np.testing.assert_array_equal(sheet(pictures[2:], columns=1, width=10), pictures[2])

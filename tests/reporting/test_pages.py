@@ -33,15 +33,12 @@ def test_a_missing_value_is_an_error_and_no_page(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_histogram_names_each_image():
+def test_a_histogram_names_each_image_and_a_curve_has_a_line_for_each_kind():
     plot = histogram(["<a>", "b"], [0.81, 0.845], "IoU", upper=1.0)
     assert "&lt;a&gt;: 0.810" in plot and "b: 0.845" in plot
     # Bins of 0.01 from 0.81 to 1; each holds one value.
     assert "0.81 to 0.82: 1" in plot and "0.84 to 0.85: 1" in plot
     assert "mean 0.828 (full line), median 0.828 (dashed)" in plot
-
-
-def test_curve_has_a_line_for_each_kind():
     # IoU 0 lies at y = 190, IoU 1 at 10; two epochs at both ends.
     plot = curve([0.0, 1.0], [0.5, 0.5])
     assert 'points="40.0,190.0 500.0,10.0 "' in plot and 'points="40.0,100.0 500.0,100.0 "' in plot

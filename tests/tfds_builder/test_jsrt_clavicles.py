@@ -74,7 +74,7 @@ def test_native_and_native16(data_dir):
         np.testing.assert_allclose(example["spacing_mm"], 0.175)
 
 
-def test_sides(data_dir):
+def test_sides_and_what_is_said_of_them(data_dir):
     native = examples(data_dir, "native")
     for name, example in examples(data_dir, "sides").items():
         for side, mask in zip(SIDES, DRAWN[name][1]):
@@ -85,9 +85,6 @@ def test_sides(data_dir):
         assert not example["right_mask"][:, 1024:].any() and not example["left_mask"][:, :1024].any()
         for key in ("image", "segmentation_mask", "spacing_mm"):
             np.testing.assert_array_equal(example[key], native[name][key])
-
-
-def test_sides_supervised_and_metadata(data_dir):
     builder = tfds.builder("jsrt_clavicles/sides", data_dir=data_dir)
     assert builder.info.features["left_mask"].names == ["background", "clavicle"]
     image, mask = next(iter(builder.as_dataset(split="fold2", as_supervised=True)))

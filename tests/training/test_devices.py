@@ -46,51 +46,37 @@ def history(run):
     return {name: np.array([float(row[name]) for row in rows]) for name in ("loss", "iou", "val_loss", "val_iou")}
 
 
-@pytest.fixture(scope="module", params=["tensorflow", "jax"])
-def runs(request, run_python, tmp_path_factory):
-    """`(printed, folder)`: eight squares, five of them watched, in batches of four."""
-    if request.param == "jax":
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_two_devices_train_as_one_and_resumed_as_undisturbed(run_python, tmp_path, backend):
+    """Eight squares, five of them watched, in batches of four."""
+    if backend == "jax":
         pytest.importorskip("jax")
-    folder = tmp_path_factory.mktemp(request.param)
     masks = np.zeros((8, 32, 32, 1), np.uint8)
     for index in range(8):
         masks[index, 4 + 2 * index : 12 + 2 * index, 6:26] = 1
-    np.savez(folder / "data.npz", 40 + 160 * masks, masks)
-    variables = {"KERAS_BACKEND": request.param, "JAX_PLATFORMS": "cpu"}
+    np.savez(tmp_path / "data.npz", 40 + 160 * masks, masks)
+    variables = {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
     two_devices = "--xla_force_host_platform_device_count=2"
-    return run_python(CODE, folder / "data.npz", folder, **variables, XLA_FLAGS=two_devices), folder
-
-
-def test_the_curve_of_two_is_that_of_one(runs):
-    """Sums are added in another order: the tolerance that docs/scale.md states."""
-    printed, folder = runs
-    one, two = history(folder / "one"), history(folder / "two")
+    printed = run_python(CODE, tmp_path / "data.npz", tmp_path, **variables, XLA_FLAGS=two_devices)
+    assert "device cpu x 2, batches of 4 in 2 parts" in printed and "resuming after epoch 1 of 2" in printed
+    assert "note: 1 of 5 radiographs are not watched" in printed
+    one, two, resumed = (history(tmp_path / name) for name in ("one", "two", "resumed"))
+    # Sums are added in another order: the tolerance that docs/scale.md states.
     np.testing.assert_allclose(two["loss"], one["loss"], rtol=1e-3)
     np.testing.assert_allclose(two["iou"], one["iou"], atol=0.01)
-    assert "device cpu x 2, batches of 4 in 2 parts" in printed
-    assert "note: 1 of 5 radiographs are not watched" in printed
-
-
-def test_resumed_ends_as_undisturbed(runs):
-    printed, folder = runs
-    assert "resuming after epoch 1 of 2" in printed
-    two, resumed = history(folder / "two"), history(folder / "resumed")
     assert len(resumed["loss"]) == 2
     for name, values in two.items():
         np.testing.assert_allclose(resumed[name], values, rtol=1e-5, err_msg=name)
 
 
-def test_too_few_devices(tmp_path):
+def test_too_few_devices_and_a_batch_that_cannot_be_shared(tmp_path):
     with pytest.raises(InputError, match=r"devices: found 1 of kind cpu, expected 64 or more"), spread(64):
         pass
     settings = Settings(image_size=(32, 32), batch_size=64)
     arrays = np.zeros((64, 32, 32, 1), np.uint8)
+    refuses("batch_size: found 5, expected a multiple of 2", check_batch, 5, 2)
     refuses("devices: found 1", fit_arrays, arrays, arrays, tmp_path / "run", settings, devices=64)
     assert not (tmp_path / "run").exists()
-
-
-def test_a_batch_that_cannot_be_shared():
-    refuses("batch_size: found 5, expected a multiple of 2", check_batch, 5, 2)
 
 
 # Two processes on the loopback; only the first one writes the run's folder.
@@ -99,10 +85,8 @@ import pathlib, sys
 from crass_tf.commands.train import train
 
 run, data_dir, count = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-train(
-    run, data_dir, config="64x64", filters=(4, 4, 4), epochs=2, batch_size=2, augmentation=None, devices=count,
-    resume=run.exists(),
-)
+small = dict(config="64x64", filters=(4, 4, 4), epochs=2, batch_size=2, augmentation=None)
+train(run, data_dir, **small, devices=count, resume=run.exists())
 """
 
 

@@ -34,25 +34,24 @@ def run(tmp_path_factory):
     return folder
 
 
-def test_learns_bars_and_history_has_a_row_for_each_epoch(run):
+def test_learns_bars_and_leaves_a_row_for_each_epoch_and_two_checkpoints(run):
     rows = read_rows(run)
     assert float(rows[-1]["val_iou"]) > 0.9
     assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 31)]
     assert {"loss", "iou", "val_loss", "val_iou", "learning_rate", "seconds"} <= set(rows[0])
     # Cosine decay ends at 0.
     assert float(rows[-1]["learning_rate"]) == pytest.approx(0, abs=1e-6)
-
-
-def test_keeps_two_checkpoints(run):
     names = sorted(path.name for path in (run / "checkpoints").iterdir())
     assert names == [f"{kind}_{epoch:04d}.weights.h5" for kind in ("average", "epoch") for epoch in (29, 30)]
 
 
-def test_a_run_is_neither_overwritten_nor_resumed_with_other_settings(run):
+def test_a_run_is_neither_overwritten_nor_resumed_otherwise_and_others_start_from_it(run, assert_same_weights):
     refuses("--resume", fit_arrays, *bars(), run, Settings(**SMALL), verbose=0)
     with pytest.raises(InputError, match="learning_rate: 0.5, not 0.01"):
         settings = Settings(**SMALL | dict(epochs=30, learning_rate=0.5), augmentation=None)
         fit_arrays(*bars(), run, settings, resume=True, verbose=0)
+    assert_same_weights(build(Settings(**SMALL), run / "model.keras"), run / "model.keras")
+    refuses("same filters", build, Settings(**SMALL | dict(filters=(4, 8, 12))), run / "model.keras")
 
 
 @pytest.mark.parametrize(
@@ -69,11 +68,6 @@ def test_what_cannot_be_trained_is_refused(tmp_path, changes, options, message):
     given = dict(zip(("images", "masks"), bars())) | options
     refuses(message, fit_arrays, **given, run=tmp_path / "run", settings=Settings(**SMALL | changes), verbose=0)
     assert not (tmp_path / "run").exists()
-
-
-def test_init_starts_from_the_given_weights_and_other_filters_are_refused(run, assert_same_weights):
-    assert_same_weights(build(Settings(**SMALL), run / "model.keras"), run / "model.keras")
-    refuses("same filters", build, Settings(**SMALL | dict(filters=(4, 8, 12))), run / "model.keras")
 
 
 def test_settings_survive_saving_and_wrong_ones_are_refused(tmp_path):
@@ -156,11 +150,6 @@ class Watch(keras.callbacks.Callback):
         self.val_loss.append(logs["val_loss"])
 
 
-def validation_loss(model):
-    images, masks = bars()
-    return float(DiceCrossEntropy()(masks, model.predict(images.astype("float32"), verbose=0)))
-
-
 def test_what_is_validated_restored_and_saved_is_one_model(tmp_path, assert_same_weights):
     # The highest loss counts as the best one, so that the best epoch is not the last.
     settings, worst = Settings(**SMALL | dict(epochs=6)), dict(monitor="val_loss", mode="max")
@@ -175,8 +164,8 @@ def test_what_is_validated_restored_and_saved_is_one_model(tmp_path, assert_same
     assert best < 5
     for path in (tmp_path / "run/model.keras", tmp_path / "best.keras"):
         assert_same_weights(path, watch.weights[best])
-        saved = keras.saving.load_model(path)
-        assert validation_loss(saved) == pytest.approx(watch.val_loss[best], rel=1e-4)
+        logits = keras.saving.load_model(path).predict(bars()[0].astype("float32"), verbose=0)
+        assert float(DiceCrossEntropy()(bars()[1], logits)) == pytest.approx(watch.val_loss[best], rel=1e-4)
     # Those of `ModelCheckpoint` are the run's own as Keras saves it: compiled.
     plain = keras.saving.load_model(tmp_path / "run/model.keras")
     assert not model.compiled and not plain.compiled and plain.dtype_policy.name == "float32"

@@ -84,14 +84,7 @@ def running(server):
 
 
 class Page:
-    """A tab with the page in it.
-
-    Attributes:
-        tab: Playwright's.
-        address: of the page.
-        requests: URLs that the page asked for.
-        problems: what the browser said of errors in it.
-    """
+    """A Playwright `tab` with the page in it, the URLs of its `requests`, and what the browser said of `problems`."""
 
     def __init__(self, context, server, mark="", size=None):
         self.tab, self.address = context.new_page(), f"http://127.0.0.1:{server.server_port}/"

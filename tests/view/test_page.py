@@ -107,24 +107,31 @@ def masks(archive):
     return found
 
 
-def test_masks_and_refusals_are_python_s(open_page, built, phantoms, formats, tmp_path):
+def test_masks_refusals_spacing_and_notes_are_python_s(open_page, built, phantoms, formats, tmp_path):
     nothing = tmp_path / "nothing.png"
     write_png(nothing, np.random.default_rng(0).integers(0, 256, (300, 400), np.uint8))
     files = [*phantoms, *formats.values(), nothing]
     page = open_page(*files)
-    found = masks(page.saved())
+    found, records = masks(page.saved()), {entry["file"]: entry for entry in page.records()}
     segmenter = Segmenter.load(built / "model.tflite")
+    expected = {path: segmenter.segment(path) for path in files}
     overlaps = []
-    for path in files:
-        expected = segmenter.segment(path)
+    for path, segmentation in expected.items():
         mask = found[path.stem]
-        assert mask.shape == expected.mask.shape
-        assert (f"refused: {expected.refusal}" in page.line(path.name)) == (expected.refusal is not None), path.name
-        if expected.refusal is None:
-            mask = np.fliplr(mask) if expected.radiograph.mirrored else mask
-            overlaps.append(iou(expected.mask, mask))
+        assert mask.shape == segmentation.mask.shape
+        refused = segmentation.refusal is not None
+        assert (f"refused: {segmentation.refusal}" in page.line(path.name)) == refused, path.name
+        if not refused:
+            mask = np.fliplr(mask) if segmentation.radiograph.mirrored else mask
+            overlaps.append(iou(segmentation.mask, mask))
             assert overlaps[-1] >= LEAST_IOU, path.name
     assert np.mean(overlaps) >= LEAST_MEAN_IOU, overlaps
+    for name, path in formats.items():
+        radiograph, record = expected[path].radiograph, records[name]
+        spacing_mm = radiograph.spacing_mm and pytest.approx(list(radiograph.spacing_mm))
+        assert record["spacing_mm"] == spacing_mm and len(record["notes"]) == len(radiograph.notes), name
+        assert [note for note in radiograph.notes if "behind" in note and note not in record["notes"]] == []
+        assert record["turned"] == radiograph.mirrored, name
     assert not page.problems
 
 
@@ -136,19 +143,6 @@ def test_limits_are_python_s():
 
 def test_the_page_is_no_larger_than_12_megabytes(built):
     assert sum(file.stat().st_size for file in built.rglob("*") if file.is_file()) <= 12e6
-
-
-def test_spacing_and_notes_are_python_s(open_page, built, formats):
-    page = open_page(*formats.values())
-    record = {entry["file"]: entry for entry in page.records()}
-    segmenter = Segmenter.load(built / "model.tflite")
-    for name, path in formats.items():
-        radiograph = segmenter.segment(path).radiograph
-        expected = radiograph.spacing_mm and list(radiograph.spacing_mm)
-        assert record[name]["spacing_mm"] == (expected and pytest.approx(expected)), name
-        assert len(record[name]["notes"]) == len(radiograph.notes), name
-        assert [note for note in radiograph.notes if "behind" in note and note not in record[name]["notes"]] == []
-        assert record[name]["turned"] == radiograph.mirrored, name
 
 
 def test_bad_files_get_one_line_each_and_the_others_go_on(open_page, phantoms, formats, tmp_path):

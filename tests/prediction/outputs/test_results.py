@@ -22,13 +22,9 @@ from crass_tf.radiographs.formats.png import write_png
 from crass_tf.radiographs.radiograph import read_radiograph
 
 MODEL = "models/model.tflite"
-
-
-def drawn():
-    """Right clavicle in rows 10 to 19, columns 4 to 33; left clavicle in rows 12 to 21, columns 60 to 93; [40, 100]."""
-    mask = np.zeros((40, 100), np.uint8)
-    mask[10:20, 4:34] = mask[12:22, 60:94] = 1
-    return mask
+# Right clavicle in rows 10 to 19, columns 4 to 33; left clavicle in rows 12 to 21, columns 60 to 93.
+DRAWN = np.zeros((40, 100), np.uint8)
+DRAWN[10:20, 4:34] = DRAWN[12:22, 60:94] = 1
 
 
 def written(output, folder, segmentation, source="radiographs/a.png"):
@@ -45,8 +41,8 @@ def schema():
 
 
 MASKS = {
-    "both": drawn(),
-    "one": np.where(np.arange(100) < 50, drawn(), 0),
+    "both": DRAWN,
+    "one": np.where(np.arange(100) < 50, DRAWN, 0),
     "none": np.zeros((40, 100), np.uint8),
     "a speck": np.pad(np.ones((1, 1), np.uint8), ((9, 30), (9, 90))),
 }
@@ -69,13 +65,13 @@ def test_json_follows_its_schema(schema, tmp_path, mask, spacing_mm):
 )
 def test_the_schema_refuses_what_is_something_else(schema, damage):
     schema.validate(record.refusal("a.png: file not found", "a.png", MODEL))
-    content = record.result(segmentation_of(drawn()), "a.png", MODEL)
+    content = record.result(segmentation_of(DRAWN), "a.png", MODEL)
     with pytest.raises(jsonschema.ValidationError):
         schema.validate(content | damage)
 
 
 def test_measures_in_json():
-    content = record.result(segmentation_of(drawn(), (0.5, 0.5)), "a.png", MODEL)
+    content = record.result(segmentation_of(DRAWN, (0.5, 0.5)), "a.png", MODEL)
     # 30 x 10 pixels of 0.5 mm whose medial end is the image's right one, at x = 33.5; y from 9.5 to 19.5.
     right = {name: content["clavicles"]["right"][name] for name in ("length_mm", "width_mm", "angle_deg", "medial_end")}
     assert right == {"length_mm": 15.0, "width_mm": 5.0, "angle_deg": 0.0, "medial_end": [33.5, 14.5]}
@@ -87,18 +83,18 @@ def test_measures_in_json():
 
 
 def test_probability_has_16_bits(tmp_path):
-    segmentation = segmentation_of(drawn(), (0.25, 0.25))
+    segmentation = segmentation_of(DRAWN, (0.25, 0.25))
     path = written("probability", tmp_path, segmentation)
     picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     # sigmoid(4) = 0.982014 and sigmoid(-4) = 0.017986, of 65535.
     assert picture.dtype == np.uint16 and picture.shape == (40, 100)
-    np.testing.assert_allclose(picture[drawn() == 1], 64356, atol=1)
-    np.testing.assert_allclose(picture[drawn() == 0], 1179, atol=1)
+    np.testing.assert_allclose(picture[DRAWN == 1], 64356, atol=1)
+    np.testing.assert_allclose(picture[DRAWN == 0], 1179, atol=1)
     assert read_radiograph(path).spacing_mm == pytest.approx((0.25, 0.25))
 
 
 def test_measures_are_drawn(tmp_path):
-    picture = cv2.imread(str(written("measures", tmp_path, segmentation_of(drawn()))))
+    picture = cv2.imread(str(written("measures", tmp_path, segmentation_of(DRAWN))))
     assert picture.shape == (40, 100, 3)
     # Along the middle of the right clavicle there is orange, more red than blue; at the midline yellow, without blue.
     blue, _, red = picture[14:16, 8:30].reshape(-1, 3).astype(int).max(axis=0)
@@ -107,15 +103,12 @@ def test_measures_are_drawn(tmp_path):
     assert min(green, red) > blue + 50
 
 
-def test_contours_as_json(tmp_path):
-    content = json.loads(written("contours", tmp_path, segmentation_of(drawn())).read_text())
+def test_contours_and_coco_of_a_mask_and_of_nothing(tmp_path):
+    content = json.loads(written("contours", tmp_path, segmentation_of(DRAWN)).read_text())
     (right,) = content["contours"]["right"]
     assert np.min(right, axis=0).tolist() == [3.5, 9.5] and np.max(right, axis=0).tolist() == [33.5, 19.5]
     assert content["centre_lines"]["right"][0] == [33.5, 14.5] and content["centre_lines"]["right"][-1] == [3.5, 14.5]
     assert content["midline"] == [[49.5, 0.0], [49.5, 39.0]] and content["native_size"] == [40, 100]
-
-
-def test_contours_and_coco_of_nothing(tmp_path):
     nothing = segmentation_of(MASKS["none"])
     coco_content, content = (json.loads(written(k, tmp_path, nothing).read_text()) for k in ("coco", "contours"))
     assert coco_content["annotations"] == [] and len(coco_content["images"]) == 1
@@ -125,8 +118,8 @@ def test_contours_and_coco_of_nothing(tmp_path):
 @pytest.mark.parametrize(
     "mask",
     [
-        drawn(),
-        1 - drawn(),
+        DRAWN,
+        1 - DRAWN,
         np.ones((3, 4)),
         np.zeros((3, 4)),
         np.random.default_rng(0).integers(0, 2, (37, 61)),
@@ -143,7 +136,7 @@ def test_run_lengths_are_those_of_pycocotools(mask):
 def test_coco_is_read_by_pycocotools(tmp_path):
     from pycocotools.coco import COCO
 
-    segmentation = segmentation_of(drawn())
+    segmentation = segmentation_of(DRAWN)
     data = COCO(str(written("coco", tmp_path, segmentation)))
     assert data.loadImgs(1)[0] == {"id": 1, "file_name": "a.png", "height": 40, "width": 100}
     assert [category["name"] for category in data.loadCats([1, 2])] == ["right clavicle", "left clavicle"]
@@ -171,23 +164,22 @@ def write_dicom(path, **tags):
 def read_back(tmp_path, mask=None, **tags):
     """Returns the segmentation object of a radiograph with such tags, whose labels are the segmentation's."""
     source = write_dicom(tmp_path / "a.dcm", **tags)
-    segmentation = segmentation_of(drawn() if mask is None else mask, radiograph=read_radiograph(source))
+    segmentation = segmentation_of(DRAWN if mask is None else mask, radiograph=read_radiograph(source))
     found = highdicom.seg.segread(written("dicom-seg", tmp_path, segmentation, source))
     labels = found.get_pixels_by_source_instance(["1.2.3"], combine_segments=True)[0]
     np.testing.assert_array_equal(labels, segmentation.labels)
     return found, labels
 
 
-@pytest.mark.parametrize("orientation", [["L", "F"], ["R", "F"]])
-def test_dicom_seg_read_back(tmp_path, orientation):
-    found, labels = read_back(tmp_path, PatientOrientation=orientation)
+def test_a_dicom_seg_read_back(tmp_path):
     # With R first, image left is the patient's left.
-    assert labels[15, 10] == (2 if orientation[0] == "R" else 1)
+    assert read_back(tmp_path, PatientOrientation=["R", "F"])[1][15, 10] == 2
+    # A side that was not found is an empty segment.
+    for name in ("one", "none"):
+        assert read_back(tmp_path, MASKS[name], PatientID=None)[0].number_of_segments == 2
+    found, labels = read_back(tmp_path)
+    assert labels[15, 10] == 1
     assert found.StudyInstanceUID == "1.2.5" and found.SeriesInstanceUID != "1.2.4" and found.PatientID == "phantom"
-
-
-def test_what_a_dicom_seg_says_of_its_segments(tmp_path):
-    found, _ = read_back(tmp_path)
     # SNOMED: 51299004 clavicle, 24028007 right, 7771000 left.
     for number, label, laterality in ((1, "Right clavicle", "24028007"), (2, "Left clavicle", "7771000")):
         segment = found.get_segment_description(number)
@@ -199,12 +191,6 @@ def test_what_a_dicom_seg_says_of_its_segments(tmp_path):
         (algorithm,) = segment.algorithm_identification
         assert algorithm.AlgorithmName == "crass-tf" and "model.tflite" in algorithm.AlgorithmParameters
     assert "research only" in found.SeriesDescription
-
-
-@pytest.mark.parametrize("name", ["one", "none"])
-def test_a_side_that_was_not_found_is_an_empty_segment(tmp_path, name):
-    found, _ = read_back(tmp_path, MASKS[name], PatientID=None)
-    assert found.number_of_segments == 2
 
 
 def test_dicom_seg_says_what_is_missing(tmp_path):
@@ -227,7 +213,7 @@ ANONYMISED = [
 def test_what_an_anonymised_header_says_in_no_valid_form_is_left_empty(tmp_path, name, value):
     assert not read_back(tmp_path, **{name: value})[0].get(name)
     source, path = tmp_path / "a.dcm", tmp_path / "a_seg.dcm"
-    segmentation = segmentation_of(drawn(), radiograph=read_radiograph(source))
+    segmentation = segmentation_of(DRAWN, radiograph=read_radiograph(source))
     said = f"{path}: left {name} empty, since {source} has no such value as DICOM allows"
     assert dicom_seg.write(path, segmentation, source, MODEL) == [said]
 
@@ -261,7 +247,7 @@ def test_what_an_output_needs_is_said_before_work_starts(monkeypatch):
 
 
 def test_dicom_and_png_in_one_run(litert_model, tmp_path, capsys):
-    pixels = np.where(np.pad(drawn(), ((12, 12), (0, 0))), 228, 28).astype(np.uint8)
+    pixels = np.where(np.pad(DRAWN, ((12, 12), (0, 0))), 228, 28).astype(np.uint8)
     write_dicom(tmp_path / "a.dcm", Rows=64, PixelData=pixels.tobytes())
     write_png(tmp_path / "b.png", pixels)
     out = tmp_path / "out"

@@ -42,9 +42,6 @@ def lut(entries, first, bits):
     return [item]
 
 
-# Grey values.
-
-
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_8_bits_are_the_pngs_values(tmp_path, syntax):
     pixels = np.random.default_rng(0).integers(0, 256, (40, 31), dtype=np.uint8)
@@ -106,19 +103,16 @@ def test_grey_values_by_hand(tmp_path, pixels, options, expected):
     assert read(tmp_path, pixels, **options).image.tolist() == [expected]
 
 
-def test_a_shape_that_contradicts_the_photometric_interpretation(tmp_path):
+def test_rescaling_that_falls_turns_grey_values_and_a_shape_that_contradicts_does_not(tmp_path):
+    rises = read(tmp_path, ramp(), RescaleSlope=2, RescaleIntercept=-1000)
+    np.testing.assert_array_equal(rises.image, ramp())
+    falls = read(tmp_path, ramp(), RescaleSlope=-1, RescaleIntercept=255)
+    np.testing.assert_array_equal(falls.image, 255 - ramp())
     radiograph = read(tmp_path, ramp(), PresentationLUTShape="INVERSE")
     np.testing.assert_array_equal(radiograph.image, ramp())
     assert radiograph.notes == ("PresentationLUTShape = INVERSE contradicts MONOCHROME2 and was ignored",)
     options = dict(PhotometricInterpretation="MONOCHROME1", PresentationLUTShape="INVERSE")
     assert read(tmp_path, ramp(), **options).notes == ()
-
-
-def test_rescaling_turns_grey_values_only_where_it_falls(tmp_path):
-    rises = read(tmp_path, ramp(), RescaleSlope=2, RescaleIntercept=-1000)
-    np.testing.assert_array_equal(rises.image, ramp())
-    falls = read(tmp_path, ramp(), RescaleSlope=-1, RescaleIntercept=255)
-    np.testing.assert_array_equal(falls.image, 255 - ramp())
 
 
 # A window one value wide is a threshold.
@@ -158,9 +152,6 @@ def test_luts_come_in_order_and_a_voi_lut_before_a_window(tmp_path):
     assert late.image.ravel()[[0, 20, 21, 95]].tolist() == [0, 0, 255, 255]
 
 
-# Spacing, sides, names.
-
-
 @pytest.mark.parametrize(
     "tags, expected, note",
     [
@@ -170,6 +161,10 @@ def test_luts_come_in_order_and_a_voi_lut_before_a_window(tmp_path):
         ({"PixelSpacing": [1, 1]}, None, ""),
         ({"PixelSpacing": [0, 0], "ImagerPixelSpacing": [0.2, 0.2]}, (0.2, 0.2), "ImagerPixelSpacing"),
         ({}, None, ""),
+        # What there cannot be is unknown.
+        ({"PixelSpacing": [1e-9, 1e-9]}, None, "the file's pixel spacing of 1e-09 x 1e-09 mm was ignored"),
+        ({"PixelSpacing": [1e200, 1e200]}, None, "the file's pixel spacing of 1e+200 x 1e+200 mm was ignored"),
+        ({"PixelSpacing": [0.1, 2]}, None, "the file's pixel spacing of 0.1 x 2 mm was ignored"),
     ],
 )
 def test_spacing(tmp_path, tags, expected, note):
@@ -190,8 +185,6 @@ def test_old_files_without_a_mark_are_read_by_their_suffix(tmp_path):
     save(tmp_path / "old.dcm", dataset, implicit_vr=True, little_endian=True)
     np.testing.assert_array_equal(read_radiograph(tmp_path / "old.dcm").image, ramp())
 
-
-# What is refused.
 
 VIEW = pydicom.Dataset()
 VIEW.CodeMeaning = "Left lateral projection"
@@ -270,13 +263,6 @@ def test_sequences_3000_deep_are_refused_or_read_in_no_time(tmp_path, length):
 def test_refused_in_one_line(tmp_path, name):
     tags, message = REFUSED[name]
     refuses(f"image.dcm: .*{message}", read, tmp_path, ramp(), **tags)
-
-
-def test_a_spacing_that_there_cannot_be_is_unknown(tmp_path):
-    for found, shown in ([1e-9, 1e-9], "1e-09 x 1e-09"), ([1e200, 1e200], "1e+200 x 1e+200"), ([0.1, 2], "0.1 x 2"):
-        radiograph = read(tmp_path, ramp(), PixelSpacing=found)
-        assert radiograph.spacing_mm is None
-        assert f"the file's pixel spacing of {shown} mm was ignored" in radiograph.notes[0]
 
 
 def test_the_directory_of_a_medium(tmp_path):

@@ -52,11 +52,13 @@ def test_pixels_as_itk_reads_them(tmp_path, lines, data):
     np.testing.assert_array_equal(decoded.pixels, PIXELS)
 
 
-def test_a_header_of_its_own_before_the_pixels(tmp_path):
+def test_a_header_of_its_own_before_the_pixels_and_one_slice_of_a_volume(tmp_path):
     (tmp_path / "image.raw").write_bytes(b"something before" + STORED)
     for size in (16, -1):
         path = write(tmp_path / "image.mhd", data=b"", data_file="image.raw", HeaderSize=size)
         np.testing.assert_array_equal(read(path).pixels, PIXELS)
+    decoded = read(write(tmp_path / "image.mha", NDims="3", DimSize="4 3 1"))
+    np.testing.assert_array_equal(decoded.pixels, PIXELS)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other file systems have no such names")
@@ -101,11 +103,6 @@ def test_headers_that_can_be_read_in_two_ways_or_in_none(tmp_path, lines, found)
 )
 def test_headers_that_claim_what_there_cannot_be(tmp_path, changes, found):
     refuses(f"image.mha: .*{found}", read_radiograph, write(tmp_path / "image.mha", **changes))
-
-
-def test_one_slice_of_a_volume_is_a_picture(tmp_path):
-    decoded = read(write(tmp_path / "image.mha", NDims="3", DimSize="4 3 1"))
-    np.testing.assert_array_equal(decoded.pixels, PIXELS)
 
 
 @pytest.mark.parametrize("data", [STORED[:-1], STORED + bytes(4097)])
