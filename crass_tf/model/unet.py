@@ -1,5 +1,7 @@
 """A compact residual U-Net."""
 
+from collections.abc import Iterable
+
 import keras
 import numpy as np
 
@@ -38,8 +40,9 @@ def unet(image_size=(512, 512), filters=DEFAULT_FILTERS, seed=0, classes=1):
     (None, 256, 256, 1)
     """
     # An open size, None, builds, but Keras cannot upsample it inside a TensorFlow graph.
-    if any(side is None or side < MULTIPLE or side % MULTIPLE for side in image_size):
-        raise InputError(f"image_size: found {tuple(image_size)}, expected multiples of {MULTIPLE}")
+    sides = tuple(image_size) if isinstance(image_size, Iterable) else ()
+    if len(sides) != 2 or any(side is None or side < MULTIPLE or side % MULTIPLE for side in sides):
+        raise InputError(f"image_size: found {image_size}, expected (height, width), both multiples of {MULTIPLE}")
     # One generator for all layers would tie each one's weights to the layers before it; a counter does not.
     seeds = iter(range(seed * 1000, seed * 1000 + 1000))
 

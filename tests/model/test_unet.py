@@ -83,9 +83,11 @@ def test_a_picture_does_not_depend_on_its_batch(small):
         np.testing.assert_allclose(small.predict_on_batch(image[None])[0], logits, atol=1e-5)
 
 
-@pytest.mark.parametrize("image_size", [(500, 512), (512, 500), (0, 32), (-32, 32), (16, 32), (None, None), (32, None)])
+@pytest.mark.parametrize(
+    "image_size", [(500, 512), (512, 500), (0, 32), (-32, 32), (16, 32), (None, None), (32, None), 64]
+)
 def test_other_sizes_are_refused(image_size):
-    refuses(r"^image_size: found .*, expected multiples of 32$", unet, image_size)
+    refuses(r"^image_size: found .*, expected \(height, width\), both multiples of 32$", unet, image_size)
 
 
 def test_weights_are_a_function_of_the_seed_and_fit_any_size(small):
