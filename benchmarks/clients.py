@@ -97,7 +97,7 @@ def segmenter_masks(path, images):
 @functools.cache
 def segmenter(path):
     """Returns the Segmenter of a model."""
-    return crass_tf.Segmenter.load(path)
+    return crass_tf.Segmenter.load(path, second_look=False)
 
 
 def on_device(models, images, folder):

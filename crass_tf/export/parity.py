@@ -47,7 +47,8 @@ class Form:
 
     def __init__(self, path: pathlib.Path, output: str | None = None) -> None:
         self.path = path
-        self.segmenter = Segmenter.load(path, output=output)
+        # The model is compared, not what more views give where a form's score falls on the other side of a threshold.
+        self.segmenter = Segmenter.load(path, output=output, second_look=False)
 
     def mask(self, radiograph: Radiograph) -> np.ndarray:
         """Returns the mask uint8 `[H, W]` of a Radiograph."""
