@@ -70,7 +70,7 @@ def evaluate_models(
             Run(str(path), settings.fold or "", load, images)
             for (path, settings), load, images in zip(trained, loads, given)
         ]
-        return evaluate_runs(runs, out, **about)
+        return evaluate_runs(runs, out, **about, extent=extent)
     segmenter, about["model"] = loads[0](), str(trained[0].path)
     metrics = evaluate(segmenter, given[0], out, **about)
     if perturb:

@@ -58,6 +58,7 @@ def evaluate(
         InputError: where there is no example, two have one `image_id`, or a prediction has another size than its truth.
     """
     names: dict[str, Any] = {"model": str(model), "dataset": dataset, "split": split}
+    names["extent"] = getattr(segmenter, "extent", None)
     return evaluate_runs([Run("", "", lambda: segmenter, examples)], out, progress=progress, **names)
 
 
@@ -68,12 +69,14 @@ def evaluate_runs(
     model: str | None = None,
     dataset: str = "",
     split: str = "",
+    extent: str | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Scores each run's model on what it held out and pools the images; arguments and results as of `evaluate`.
 
     `metrics.json` gets `runs`, too, as `records.summarise` gives them, and `per_image.csv` the columns `model` and
-    `fold`; not for a run without a fold, which stands alone. One segmenter is held at a time.
+    `fold`; not for a run without a fold, which stands alone. `extent` is the segmenters', None where they have none.
+    One segmenter is held at a time.
     """
     out = output_folder(out)
     model = f"{len(runs)} runs, each on the fold that it held out" if model is None else model
@@ -82,7 +85,7 @@ def evaluate_runs(
         for run in runs:
             whose = {"model": run.model, "fold": run.fold} if run.fold else {}
             records += [record | whose for record in _score_all(run, folder, names, progress)]
-        metrics = {"model": model, "dataset": dataset, "split": split} | summarise(records)
+        metrics = {"model": model, "dataset": dataset, "split": split, "extent": extent} | summarise(records)
         (out / "metrics.json").unlink(missing_ok=True)
     records.sort(key=lambda record: record["image_id"])
     write_table(out / "per_image.csv", list(records[0]), records)

@@ -48,9 +48,11 @@ class Radiograph:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self):
-        if self.image.dtype != np.uint8 or self.image.ndim != 2:
-            problem = f"found {self.image.dtype} of shape {self.image.shape}"
-            raise InputError(f"{self.source}: {problem}, expected uint8 [H, W]")
+        image = self.image
+        if not isinstance(image, np.ndarray):
+            raise InputError(f"{self.source}: found {type(image).__name__}, expected an array uint8 [H, W]")
+        if image.dtype != np.uint8 or image.ndim != 2:
+            raise InputError(f"{self.source}: found {image.dtype} of shape {image.shape}, expected uint8 [H, W]")
         object.__setattr__(self, "spacing_mm", known_spacing(self.spacing_mm, f"{self.source}, spacing_mm"))
 
 

@@ -46,6 +46,7 @@ def test_runs_are_pooled(tmp_path, two_folds, runs):
     assert metrics["n"] == 5 and metrics["iou"]["mean"] == pytest.approx(0.7)
     assert metrics["iou"]["std"] == pytest.approx(((2 * 0.09 + 3 * 0.04) / 5) ** 0.5)
     assert (metrics["dataset"], metrics["split"]) == ("two_folds", "fold 2/2, 1/2 of fold1+fold2")
+    assert metrics["extent"] == "scr"
     first, second = metrics["runs"]
     assert (first["model"], first["fold"], first["n"]) == (str(runs[0] / "model.keras"), "1/2", 2)
     assert (second["model"], second["fold"], second["n"]) == (str(runs[1] / "model.keras"), "2/2", 3)
@@ -90,6 +91,7 @@ def test_without_a_fold_it_is_the_validation_split(tmp_path, two_folds, make_run
 def test_a_model_alone_is_for_crass12(tmp_path, prepared, litert_model):
     metrics = evaluate_models([litert_model], tmp_path / "scores", prepared)
     assert (metrics["dataset"], metrics["split"], metrics["n"]) == ("crass12", "validation", 2)
+    assert metrics["extent"] == "scr"
 
 
 @pytest.fixture

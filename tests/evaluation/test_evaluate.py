@@ -25,6 +25,8 @@ from crass_tf.geometry import split_sides
 class Prepared:
     """A segmenter that returns prepared masks, by the radiographs' names."""
 
+    extent = "crass"
+
     def __init__(self, masks, labels=None):
         self.masks, self.labels = masks, labels or {}
 
@@ -60,6 +62,7 @@ def test_metrics_json(tmp_path):
     assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
     assert metrics["n"] == 3
     assert (metrics["model"], metrics["dataset"], metrics["split"]) == ("model.keras", "crass12", "validation")
+    assert metrics["extent"] == "crass", "as the segmenter has it"
 
     # IoU 1, 6/8 and 0; Dice 1, 12/14 and 0.
     found = metrics["iou"]
@@ -127,7 +130,7 @@ def test_per_image_csv_round_trip(tmp_path):
 
     records = [{k: v if k == "image_id" else value(v) for k, v in row.items()} for row in found.values()]
     metrics = json.loads((tmp_path / "metrics.json").read_text())
-    assert summarise(records) == {k: v for k, v in metrics.items() if k not in ("model", "dataset", "split")}
+    assert summarise(records) == {k: v for k, v in metrics.items() if k not in ("model", "dataset", "split", "extent")}
 
 
 @pytest.mark.parametrize("spacing_mm", [None, (math.nan, math.nan)])
