@@ -19,6 +19,7 @@ import numpy as np
 from crass_tf.check.examples import THUMBNAIL, Look
 from crass_tf.check.flags import SPOILS, Flag
 from crass_tf.common.parallel import ordered_map
+from crass_tf.geometry import FROM_RESULT
 
 ACROSS = " across splits"
 # The least correlation in detail of two radiographs that are nearly the same.
@@ -61,11 +62,10 @@ def near_pairs(thumbnails: Sequence[np.ndarray]) -> list[Pair]:
     """Returns the `Pair`s of nearly the same radiographs among thumbnails, float32 `[128, 128]` of ranks."""
     if len(thumbnails) < 2:
         return []
-    best = {}
-    for pair in ordered_map(lambda proposal: _compare(thumbnails, *proposal), _propose(thumbnails)):
-        known = best.get(pair[:2])
-        if pair.correlation >= max(THRESHOLD, known.correlation if known else 0):
-            best[pair[:2]] = pair
+    pairs = ordered_map(lambda proposal: _compare(thumbnails, *proposal), _propose(thumbnails))
+    # Of the comparisons of two radiographs the best one comes last and stays.
+    ranked = sorted(pairs, key=lambda pair: pair.correlation)
+    best = {pair[:2]: pair for pair in ranked if pair.correlation >= THRESHOLD}
     return [best[key] for key in sorted(best)]
 
 
@@ -170,7 +170,7 @@ def _detail_correlation(part, whole, warp):
 
 
 def _warp(image, warp):
-    return cv2.warpAffine(image, warp, image.shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return cv2.warpAffine(image, warp, image.shape[::-1], flags=FROM_RESULT)
 
 
 def _cut_window(image, *window):

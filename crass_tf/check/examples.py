@@ -28,28 +28,17 @@ MEDIASTINUM = (0.5, 0.9, 0.45, 0.6)
 
 @dataclasses.dataclass(frozen=True)
 class Grey:
-    """A radiograph's stored grey values.
+    """A radiograph's stored grey values; arrays of them have the file's dtype."""
 
-    Attributes:
-        size: `(height, width)`.
-        range: stored `[lowest, highest]` of all pixels, of the file's dtype.
-        percentiles: stored values at `PERCENTILES` within the rim, of the file's dtype.
-        fields: stored medians `[lung, lung, mediastinum]`, of the file's dtype.
-        brightest, darkest: share of the pixels within the rim that have the highest or the lowest value of all.
-        digest: of size and pixels, whatever format and bit depth hold them.
-        thumbnail: float32 `[128, 128]`, each pixel's rank from 0 to 1: the same whatever brightness and gamma.
-        spacing_mm: `(row, column)` by the header, or None.
-    """
-
-    size: tuple[int, int]
-    range: np.ndarray
-    percentiles: np.ndarray
-    fields: np.ndarray
-    brightest: float
-    darkest: float
-    digest: bytes
-    thumbnail: np.ndarray
-    spacing_mm: tuple[float, float] | None
+    size: tuple[int, int]  # (height, width)
+    range: np.ndarray  # `[lowest, highest]` of all pixels
+    percentiles: np.ndarray  # at `PERCENTILES` within the rim
+    fields: np.ndarray  # medians `[lung, lung, mediastinum]`
+    brightest: float  # share of the pixels within the rim that have the highest value of all
+    darkest: float  # and the lowest
+    digest: bytes  # of size and pixels, whatever format and bit depth hold them
+    thumbnail: np.ndarray  # float32 `[128, 128]`, each pixel's rank from 0 to 1: the same whatever brightness and gamma
+    spacing_mm: Spacing | None  # by the header
 
 
 class Component(NamedTuple):
@@ -63,19 +52,12 @@ class Component(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Mask:
-    """A radiograph's mask, or its masks of both sides together.
+    """A radiograph's mask, or its masks of both sides together."""
 
-    Attributes:
-        values: the sorted values that the files held.
-        components: `Component`s of each file, largest first.
-        sides: pixels of the patient's `(right, left)` clavicle.
-        digest: of size and foreground.
-    """
-
-    values: tuple[int, ...]
-    components: list[Component]
-    sides: tuple[int, int]
-    digest: bytes
+    values: tuple[int, ...]  # sorted, that the files held
+    components: list[Component]  # of each file, largest first
+    sides: tuple[int, int]  # pixels of the patient's (right, left) clavicle
+    digest: bytes  # of size and foreground
 
     @property
     def pixels(self) -> int:

@@ -36,19 +36,11 @@ MOST_MASK_VALUES = 2
 
 @dataclasses.dataclass(frozen=True)
 class Flag:
-    """Something that is flagged.
+    """Something that is flagged."""
 
-    Attributes:
-        kind: a few words for tables and programs, such as `empty mask`.
-        severity: `stops` a build, `spoils` it, or a `remark`.
-        text: one line that names the files, what was found and what was expected.
-        image_ids: names of the radiographs.
-        files: paths of the files.
-    """
-
-    kind: str
-    severity: str
-    text: str
+    kind: str  # a few words for tables and programs, such as `empty mask`
+    severity: str  # one of `SEVERITIES`
+    text: str  # one line that names the files, what was found and what was expected
     image_ids: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
 

@@ -16,7 +16,7 @@ from crass_tf.common.parallel import ordered_map
 from crass_tf.geometry import split_sides
 from crass_tf.radiographs.radiograph import GreyScale
 from crass_tf.reporting import pages
-from crass_tf.reporting.overlay import SIDE_COLOURS, draw_mask
+from crass_tf.reporting.overlay import overlay
 from crass_tf.reporting.pictures import picture_name, write_jpeg
 from crass_tf.reporting.plots import histogram
 from crass_tf.sources.source import Source
@@ -66,13 +66,11 @@ def _draw(source, look, scale):
     except InputError:
         pixels, masks = source.read_image(look.image_path)[0], []
     size = (WIDTH, max(1, round(pixels.shape[0] * WIDTH / pixels.shape[1])))
-    canvas = cv2.cvtColor(cv2.resize(scale.to_grey8(pixels), size, interpolation=cv2.INTER_AREA), cv2.COLOR_GRAY2BGR)
+    image = cv2.resize(scale.to_grey8(pixels), size, interpolation=cv2.INTER_AREA)
     # Sides are split before shrinking, which may join or lose parts of a mask.
     labels = split_sides(np.maximum.reduce(masks or [np.zeros_like(pixels, np.uint8)]))
     labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    for side, colour in SIDE_COLOURS.items():
-        draw_mask(canvas, labels == side, colour, THICKNESS)
-    return canvas
+    return overlay(image, labels, thickness=THICKNESS)
 
 
 def _plots(looks, scale):

@@ -56,24 +56,15 @@ EXPLANATIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Registration:
-    """A radiograph's gradient and its mask's outline, on the upper half of a grid of 512 x 512.
+    """A radiograph's gradient and its mask's outline, on the upper half of a grid of 512 x 512."""
 
-    Attributes:
-        directions: uint8 `[256, 512]`, of the gradient; 256 is a full turn.
-        rows, columns: int16 `[N]`, of the outline's pixels.
-        normals: uint8 `[N]`, directions into the mask.
-        own: the fit of the mask where it is.
-        mirrored: the fit of the mirrored mask.
-        share: the share of shifted places in which the mask fits less than where it is.
-    """
-
-    directions: np.ndarray
-    rows: np.ndarray
+    directions: np.ndarray  # uint8 `[256, 512]`, of the gradient; 256 is a full turn
+    rows: np.ndarray  # whole numbers `[N]`, of the outline's pixels
     columns: np.ndarray
-    normals: np.ndarray
-    own: float
-    mirrored: float
-    share: float
+    normals: np.ndarray  # uint8 `[N]`, directions into the mask
+    own: float  # the fit of the mask where it is
+    mirrored: float  # the fit of the mirrored mask
+    share: float  # of shifted places in which the mask fits less than where it is
 
 
 def register(pixels: np.ndarray, mask: np.ndarray) -> Registration | None:
@@ -100,11 +91,8 @@ def register(pixels: np.ndarray, mask: np.ndarray) -> Registration | None:
 def registration_flags(looks: Sequence[Look], ignored: Collection[str] = ()) -> list[Flag]:
     """Returns the flags of masks that fit another radiograph, or mirrored, better than their own radiograph.
 
-    If most masks do, there is one flag for the whole data set.
-
-    Args:
-        looks: all `Look`s.
-        ignored: names of radiographs whose mask cannot be judged, such as inverted ones.
+    If most masks do, there is one flag for the whole data set. The `ignored` ones cannot be judged, such as inverted
+    radiographs.
     """
     judged = [look for look in looks if look.registration and look.image_id not in ignored]
     if not judged:

@@ -26,13 +26,7 @@ NOTHING = "–"
 
 
 def make_table(source: Source, looks: Sequence[Look], scale: GreyScale) -> dict[str, Any]:
-    """Returns the table for programs: counts, `{value: radiographs}`, and `{"min", "median", "max"}` or None.
-
-    Args:
-        source: the `Source`.
-        looks: the `Look`s of all its examples.
-        scale: its `GreyScale`.
-    """
+    """Returns the table for programs: counts, `{value: radiographs}`, and `{"min", "median", "max"}` or None."""
     greys = [look.grey for look in looks if look.grey]
     masks = [look.mask for look in looks if look.mask]
     pixels = sum(int(np.prod(look.grey.size)) for look in looks if look.mask and look.grey)

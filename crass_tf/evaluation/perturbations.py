@@ -31,16 +31,12 @@ class Perturbation:
 
     No clavicle pixel leaves the frame or is covered: a frame that would lose one moves back as far as it takes, with
     `MARGIN` to spare, and grows where the clavicles do not fit; bars, borders and markers keep that distance, too.
-
-    Attributes:
-        name: for tables; what is random is drawn by it and by the example's `image_id`.
-        change: function of an example and a random generator.
-        required: whether a segmenter has to pass it; otherwise it is only reported.
+    What is random is drawn by the name and by the example's `image_id`.
     """
 
     name: str
     change: collections.abc.Callable[[Any, np.random.Generator], Any]
-    required: bool = True
+    required: bool = True  # otherwise it is only reported
 
     def __call__(self, example: Any) -> Any:
         """Returns the changed example, a dataclass with `image_id`, `image`, `mask` and `spacing_mm` as given."""
@@ -53,14 +49,10 @@ def _change_image(change, *arguments):
     return lambda example, rng: dataclasses.replace(example, image=change(example.image, *arguments))
 
 
-def _change_both(change):
-    """Returns a change of an example's image and mask alike, from a function of one of them."""
-
-    def change_both(example, rng):
-        image, mask = (np.ascontiguousarray(change(each)) for each in (example.image, example.mask))
-        return dataclasses.replace(example, image=image, mask=mask)
-
-    return change_both
+def _change_both(example, rng, change):
+    """Changes an example's image and mask alike, by a function of one of them."""
+    image, mask = (np.ascontiguousarray(change(each)) for each in (example.image, example.mask))
+    return dataclasses.replace(example, image=image, mask=mask)
 
 
 def _to_grey8(values):
@@ -204,8 +196,7 @@ def _move(example, linear, step=(0, 0)):
     if example.mask.any():
         size, back = _frame_points(_pixels(example.mask), matrix, size)
         matrix[:, 2] += back
-    row_x, row_y = map(tuple, matrix.tolist())
-    frame = Strip(example.image.shape, size, (row_x, row_y))
+    frame = Strip.of_matrix(matrix, example.image.shape, size)
     image, mask = frame.image_to_model(example.image), frame.mask_to_model(example.mask)
     return dataclasses.replace(example, image=image, mask=mask)
 
@@ -299,8 +290,8 @@ REQUIRED = {
 }
 REPORTED = {
     **_list_moves((15, -15), (0.5, 2.0), 0.2),
-    "mirror image": _change_both(np.fliplr),
-    "upside down": _change_both(lambda values: np.rot90(values, 2)),
+    "mirror image": functools.partial(_change_both, change=np.fliplr),
+    "upside down": functools.partial(_change_both, change=functools.partial(np.rot90, k=2)),
 }
 CLEAN = Perturbation("clean", lambda example, rng: example, required=False)
 PERTURBATIONS = tuple(

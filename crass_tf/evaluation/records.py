@@ -10,15 +10,7 @@ from crass_tf.common.files import InputError
 from crass_tf.common.types import Spacing
 from crass_tf.data.folds import parse_fold
 from crass_tf.geometry import split_sides
-from crass_tf.measurement.metrics import (
-    dice,
-    directed_distances_mm,
-    iou,
-    larger_percentile,
-    mean_of_directed,
-    pixel_counts,
-    two_class,
-)
+from crass_tf.measurement import metrics
 from crass_tf.measurement.quality import SIDES
 from crass_tf.radiographs.radiograph import known_spacing
 
@@ -57,7 +49,7 @@ def make_record(
         sides = labels_gt == label, labels_pred == label
         values = _metrics(*sides, spacing_mm) if any(part.any() for part in sides) else dict.fromkeys(METRICS)
         record |= {f"{side}_{metric}": value for metric, value in values.items()}
-    both, area_gt, area_pred = pixel_counts(mask_gt, mask_pred)
+    both, area_gt, area_pred = metrics.pixel_counts(mask_gt, mask_pred)
     row_mm, column_mm = spacing_mm or (None, None)
     pixel_mm2 = np.prod(spacing_mm) if spacing_mm else None
     return record | {
@@ -96,12 +88,11 @@ def summarise(records: Sequence[dict]) -> dict[str, Any]:
     def figures(prefix):
         return {name: statistics([record[prefix + name] for record in records]) for name in METRICS}
 
-    metrics = {"n": len(records)} | figures("") | {"per_side": {side: figures(f"{side}_") for side in SIDES}}
-    columns = ("intersection_px", "area_gt_px", "area_pred_px")
-    pixels = sum(r["height"] * r["width"] for r in records)
-    both, area_gt, area_pred = (sum(r[column] for r in records) for column in columns)
-    metrics["two_class"] = two_class(both, area_gt, area_pred, pixels)
-    return metrics | ({"runs": _runs(records)} if "fold" in records[0] else {})
+    pixels = sum(record["height"] * record["width"] for record in records)
+    counts = [sum(record[name] for record in records) for name in ("intersection_px", "area_gt_px", "area_pred_px")]
+    content = {"n": len(records)} | figures("") | {"per_side": {side: figures(f"{side}_") for side in SIDES}}
+    content["two_class"] = metrics.two_class(*counts, pixels)
+    return content | ({"runs": _runs(records)} if "fold" in records[0] else {})
 
 
 def statistics(values: Sequence[float | None]) -> dict[str, Any]:
@@ -125,12 +116,12 @@ def statistics(values: Sequence[float | None]) -> dict[str, Any]:
 
 
 def _metrics(mask_gt, mask_pred, spacing_mm):
-    distances_mm = None if spacing_mm is None else directed_distances_mm(mask_gt, mask_pred, spacing_mm)
+    distances_mm = spacing_mm and metrics.directed_distances_mm(mask_gt, mask_pred, spacing_mm)
     return {
-        "iou": iou(mask_gt, mask_pred),
-        "dice": dice(mask_gt, mask_pred),
-        "mcd_mm": None if distances_mm is None else mean_of_directed(*distances_mm),
-        "hd95_mm": None if distances_mm is None else larger_percentile(*distances_mm),
+        "iou": metrics.iou(mask_gt, mask_pred),
+        "dice": metrics.dice(mask_gt, mask_pred),
+        "mcd_mm": distances_mm and metrics.mean_of_directed(*distances_mm),
+        "hd95_mm": distances_mm and metrics.larger_percentile(*distances_mm),
     }
 
 

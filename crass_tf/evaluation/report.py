@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Sequence
 
 from crass_tf.common.types import PathLike
-from crass_tf.evaluation.records import METRICS
 from crass_tf.reporting import pages
 from crass_tf.reporting.plots import histogram
 
@@ -13,23 +12,14 @@ SHOWN = 4
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """How people read a metric.
+    """How people read a metric."""
 
-    Attributes:
-        name: its key in records.
-        title: its name in full.
-        short: its name in a table's head.
-        digits: digits after the point that it deserves.
-        worst: which of `min` and `max` is its bad end.
-        unit: its unit after a space, or "".
-    """
-
-    name: str
+    name: str  # its key in records
     title: str
-    short: str
-    digits: int
-    worst: str
-    unit: str = ""
+    short: str  # its name in a table's head
+    digits: int  # after the point
+    worst: str  # which of `min` and `max` is its bad end
+    unit: str = ""  # after a space
 
     def text(self, value: float | None) -> str:
         """Returns a value as text, a dash for None."""
@@ -66,7 +56,7 @@ def write_report(path: PathLike, metrics: dict, records: Sequence[dict], names: 
         path,
         "report.html",
         facts=_facts(metrics, records),
-        metrics=[SHOWN_METRICS[name] for name in METRICS],
+        metrics=list(SHOWN_METRICS.values()),
         iou=IOU,
         summary=metrics,
         regions={"Both clavicles": metrics, "Right clavicle": per_side["right"], "Left clavicle": per_side["left"]},
@@ -114,7 +104,7 @@ def _plots(records):
 
 def _columns(records):
     """Returns the columns of the table of images, without those that are undefined in every image."""
-    both = [("", name) for name in METRICS]
+    both = [("", name) for name in SHOWN_METRICS]
     sides = [(f"{side}_", name) for side in ("right", "left") for name in ("iou", "mcd_mm")]
     return [
         {"name": side + name, "metric": metric, "title": f"{metric.short} {side.rstrip('_')}".rstrip() + metric.in_unit}

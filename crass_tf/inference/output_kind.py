@@ -70,14 +70,10 @@ def _activation(operation):
 
 
 def kind_of_signature(function: Any) -> str | None:
-    """Returns what the single output of a SavedModel's signature is.
+    """Returns what the single output of a SavedModel's signature is, a `tf.types.experimental.ConcreteFunction`.
 
-    Args:
-        function: `tf.types.experimental.ConcreteFunction`.
-
-    Returns:
-        `LOGITS` after a convolution with or without a bias; `NEVER_ABOVE_ZERO` after the logarithm of a sigmoid or
-        softmax; None where the graph does not tell.
+    `LOGITS` after a convolution with or without a bias; `NEVER_ABOVE_ZERO` after the logarithm of a sigmoid or softmax;
+    None where the graph does not tell.
     """
     graph = function.graph.as_graph_def()
     library = {each.signature.name: each for each in graph.library.function}
@@ -105,12 +101,9 @@ def _find_kind(nodes, name, library):
 
 
 def _resolve_tensor(nodes, name, library):
-    """Returns the node that gives a tensor, behind calls and `NEUTRAL_OPERATIONS`, and the graph that it lies in.
+    """Returns the graph, nodes by name, and its node that gives a tensor, behind calls and `NEUTRAL_OPERATIONS`.
 
-    Args:
-        nodes: the graph, by name.
-        name: `node`, `node:number`, or in a function `node:output:number`.
-        library: the functions, by name.
+    A tensor's name is `node`, `node:number`, or in a function of the library `node:output:number`.
     """
     while (node := nodes.get(name.split(":")[0])) is not None:
         if node.op in CALLS:

@@ -341,9 +341,7 @@ class Segmenter:
         Args:
             model: `keras.Model`, float32 `[B, h, w, 1]` grey values from 0 to 255 -> `[B, h', w', C]` of the same field
                 of view.
-            output: as in `load`.
-            extent: as in `load`.
-            second_look: as in `load`.
+            output, extent, second_look: as in `load`.
 
         Raises:
             InputError: for a model of another kind.

@@ -65,8 +65,6 @@ def views(image: np.ndarray, image_size: tuple[int, int]) -> Iterator[tuple[np.n
         (local, narrower @ whole),
         (small, upper(0.65)),
     ]
+    enlarge = np.linalg.inv(reduced.matrix)
     for grey, matrix in changed:
-        view = cv2.warpAffine(
-            grey, (matrix @ np.linalg.inv(reduced.matrix))[:2], image_size[::-1], flags=cv2.INTER_LINEAR
-        )
-        yield view, matrix
+        yield cv2.warpAffine(grey, (matrix @ enlarge)[:2], image_size[::-1], flags=cv2.INTER_LINEAR), matrix

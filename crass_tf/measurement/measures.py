@@ -48,10 +48,7 @@ FLAT = 4.0
 WHOLE = 0.25
 # What benchmarks/measures.py measured on JSRT: against halfway between the lungs' outer borders at half their height
 # (124 radiographs), and against the spinous processes near the clavicles' height (37).
-MIDLINE_ERROR_MM = {
-    "lungs": {"median": 1.2, "percentile_95": 2.6},
-    "spine": {"median": 3.0, "percentile_95": 6.5},
-}
+MIDLINE_ERROR_MM = {"lungs": {"median": 1.2, "percentile_95": 2.6}, "spine": {"median": 3.0, "percentile_95": 6.5}}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -134,8 +131,8 @@ def of_clavicle(line: CentreLine | None) -> dict[str, Any]:
     """
     if line is None:
         return dict.fromkeys(OF_CLAVICLE)
-    mm, pixels = None if line.spacing_mm is None else scale(line.spacing_mm), scale(None)
-    lengths = [None if unit is None else size(unit) for size in (line.length, line.width) for unit in (mm, pixels)]
+    units = line.spacing_mm and scale(line.spacing_mm), scale(None)
+    lengths = [None if unit is None else size(unit) for size in (line.length, line.width) for unit in units]
     return dict(zip(OF_CLAVICLE, (*lengths, line.angle_deg, line.points[0].tolist(), line.points[-1].tolist())))
 
 
@@ -147,12 +144,8 @@ def medial_distances(
     `{"right_pixels", "left_pixels", "difference_pixels", "right_mm", "left_mm", "difference_mm", "ratio"}`: distances
     along the perpendicular, negative beyond the midline; the right one less the left one; and the smaller one over
     the larger one, of those in millimetres where these are known. None for what is not known. An error of the midline
-    counts twice in the difference.
-
-    Args:
-        lines: `{"right": CentreLine or None, "left": ...}`.
-        midline: what `find_midline` returned.
-        spacing_mm: `(row, column)` or None.
+    counts twice in the difference. `lines` are `{"right": CentreLine or None, "left": ...}`, `midline` is what
+    `find_midline` returned.
     """
     distances, ratio = {}, None
     for suffix, unit in (("pixels", scale(None)), ("mm", None if spacing_mm is None else scale(spacing_mm))):
@@ -191,12 +184,9 @@ def find_midline(image: np.ndarray, spacing_mm: Spacing | None = None) -> np.nda
 
 
 def to_line(point: np.ndarray, line: np.ndarray, spacing_mm: Spacing | None = None) -> np.ndarray:
-    """Returns the perpendicular from a point (x, y) to a line, as a vector (x, y) in native pixels.
+    """Returns the perpendicular from a point (x, y) to a line, two of its points `[2, 2]`, as a vector (x, y).
 
-    Args:
-        point: `[2]`, native pixels.
-        line: `[2, 2]`, two points of it.
-        spacing_mm: `(row, column)`: what is perpendicular shows in millimetres only.
+    All in native pixels; but what is perpendicular shows in millimetres only, hence the spacing.
     """
     unit = scale(spacing_mm)
     point, first, second = (np.asarray(p, np.float64) * unit for p in (point, *line))

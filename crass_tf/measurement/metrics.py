@@ -80,10 +80,7 @@ def two_class(intersection_px: int, area_gt_px: int, area_pred_px: int, pixels: 
     Source: open-mmlab/mmsegmentation, mmseg/evaluation/metrics/iou_metric.py.
     """
     background_px = pixels - area_gt_px - area_pred_px + intersection_px
-    classes = [
-        (background_px, pixels - area_gt_px, pixels - area_pred_px),
-        (intersection_px, area_gt_px, area_pred_px),
-    ]
+    classes = [(background_px, pixels - area_gt_px, pixels - area_pred_px), (intersection_px, area_gt_px, area_pred_px)]
     present = [(both, gt, pred) for both, gt, pred in classes if gt + pred]
     return {
         "miou": float(np.mean([both / (gt + pred - both) for both, gt, pred in present])),

@@ -57,11 +57,7 @@ def sides(
 
 
 def checks(labels: np.ndarray) -> dict[str, bool]:
-    """Returns which properties of the found clavicles are plausible, `{name: bool}`.
-
-    Args:
-        labels: uint8 `[H, W]`, 0 background, 1 right clavicle, 2 left clavicle.
-    """
+    """Returns which properties of the clavicles in labels uint8 `[H, W]` are plausible, `{name: bool}`."""
     rows, columns = box = bounding_box(labels)
     areas = _count_pixels(labels[box])
     if not any(areas):
@@ -99,9 +95,7 @@ def border_confidence(probability: np.ndarray) -> float:
 def score(stability: float, checks: dict[str, bool]) -> float:
     """Returns one figure from 0 to 1 that ranks results by their IoU with the truth, for a model without scores.
 
-    Args:
-        stability: what `stability` returned.
-        checks: what `checks` returned; each that fails costs a fifth.
+    It is what `stability` returned; each of `checks` that failed costs a fifth.
     """
     return stability * 0.8 ** sum(not passed for passed in checks.values())
 

@@ -26,19 +26,22 @@ def draw_mask(canvas: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]
     return cv2.drawContours(canvas, contours, -1, colour, thickness, cv2.LINE_AA)
 
 
-def overlay(image: np.ndarray, labels: np.ndarray, mask_gt: np.ndarray | None = None) -> np.ndarray:
+def overlay(
+    image: np.ndarray, labels: np.ndarray, mask_gt: np.ndarray | None = None, thickness: int | None = None
+) -> np.ndarray:
     """Returns a radiograph with both clavicles outlined, each in its side's colour.
 
     Args:
         image: uint8 `[H, W]`.
         labels: uint8 `[H, W]`, 0 background, 1 right clavicle, 2 left clavicle.
         mask_gt: optional true mask `[H, W]`, outlined in green below the others.
+        thickness: of the lines, in pixels; None: as `line_thickness` says.
 
     Returns:
         uint8 `[H, W, 3]`.
     """
     canvas = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-    thickness = line_thickness(image)
+    thickness = thickness or line_thickness(image)
     if mask_gt is not None:
         draw_mask(canvas, mask_gt, TRUTH_COLOUR, thickness)
     for side, colour in SIDE_COLOURS.items():

@@ -17,23 +17,19 @@ NOTHING = "–"
 
 
 def write_page(path: PathLike, template: str, **values: object) -> None:
-    """Fills in a template and writes the page, whole or not at all.
-
-    Args:
-        path: the HTML file.
-        template: name of a file in `templates/`.
-        values: what the template's names stand for. Text is escaped.
-
-    Raises:
-        jinja2.UndefinedError: where the template needs a value that is not given.
-    """
-    write_text(path, _environment().get_template(template).render(values))
+    """Writes the page that `render` returns, whole or not at all."""
+    write_text(path, render(template, **values))
 
 
 def render(template: str, **values: object) -> str:
-    """Returns a filled-in part of a page, which other templates include without escaping it; else as `write_page`.
+    """Returns a page or a part of one, which other templates include without escaping it.
 
-    In a template of Markdown nothing is escaped.
+    Args:
+        template: name of a file in `templates/`.
+        values: what the template's names stand for. Text is escaped, but in a template of Markdown.
+
+    Raises:
+        jinja2.UndefinedError: where the template needs a value that is not given.
     """
     import markupsafe
 

@@ -23,12 +23,7 @@ CAPTION = 24
 def write_pictures(folder: pathlib.Path, name: str, image: np.ndarray, labels: np.ndarray, mask_gt: np.ndarray) -> None:
     """Writes `whole/NAME.jpg`, the radiograph with predictions tinted, and `clavicles/NAME.jpg`, outlines close up.
 
-    Args:
-        folder: where to.
-        name: the files' stem.
-        image: uint8 `[H, W]`.
-        labels: predicted labels, uint8 `[H, W]`.
-        mask_gt: true mask, uint8 `[H, W]`.
+    Image, predicted labels and true mask are uint8 `[H, W]`.
     """
     whole = _resize(image, labels, mask_gt, min(1.0, WHOLE_SIZE / max(image.shape)))
     write_jpeg(folder / "whole" / f"{name}.jpg", _tint_labels(overlay(*whole), whole[1]))
@@ -38,10 +33,7 @@ def write_pictures(folder: pathlib.Path, name: str, image: np.ndarray, labels: n
 
 
 def tile(image: np.ndarray, labels: np.ndarray, mask_gt: np.ndarray, caption: str, width: int) -> np.ndarray:
-    """Returns a small picture, uint8 `[h, width, 3]`: all of a radiograph with outlines, below a line of text.
-
-    Arguments as in `write_pictures`.
-    """
+    """Returns a small picture, uint8 `[h, width, 3]`: all of a radiograph with outlines, below a line of text."""
     small = _resize(image, labels, mask_gt, width / image.shape[1])
     picture = cv2.copyMakeBorder(overlay(*small), CAPTION, 0, 0, 0, cv2.BORDER_CONSTANT)
     return cv2.putText(picture, caption, (6, CAPTION - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255,) * 3, 1, cv2.LINE_AA)

@@ -18,11 +18,7 @@ MOST_BINS = 24
 def histogram(names: Sequence[str], values: Sequence[float], title: str, upper: float | None = None) -> str:
     """Returns an SVG histogram with one tick an image below it; pointing at a tick tells its name and value.
 
-    Args:
-        names: the images' names.
-        values: their values, floats, none below 0.
-        title: what is shown, with its unit.
-        upper: where the axis ends, for a metric that has a largest value.
+    No value is below 0. `upper` is where the axis ends, for a metric that has a largest value.
     """
     edges = bin_edges(values, upper)
     counts, _ = np.histogram(values, edges)
