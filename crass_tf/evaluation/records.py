@@ -26,13 +26,7 @@ def make_record(
 
     Distances are undefined where the spacing is unknown or a mask is empty. The sides are the patient's: the truth's by
     `geometry.split_sides`, the prediction's as it labelled them. A side that neither has is undefined as a whole.
-
-    Args:
-        image_id: a name for tables and messages.
-        mask_gt: true mask `[H, W]`, foreground above 0.
-        mask_pred: predicted mask `[H, W]`.
-        labels_pred: uint8 `[H, W]`, 0 background, 1 right clavicle, 2 left clavicle.
-        spacing_mm: `(row, column)`, or None (NaN counts as None) where unknown.
+    Masks and labels are uint8 `[H, W]`; NaN counts as an unknown spacing.
 
     Raises:
         InputError: where the shapes differ, or the spacing is implausible.

@@ -16,16 +16,12 @@ from crass_tf.reporting.pictures import picture_name, write_pictures
 
 
 class Run(NamedTuple):
-    """One of several models that are pooled, and what it is scored on.
+    """One of several models that are pooled, and what it is scored on."""
 
-    Its name for the tables; which fold it held out, such as `2/5`; a function that returns its segmenter; and the
-    examples that it held out, as for `evaluate`, with a length.
-    """
-
-    model: str
-    fold: str
-    load: Callable
-    examples: Iterable
+    model: str  # its name for the tables
+    fold: str  # which one it held out, such as `2/5`
+    load: Callable  # returns its segmenter
+    examples: Iterable  # those that it held out, as for `evaluate`, with a length
 
 
 def evaluate(

@@ -51,19 +51,14 @@ EARLIEST = (1980, 1, 1, 0, 0, 0)
 class Network:
     """A model as a function from float32 `[B, h, w, 1]` to its outputs, float32 each, by name.
 
-    Attributes:
-        image_size: `(height, width)` of its input.
-        run: the function; `logits` `[B, h', w', C]` is always among its outputs, with C = 1 for both clavicles
-            together, or C = 2 for the one at the image's left and the other. A clavicle model has all of `OUTPUTS`.
-        has_strips: whether it is a clavicle model.
-        metadata: what the `.tflite` that it is from says of itself, see `attach_metadata`; None for
-            other forms.
+    `logits` `[B, h', w', C]` is always among the outputs, with C = 1 for both clavicles together, or C = 2 for the one
+    at the image's left and the other. A clavicle model has all of `OUTPUTS`.
     """
 
-    image_size: tuple[int, int]
+    image_size: tuple[int, int]  # (height, width) of its input
     run: Callable[[np.ndarray], dict[str, np.ndarray]]
-    has_strips: bool
-    metadata: dict[str, Any] | None = None
+    has_strips: bool  # whether it is a clavicle model
+    metadata: dict[str, Any] | None = None  # what a `.tflite` says of itself, see `attach_metadata`
 
 
 def open_model(path: PathLike, threads: int | None = None, output: str | None = None) -> Network:
@@ -139,9 +134,7 @@ def load_keras(path: PathLike) -> Any:
 def attach_metadata(model: bytes, about: dict[str, Any]) -> bytes:
     """Returns the bytes of a `.tflite` with its description attached; the same arguments give the same bytes.
 
-    Args:
-        model: the bytes of a `.tflite` without description.
-        about: what `crass_tf.export.describe` returned. `format_version` and the model's `sha256` are added.
+    `about` is what `crass_tf.export.describe` returned; `format_version` and the model's `sha256` are added.
     """
     content = {"format_version": FORMAT_VERSION, **about, "sha256": hashlib.sha256(model).hexdigest()}
     file = io.BytesIO(model)

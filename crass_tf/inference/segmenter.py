@@ -33,17 +33,11 @@ SHIPPED_FILES = ("model_int8.tflite", "model_float16.tflite")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Outline:
-    """What a model says of one clavicle, or of both together, on a grid of the model's.
+    """What a model says of one clavicle, or of both together, on a grid of the model's."""
 
-    Attributes:
-        logits: float32 `[h, w]`.
-        grid: where that grid lies in the radiograph: its `Strip`, or the `Letterbox` of the whole of it.
-        score: from 0 to 1, how far it can be trusted; None where the model does not say.
-    """
-
-    logits: np.ndarray
-    grid: Letterbox | Strip
-    score: float | None = None
+    logits: np.ndarray  # float32 `[h, w]`
+    grid: Letterbox | Strip  # where that grid lies in the radiograph: in a strip of it, or over the whole
+    score: float | None = None  # from 0 to 1, how far it can be trusted; None where the model does not say
 
     def to_native(self) -> tuple[tuple[slice, slice], np.ndarray]:
         """Returns `(box, logits)`: slices of the radiograph's rows and columns, and its logits there, float32."""
@@ -206,23 +200,24 @@ class Segmentation:
         """
         from crass_tf.common.files import output_folder, write_json
         from crass_tf.prediction.outputs import DEFAULTS, OUTPUTS, record
-        from crass_tf.prediction.run import check_outputs, result_path
+        from crass_tf.prediction.run import Job, check_outputs, result_path
 
         outputs = DEFAULTS if outputs is None else tuple(outputs)
         check_outputs(outputs)
         source = self.radiograph.source
-        stem = output_folder(folder, "folder") / result_path(pathlib.Path(source).name or "radiograph")
-        paths = {name: pathlib.Path(f"{stem}{output.suffix}") for name, output in OUTPUTS.items()}
-        if ("json" in outputs or self.refusal) and record.is_foreign(paths["json"]):
-            raise InputError(f"{paths['json']}: found no result of crass-tf; move it, or give another folder")
+        result = result_path(pathlib.Path(source).name or "radiograph")
+        job = Job(source, result, str(output_folder(folder, "folder")))
+        path = job.target("json")
+        if ("json" in outputs or self.refusal) and record.is_foreign(path):
+            raise InputError(f"{path}: found no result of crass-tf; move it, or give another folder")
         if self.refusal:
-            for path in paths.values() if record.status(paths["json"]) == "segmented" else ():
-                path.unlink(missing_ok=True)
-            write_json(paths["json"], self.to_dict(model))
-            return [paths["json"]]
+            for name in OUTPUTS if record.status(path) == "segmented" else ():
+                job.target(name).unlink(missing_ok=True)
+            write_json(path, self.to_dict(model))
+            return [path]
         for name in outputs:
-            OUTPUTS[name].write(paths[name], self, source, model)
-        return [paths[name] for name in outputs]
+            OUTPUTS[name].write(job.target(name), self, source, model)
+        return [job.target(name) for name in outputs]
 
     @functools.cached_property
     def _trusted(self):

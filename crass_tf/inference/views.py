@@ -13,17 +13,11 @@ SECOND_LOOK = 8
 
 
 def views(image: np.ndarray, image_size: tuple[int, int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields 16 views of a radiograph, turned, scaled, mirrored, cropped and processed: `(view, matrix)`.
+    """Yields 16 views of a radiograph uint8 `[H, W]`, turned, scaled, mirrored, cropped and processed.
 
-    The first one is the unchanged radiograph.
-
-    Args:
-        image: uint8 `[H, W]`.
-        image_size: `(height, width)` of the model's grid.
-
-    Yields:
-        A view uint8 of that size, and the matrix float64 `[3, 3]` that maps the radiograph's coordinates (x, y, 1) to
-        the view's. Where it mirrors, the clavicles change sides.
+    The first one is the unchanged radiograph. Each is `(view, matrix)`: uint8 of the model's `image_size`, and the
+    matrix float64 `[3, 3]` that maps the radiograph's coordinates (x, y, 1) to the view's. Where it mirrors, the
+    clavicles change sides.
     """
     box = Letterbox.fit(image.shape, image_size)
     # Not larger than the model sees it, so that filters have the same widths in all large radiographs.

@@ -161,12 +161,8 @@ def find_midline(image: np.ndarray, spacing_mm: Spacing | None = None) -> np.nda
     """Returns the chest's axis of mirror symmetry: float64 `[2, 2]`, its (x, y) on the first row and on the last.
 
     The grey values, their contrast evened, are compared with their mirror image about every axis near the centre; the
-    best one counts. Clavicles are not used. Where there is nothing to compare, it is the image's centre line.
-    `MIDLINE_ERROR_MM` says what to expect; in a rotated patient the spine lies elsewhere.
-
-    Args:
-        image: uint8 `[H, W]`.
-        spacing_mm: `(row, column)` or None.
+    best one counts. Clavicles are not used. Where there is nothing to compare, it is the centre line of the image,
+    uint8 `[H, W]`. `MIDLINE_ERROR_MM` says what to expect; in a rotated patient the spine lies elsewhere.
     """
     unit = scale(spacing_mm)
     height = round(image.shape[0] / image.shape[1] * MIDLINE_WIDTH * unit[1] / unit[0])
@@ -348,12 +344,9 @@ def _even_contrast(image):
 
 def _find_best_axis(image):
     """Returns the upright axis of mirror symmetry once the image is turned: its x, and the turn in degrees."""
-    axes = [_find_upright_axis(_turn_image(image, tilt)) for tilt in TILTS_DEG]
-    place, _ = _find_peak([likeness for _, likeness in axes])
-    return (
-        float(np.interp(place, np.arange(len(axes)), [x for x, _ in axes])),
-        float(np.interp(place, np.arange(len(axes)), TILTS_DEG)),
-    )
+    axes, likeness = zip(*(_find_upright_axis(_turn_image(image, tilt)) for tilt in TILTS_DEG))
+    place, _ = _find_peak(likeness)
+    return [float(np.interp(place, np.arange(len(axes)), values)) for values in (axes, TILTS_DEG)]
 
 
 def _turn_image(image, tilt_deg):

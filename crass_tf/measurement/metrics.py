@@ -89,15 +89,9 @@ def two_class(intersection_px: int, area_gt_px: int, area_pred_px: int, pixels: 
 
 
 def contour(mask: np.ndarray) -> np.ndarray:
-    """Returns the contour of a mask: its foreground pixels with a background 4-neighbour.
+    """Returns the contour of a mask `[H, W]`, bool `[H, W]`: its foreground pixels with a background 4-neighbour.
 
     What lies beyond the image's border is background, so foreground at the border is contour.
-
-    Args:
-        mask: `[H, W]`, foreground above 0.
-
-    Returns:
-        bool `[H, W]`.
     """
     foreground = (np.asarray(mask) > 0).astype(np.uint8)
     inside = cv2.erode(foreground, CROSS, borderType=cv2.BORDER_CONSTANT, borderValue=0)
@@ -162,9 +156,9 @@ def mean_of_directed(gt_to_pred_mm: np.ndarray, pred_to_gt_mm: np.ndarray) -> fl
     return float((gt_to_pred_mm.mean() + pred_to_gt_mm.mean()) / 2)
 
 
-def larger_percentile(gt_to_pred_mm: np.ndarray, pred_to_gt_mm: np.ndarray, percent: float = 95) -> float:
-    """Returns the larger of the two percentiles, given what `directed_distances_mm` returned."""
-    return float(max(np.percentile(gt_to_pred_mm, percent), np.percentile(pred_to_gt_mm, percent)))
+def larger_percentile(gt_to_pred_mm: np.ndarray, pred_to_gt_mm: np.ndarray) -> float:
+    """Returns the larger of the two 95th percentiles, given what `directed_distances_mm` returned."""
+    return float(max(np.percentile(gt_to_pred_mm, 95), np.percentile(pred_to_gt_mm, 95)))
 
 
 def _distances_mm(contour_from, contour_to, spacing_mm):

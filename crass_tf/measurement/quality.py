@@ -107,18 +107,12 @@ class Trust:
     Outlines whose truth is known are sorted by score and put into groups of equal size. An outline gets the interval of
     the group that its score lies in, which holds the given share of that group: split conformal prediction for each
     group, see Vovk et al., Algorithmic Learning in a Random World, 2005, chapter 4.
-
-    Attributes:
-        coverage: the share of outlines that lie in their intervals.
-        scores: the least score of each group, ascending; below the first one nothing is known.
-        iou: `[(low, median, high), ...]` for each group.
-        contour: the same of the mean contour distance / square root of the outline's area, both in one unit.
     """
 
-    coverage: float
-    scores: list[float]
-    iou: list[list[float]]
-    contour: list[list[float]]
+    coverage: float  # the share of outlines that lie in their intervals
+    scores: list[float]  # the least one of each group, ascending; below the first one nothing is known
+    iou: list[list[float]]  # `[(low, median, high), ...]` for each group
+    contour: list[list[float]]  # the same of mean contour distance / square root of the outline's area, in one unit
 
     @classmethod
     def fit(

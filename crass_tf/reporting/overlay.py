@@ -20,12 +20,6 @@ SHIFT = 4
 SIDE_COLOURS = {RIGHT: RIGHT_COLOUR, LEFT: LEFT_COLOUR}
 
 
-def draw_mask(canvas: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int], thickness: int) -> np.ndarray:
-    """Draws the outlines of a mask [H, W] onto a uint8 canvas [H, W, 3], in place; returns the canvas."""
-    contours, _ = cv2.findContours((mask > 0).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    return cv2.drawContours(canvas, contours, -1, colour, thickness, cv2.LINE_AA)
-
-
 def overlay(
     image: np.ndarray, labels: np.ndarray, mask_gt: np.ndarray | None = None, thickness: int | None = None
 ) -> np.ndarray:
@@ -41,11 +35,10 @@ def overlay(
         uint8 `[H, W, 3]`.
     """
     canvas = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-    thickness = thickness or line_thickness(image)
-    if mask_gt is not None:
-        draw_mask(canvas, mask_gt, TRUTH_COLOUR, thickness)
-    for side, colour in SIDE_COLOURS.items():
-        draw_mask(canvas, labels == side, colour, thickness)
+    truth = [] if mask_gt is None else [(mask_gt > 0, TRUTH_COLOUR)]
+    for mask, colour in truth + [(labels == side, colour) for side, colour in SIDE_COLOURS.items()]:
+        contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(canvas, contours, -1, colour, thickness or line_thickness(image), cv2.LINE_AA)
     return canvas
 
 
@@ -83,10 +76,10 @@ def line_thickness(image: np.ndarray) -> int:
 
 def sheet(pictures: Sequence[np.ndarray], columns: int, width: int) -> np.ndarray:
     """Returns pictures (uint8 [H, W, 3]) as one picture in rows of `columns`, each scaled to `width` pixels."""
-    heights = [round(picture.shape[0] * width / picture.shape[1]) for picture in pictures]
-    tiles = [cv2.resize(p, (width, height), interpolation=cv2.INTER_AREA) for p, height in zip(pictures, heights)]
-    bottoms = [max(heights) - height for height in heights]
-    tiles = [cv2.copyMakeBorder(t, 0, bottom, 0, 0, cv2.BORDER_CONSTANT) for t, bottom in zip(tiles, bottoms)]
+    sizes = [(width, round(picture.shape[0] * width / picture.shape[1])) for picture in pictures]
+    tiles = [cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p, size in zip(pictures, sizes)]
+    height = max(len(tile) for tile in tiles)
+    tiles = [cv2.copyMakeBorder(t, 0, height - len(t), 0, 0, cv2.BORDER_CONSTANT) for t in tiles]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     return np.vstack([np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)])
 

@@ -22,14 +22,9 @@ def write_page(path: PathLike, template: str, **values: object) -> None:
 
 
 def render(template: str, **values: object) -> str:
-    """Returns a page or a part of one, which other templates include without escaping it.
+    """Returns a filled-in page or a part of one, which other templates include without escaping it.
 
-    Args:
-        template: name of a file in `templates/`.
-        values: what the template's names stand for. Text is escaped, but in a template of Markdown.
-
-    Raises:
-        jinja2.UndefinedError: where the template needs a value that is not given.
+    In a template of Markdown nothing is escaped. jinja2.UndefinedError where a value is missing.
     """
     import markupsafe
 
