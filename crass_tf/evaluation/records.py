@@ -83,9 +83,10 @@ def summarise(records: Sequence[dict]) -> dict[str, Any]:
         return {name: statistics([record[prefix + name] for record in records]) for name in METRICS}
 
     pixels = sum(record["height"] * record["width"] for record in records)
-    counts = [sum(record[name] for record in records) for name in ("intersection_px", "area_gt_px", "area_pred_px")]
+    columns = ("intersection_px", "area_gt_px", "area_pred_px")
+    both, area_gt, area_pred = (sum(record[column] for record in records) for column in columns)
     content = {"n": len(records)} | figures("") | {"per_side": {side: figures(f"{side}_") for side in SIDES}}
-    content["two_class"] = metrics.two_class(*counts, pixels)
+    content["two_class"] = metrics.two_class(both, area_gt, area_pred, pixels)
     return content | ({"runs": _runs(records)} if "fold" in records[0] else {})
 
 

@@ -21,7 +21,7 @@ SIDE_COLOURS = {RIGHT: RIGHT_COLOUR, LEFT: LEFT_COLOUR}
 
 
 def overlay(
-    image: np.ndarray, labels: np.ndarray, mask_gt: np.ndarray | None = None, thickness: int | None = None
+    image: np.ndarray, labels: np.ndarray, mask_gt: np.ndarray | None = None, *, thickness: int | None = None
 ) -> np.ndarray:
     """Returns a radiograph with both clavicles outlined, each in its side's colour.
 

@@ -24,7 +24,7 @@ def write_page(path: PathLike, template: str, **values: object) -> None:
 def render(template: str, **values: object) -> str:
     """Returns a filled-in page or a part of one, which other templates include without escaping it.
 
-    In a template of Markdown nothing is escaped. jinja2.UndefinedError where a value is missing.
+    In a template of Markdown nothing is escaped. A missing value is a jinja2.UndefinedError.
     """
     import markupsafe
 
