@@ -87,8 +87,7 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         segmenter = Segmenter.load(settings.model, settings.threads, settings.output, settings.extent)
-        self._run = Run(segmenter, settings.outputs, settings.spacing_mm)
-        self._stamp = settings.stamp()
+        self._run = Run(segmenter, settings.outputs, settings.spacing_mm, settings.stamp())
 
     def segment_all(self, references: Iterable[Reference]) -> Iterator[Result]:
         """Yields the results of radiographs, in order; threads read, segment and write ahead."""
@@ -110,8 +109,9 @@ class Worker:
             with _time_stage(milliseconds, "write"):
                 _store(f"{self._settings.out}/{reference.result}", files, set(reference.written) - set(kept))
             files = {}
-        named = {"image": reference.name, "result": reference.result, "input": reference.stamp, "settings": self._stamp}
-        return Result(named | cells, files, milliseconds)
+        named = {"image": reference.name, "result": reference.result}
+        stamps = {"input": reference.stamp, "settings": self._run.stamp}
+        return Result(named | stamps | cells, files, milliseconds)
 
     def _segment_in(self, folder, reference, milliseconds):
         """Returns the summary's cells and the result files `{output: bytes}`, all of which names the reference's."""

@@ -74,7 +74,8 @@ def predict(
     paths, out = files.local_paths(paths, "path"), files.output_folder(out)
     jobs, unreadable, passed_over = plan(paths, out)
     segmenter = Segmenter.load(model, threads, output, extent)
-    run = Run(segmenter, tuple(outputs), spacing_mm, overwrite, (output, extent))
+    stamp = summary.settings_stamp(segmenter.path, spacing_mm, output, extent)
+    run = Run(segmenter, tuple(outputs), spacing_mm, stamp, overwrite)
     out.mkdir(parents=True, exist_ok=True)
     for line in unreadable:
         print(one_line(line), file=sys.stderr)
@@ -208,16 +209,13 @@ def _check_collisions(jobs):
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What is the same for all radiographs of a run.
-
-    Its threads share the `room` in memory; `options` are those, beside model and spacing, that change results.
-    """
+    """What is the same for all radiographs of a run; `stamp` stands for its settings, `room` is for its threads."""
 
     segmenter: Segmenter
     outputs: tuple[str, ...]
     spacing_mm: Spacing | None
+    stamp: str
     overwrite: bool = False
-    options: tuple[str | None, ...] = ()
     room: Room = dataclasses.field(default_factory=lambda: Room(MAX_PIXELS))
 
 
@@ -230,10 +228,9 @@ def _run_all(run, jobs, journal, progress):
     if journal and journal.interrupted:
         for folder in {jobs[0].out, *(os.path.dirname(job.stem) for job in jobs)}:  # noqa: PTH120
             files.remove_leftovers(folder)
-    stamp = journal and summary.settings_stamp(run.segmenter.path, run.spacing_mm, *run.options)
     # Decoders' messages are hidden: the line on a damaged file says the same.
     with quiet_native() as voice, _open_bar(len(jobs), progress, voice) as bar:
-        for row, reused in ordered_map(lambda job: _run_or_keep(run, job, journal, stamp), jobs):
+        for row, reused in ordered_map(lambda job: _run_or_keep(run, job, journal), jobs):
             notes, reason = row.pop("notes", []), row.get("reason")
             if journal:
                 journal.add(row)
@@ -248,19 +245,19 @@ def _run_all(run, jobs, journal, progress):
     return counts
 
 
-def _run_or_keep(run, job, journal, stamp):
+def _run_or_keep(run, job, journal):
     """Returns a job's row of the summary, and whether an earlier run had done it all."""
     named = {"image": job.source.as_posix(), "result": job.result}
     if journal is None:
         return named | run_job(run, job), False
-    stamps = {"input": summary.input_stamp(job.source), "settings": stamp}
+    stamps = {"input": summary.input_stamp(job.source), "settings": run.stamp}
     earlier = journal.find(job.result) or {}
     # Path.is_file would raise where a name is too long.
     written = [name for name in summary.outputs_of(earlier) if os.path.isfile(job.target(name))]  # noqa: PTH113
     is_same = summary.is_same(earlier, stamps)
     if is_same and not run.overwrite and summary.is_enough(earlier, written, run.outputs):
         return earlier | named, True
-    if not is_same or earlier["status"] == "refused":
+    if not is_same or earlier.get("status") == "refused":
         # Old results must not stand beside new ones of another file or model.
         _remove(job, written)
         written = []
@@ -336,7 +333,7 @@ def refuse(run: Run, job: Job, error: object, kept: Sequence[str]) -> dict[str, 
     outputs = ""
     if not record.is_foreign(path):
         try:
-            files.write_json(path, record.refusal(reason, job.source, str(run.segmenter.path)))
+            files.write_json(path, record.refusal(reason, job.source, run.segmenter.path))
             outputs = "json"
         except OSError as error:  # The name may be too long, the folder locked.
             if error.errno in files.DISK_FULL:
