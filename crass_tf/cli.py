@@ -444,8 +444,9 @@ COMMANDS = {
         report=lambda code, options: code,
         needs_tensorflow=False,
         epilog="A folder's run writes DIR/summary.csv, too. Stopped and started again, it goes on where it was; with "
-        "another model or spacing, and for changed files, all is done again. Exit code 0: all were segmented; 1: some "
-        "were refused; 2: all were, or a mistake.",
+        "another model or spacing, and for changed files, all is done again. A radiograph is taken for unchanged by "
+        "its name, size and time of change. Exit code 0: all were segmented; 1: some were refused; 2: all were, or a "
+        "mistake.",
     ),
     "benchmark": Command(
         "crass_tf.commands.benchmark:benchmark",

@@ -20,11 +20,10 @@ from collections.abc import Iterator
 from crass_tf.beam import storage
 from crass_tf.common.files import InputError
 from crass_tf.prediction import summary
-from crass_tf.prediction.folders import DICOM_INDEX, HEAD, is_radiograph
+from crass_tf.prediction.folders import DICOM_INDEX, is_radiograph
 from crass_tf.prediction.run import result_path
 from crass_tf.radiographs.formats import data_files, dicom, metaimage
 
-KINDS = ("files", "table", "tar", "dicom")
 WILDCARD = re.compile(r"[*?\[{]")
 # What a DICOM unique identifier may hold.
 UID = re.compile(r"[0-9.]{1,64}")
@@ -59,11 +58,7 @@ class Reference:
     problem: str = ""
 
     def fetch(self, folder: str) -> pathlib.Path:
-        """Returns a path of this machine that holds the radiograph, in `folder` where it was not on this machine.
-
-        Raises:
-            OSError: where it cannot be read.
-        """
+        """Returns a path of this machine that holds the radiograph, in `folder` where it was not; or raises OSError."""
         name = pathlib.PurePosixPath(self.name).name
         if self.size < 0 and storage.is_local(self.url):
             path = pathlib.Path(self.url)
@@ -90,13 +85,8 @@ class Reference:
 def find(pattern: str, kind: str = "files", out: str | None = None) -> Iterator[Reference]:
     """Yields the files that a pattern, a folder or a table names; hidden ones, and what lies in `out`, are passed over.
 
-    Args:
-        pattern: a path or URL with `*`, `**`, `?`; or a folder, of which all is meant.
-        kind: one of `KINDS`.
-        out: where results go.
-
-    Raises:
-        InputError: where nothing matches.
+    `pattern` is a path or URL with `*`, `**`, `?`; or a folder, of which all is meant. Raises InputError where
+    nothing matches.
     """
     if kind == "table":
         yield from _rows(pattern)
@@ -134,7 +124,7 @@ def _rows(table):
 
 
 def references(reference: Reference, kind: str = "files", patient_key: str = "") -> Iterator[Reference]:
-    """Yields the radiographs that a file of one of `KINDS` holds, or the file itself; none for another file.
+    """Yields the radiographs that a file of some kind holds, or the file itself; none for another file.
 
     Without the secret `patient_key`, nobody can guess a patient's number from the results' paths by trial.
     """
@@ -144,7 +134,7 @@ def references(reference: Reference, kind: str = "files", patient_key: str = "")
         yield from _instance(reference, patient_key)
     elif kind == "table":
         yield dataclasses.replace(reference, stamp=_current_stamp(reference.url))
-    elif is_radiograph(reference.url.rpartition("/")[2], functools.partial(storage.read, reference.url, 0, HEAD)):
+    elif is_radiograph(reference.url.rpartition("/")[2], functools.partial(storage.read, reference.url, 0, dicom.HEAD)):
         yield reference
 
 
@@ -167,7 +157,7 @@ def _members(reference):
 
 
 def _read_member_head(archive, member):
-    return archive.extractfile(member).read(HEAD)
+    return archive.extractfile(member).read(dicom.HEAD)
 
 
 def _open(url):

@@ -22,10 +22,9 @@ def is_local(url: str) -> bool:
 
 
 def match(pattern: str) -> list[FileMetadata]:
-    """Returns path, size and time of change of the files that match a pattern; `**` also matches `/`.
+    """Returns path, size and time of change of the files that match a pattern, where `**` also matches `/`.
 
-    Raises:
-        InputError: where the file system cannot be had, or does not answer.
+    InputError where the file system cannot be had, or does not answer.
     """
     try:
         return FileSystems.match([pattern])[0].metadata_list
@@ -35,11 +34,7 @@ def match(pattern: str) -> list[FileMetadata]:
 
 
 def read(url: str, start: int = 0, size: int = -1) -> bytes:
-    """Returns the content of a file, or `size` bytes of it; tries again where a file system fails for a moment.
-
-    Raises:
-        OSError: where the file cannot be read.
-    """
+    """Returns the content of a file, or `size` bytes of it; tries again for a moment before it raises OSError."""
     if is_local(url):
         return _read_from(pathlib.Path(url).open("rb"), start, size)
     for pause in (*PAUSES, None):

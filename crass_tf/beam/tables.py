@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from crass_tf.beam import storage, work
+from crass_tf.common.tables import table_writer
 from crass_tf.prediction.summary import COLUMNS
 
 TEXTS = ("image", "result", "status", "reason", "outputs", "input", "settings")
@@ -46,11 +47,6 @@ def line(row: dict[str, Any], columns: Iterable[str]) -> str:
     return text.getvalue()
 
 
-def header(columns: Iterable[str]) -> str:
-    """Returns the first line of a CSV."""
-    return line({name: name for name in columns}, columns)
-
-
 def write(out: str, files: Sequence[str], form: str, shards: int) -> None:
     """Writes the tables from the files of `work.RowFiles`, as `transforms.WriteSummary` does.
 
@@ -67,8 +63,9 @@ def write(out: str, files: Sequence[str], form: str, shards: int) -> None:
 
 
 def _csv(rows, columns):
-    lines = [header(columns), *(line(row, columns) for row in rows), ""]
-    return "\n".join(lines).encode("utf-8", "backslashreplace")
+    text = io.StringIO()
+    table_writer(text, columns).writerows(rows)
+    return text.getvalue().encode("utf-8", "backslashreplace")
 
 
 def _parquet(rows):

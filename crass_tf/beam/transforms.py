@@ -24,7 +24,7 @@ class Radiographs(beam.PTransform):
 
     Args:
         patterns: paths or URLs, see `sources.find`.
-        kind: one of `sources.KINDS`.
+        kind: what the patterns name: `files`, `table`, `tar` or `dicom`.
         out: where results go: what lies there is no input.
         patient_key: see `sources.references`.
     """
@@ -119,7 +119,6 @@ class _Choose(beam.DoFn):
         self._reused = Metrics.counter(NAMESPACE, "reused")
 
     def process(self, element):
-        """Chooses for one key."""
         _, groups = element
         current, earlier = (list(groups[name]) for name in ("current", "earlier"))
         if not current:
@@ -141,11 +140,9 @@ class _Row(beam.DoFn):
         self._out = settings.out
 
     def start_bundle(self):
-        """Begins a part of the journal."""
         self._journal = None if self._out is None else RowFiles(self._out)
 
     def process(self, result):
-        """Counts one radiograph and yields its row."""
         _count(result.row)
         for stage, value in result.milliseconds.items():
             Metrics.distribution(NAMESPACE, f"milliseconds_{stage}").update(round(value))
@@ -156,7 +153,6 @@ class _Row(beam.DoFn):
             yield result.row | {"files": result.files}
 
     def finish_bundle(self):
-        """Ends the part of the journal."""
         if self._journal is not None:
             self._journal.flush()
 
@@ -196,5 +192,5 @@ class WriteSummary(beam.PTransform):
 
 def _write_csv(prefix, columns, shards):
     return beam.Map(tables.line, columns) | WriteToText(
-        prefix, file_name_suffix=".csv", header=tables.header(columns), num_shards=shards
+        prefix, file_name_suffix=".csv", header=",".join(columns), num_shards=shards
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 from crass_tf.beam import storage
 from crass_tf.beam.sources import Reference
-from crass_tf.common.files import InputError, one_line
+from crass_tf.common.files import InputError
 from crass_tf.common.parallel import ordered_map, quiet_native
 from crass_tf.inference.segmenter import Segmenter, shipped_model
 from crass_tf.measurement.extent import DEFAULT_EXTENT
@@ -87,8 +87,7 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         segmenter = Segmenter.load(settings.model, settings.threads, settings.output, settings.extent)
-        self._run = Run(segmenter, settings.outputs, settings.spacing_mm)
-        self._stamp = settings.stamp()
+        self._run = Run(segmenter, settings.outputs, settings.spacing_mm, settings.stamp())
 
     def segment_all(self, references: Iterable[Reference]) -> Iterator[Result]:
         """Yields the results of radiographs, in order; threads read, segment and write ahead."""
@@ -110,8 +109,9 @@ class Worker:
             with _time_stage(milliseconds, "write"):
                 _store(f"{self._settings.out}/{reference.result}", files, set(reference.written) - set(kept))
             files = {}
-        named = {"image": reference.name, "result": reference.result, "input": reference.stamp, "settings": self._stamp}
-        return Result(named | cells, files, milliseconds)
+        named = {"image": reference.name, "result": reference.result}
+        stamps = {"input": reference.stamp, "settings": self._run.stamp}
+        return Result(named | stamps | cells, files, milliseconds)
 
     def _segment_in(self, folder, reference, milliseconds):
         """Returns the summary's cells and the result files `{output: bytes}`, all of which names the reference's."""
@@ -125,7 +125,7 @@ class Worker:
         job = Job(str(path), "result", f"{folder}/results")
         with _time_stage(milliseconds, "segment"):
             if problem:
-                cells = refuse(self._run, job, one_line(f"{reference.name}: {problem}"), []) | {"input": ""}
+                cells = refuse(self._run, job, f"{reference.name}: {problem}", []) | {"input": ""}
             else:
                 cells = run_job(self._run, job)
         if cells.get("reason"):
@@ -231,7 +231,7 @@ def choose(current: list[Reference], earlier: list[dict[str, Any]], settings: Se
     # Sorted, since engines keep no order.
     current = sorted(current, key=lambda one: (one.url, one.start))
     first = current[0]
-    written = tuple(sorted({name for row in earlier for name in str(row.get("outputs") or "").split()} & set(OUTPUTS)))
+    written = tuple(sorted({name for row in earlier for name in summary.outputs_of(row)}))
     others = [other for other in current if (other.url, other.start) != (first.url, first.start)]
     if others:
         problem = f"it and {others[0].name} would both write {first.result}*; rename one of them"
@@ -239,9 +239,7 @@ def choose(current: list[Reference], earlier: list[dict[str, Any]], settings: Se
     stamps = {"input": first.stamp, "settings": stamp}
     same = [row for row in earlier if summary.is_same(row, stamps)]
     for row in same:
-        done = str(row.get("outputs") or "").split()
-        enough = done == ["json"] if row.get("status") == "refused" else set(settings.outputs) <= set(done)
-        if enough and not overwrite:
+        if not overwrite and summary.is_enough(row, summary.outputs_of(row), settings.outputs):
             return row | {"image": first.name}
     is_same = bool(same) and len(same) == len(earlier) and same[0].get("status") == "segmented"
     return dataclasses.replace(first, written=written, is_same=is_same)

@@ -14,7 +14,6 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", *dicom.SUFFIXES, *metaimag
 DICOM_INDEX = "DICOMDIR"
 # What files of other suffixes, such as `.jfif`, begin with to be taken for radiographs; a GIF has to be named.
 SIGNATURES = tuple(start for start in raster.SIGNATURES if not start.startswith(b"GIF"))
-HEAD = dicom.HEAD
 # The pixels of a `.mhd` header beside it.
 RAW_SUFFIXES = (".raw", ".zraw")
 
@@ -28,7 +27,7 @@ def radiographs_in(folder: pathlib.Path, out: pathlib.Path) -> tuple[list[str], 
     radiographs, unreadable, passed_over = [], [], collections.Counter()
     for here, names in _folders(folder, out, unreadable):
         names = [name for name in names if not name.startswith(".")]
-        kept = [name for name in names if is_radiograph(name, functools.partial(read_bytes, here / name, HEAD))]
+        kept = [name for name in names if is_radiograph(name, functools.partial(read_bytes, here / name, dicom.HEAD))]
         headers = {pathlib.Path(name).stem for name in kept if metaimage.is_header(name)}
         for path in map(pathlib.Path, set(names) - set(kept)):
             suffix = path.suffix.lower()
@@ -66,10 +65,7 @@ def is_radiograph(name: str, read_head: Callable[[], bytes]) -> bool:
     """Returns whether a file in a folder is taken for a radiograph: by its suffix, or else by its first bytes.
 
     DICOM files are often named by number, `IM0001` or `1.2.840.113619`; a JPEG may be called `.jfif`, or anything.
-
-    Args:
-        name: the file's name, without its folder.
-        read_head: returns its first `HEAD` bytes; an InputError or OSError says that it cannot be read.
+    `name` is without a folder; `read_head` returns the first `dicom.HEAD` bytes, or raises InputError or OSError.
     """
     if name.lower().endswith(SUFFIXES):
         return True

@@ -11,16 +11,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from crass_tf.common.files import (
-    DISK_FULL,
-    InputError,
-    local_path,
-    local_paths,
-    one_line,
-    output_folder,
-    remove_leftovers,
-    write_json,
-)
+from crass_tf.common import files
+from crass_tf.common.files import InputError, one_line
 from crass_tf.common.parallel import Room, ordered_map, quiet_native
 from crass_tf.common.types import PathLike, Spacing
 from crass_tf.inference.segmenter import Segmenter
@@ -79,10 +71,11 @@ def predict(
     """
     check_outputs(outputs)
     spacing_mm = known_spacing(spacing_mm, "spacing_mm")
-    paths, out = local_paths(paths, "path"), output_folder(out)
+    paths, out = files.local_paths(paths, "path"), files.output_folder(out)
     jobs, unreadable, passed_over = plan(paths, out)
     segmenter = Segmenter.load(model, threads, output, extent)
-    run = Run(segmenter, tuple(outputs), spacing_mm, overwrite, (output, extent))
+    stamp = summary.settings_stamp(segmenter.path, spacing_mm, output, extent)
+    run = Run(segmenter, tuple(outputs), spacing_mm, stamp, overwrite)
     out.mkdir(parents=True, exist_ok=True)
     for line in unreadable:
         print(one_line(line), file=sys.stderr)
@@ -91,11 +84,13 @@ def predict(
         with summary.Journal(out) if is_folder else contextlib.nullcontext() as journal:
             counts = _run_all(run, jobs, journal, progress)
     except OSError as error:
-        hint = "; make room and start again: what is done is not done again" if error.errno in DISK_FULL else ""
+        hint = "; make room and start again: what is done is not done again" if error.errno in files.DISK_FULL else ""
         raise InputError(f"{error.filename or out}: {error.strerror}{hint}") from None
     if is_folder and progress:
         _report(counts, len(jobs), out / summary.NAME, passed_over)
-    return _exit_code(counts, len(jobs)) or int(bool(unreadable))
+    if not counts["refused"] and not counts["incomplete"]:
+        return int(bool(unreadable))
+    return 2 if counts["refused"] == len(jobs) else 1
 
 
 def check_outputs(names: Sequence[str]) -> None:
@@ -146,8 +141,8 @@ def plan(paths: PathLike | Iterable[PathLike], out: PathLike) -> tuple[list[Job]
     Raises:
         InputError: as `predict` says.
     """
-    out, jobs, unreadable, passed_over = local_path(out, "out"), [], [], collections.Counter()
-    for path in local_paths(paths, "path"):
+    out, jobs, unreadable, passed_over = files.local_path(out, "out"), [], [], collections.Counter()
+    for path in files.local_paths(paths, "path"):
         if path.is_file():
             jobs.append(Job(str(path), _strip_suffix(path.name), str(out)))
             continue
@@ -214,16 +209,13 @@ def _check_collisions(jobs):
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What is the same for all radiographs of a run.
-
-    Its threads share the `room` in memory; `options` are those, beside model and spacing, that change results.
-    """
+    """What is the same for all radiographs of a run; `stamp` stands for its settings, `room` is for its threads."""
 
     segmenter: Segmenter
     outputs: tuple[str, ...]
     spacing_mm: Spacing | None
+    stamp: str
     overwrite: bool = False
-    options: tuple[str | None, ...] = ()
     room: Room = dataclasses.field(default_factory=lambda: Room(MAX_PIXELS))
 
 
@@ -235,11 +227,10 @@ def _run_all(run, jobs, journal, progress):
     counts = collections.Counter()
     if journal and journal.interrupted:
         for folder in {jobs[0].out, *(os.path.dirname(job.stem) for job in jobs)}:  # noqa: PTH120
-            remove_leftovers(folder)
-    stamp = journal and summary.settings_stamp(run.segmenter.path, run.spacing_mm, *run.options)
+            files.remove_leftovers(folder)
     # Decoders' messages are hidden: the line on a damaged file says the same.
     with quiet_native() as voice, _open_bar(len(jobs), progress, voice) as bar:
-        for row, reused in ordered_map(lambda job: _run_or_keep(run, job, journal, stamp), jobs):
+        for row, reused in ordered_map(lambda job: _run_or_keep(run, job, journal), jobs):
             notes, reason = row.pop("notes", []), row.get("reason")
             if journal:
                 journal.add(row)
@@ -254,23 +245,19 @@ def _run_all(run, jobs, journal, progress):
     return counts
 
 
-def _run_or_keep(run, job, journal, stamp):
+def _run_or_keep(run, job, journal):
     """Returns a job's row of the summary, and whether an earlier run had done it all."""
     named = {"image": job.source.as_posix(), "result": job.result}
     if journal is None:
         return named | run_job(run, job), False
-    stamps = {"input": summary.input_stamp(job.source), "settings": stamp}
+    stamps = {"input": summary.input_stamp(job.source), "settings": run.stamp}
     earlier = journal.find(job.result) or {}
     # Path.is_file would raise where a name is too long.
-    written = [
-        name
-        for name in str(earlier.get("outputs") or "").split()
-        if name in OUTPUTS and os.path.isfile(job.target(name))  # noqa: PTH113
-    ]
-    refused, is_same = earlier.get("status") == "refused", summary.is_same(earlier, stamps)
-    if is_same and not run.overwrite and (written == ["json"] if refused else set(run.outputs) <= set(written)):
+    written = [name for name in summary.outputs_of(earlier) if os.path.isfile(job.target(name))]  # noqa: PTH113
+    is_same = summary.is_same(earlier, stamps)
+    if is_same and not run.overwrite and summary.is_enough(earlier, written, run.outputs):
         return earlier | named, True
-    if refused or not is_same:
+    if not is_same or earlier.get("status") == "refused":
         # Old results must not stand beside new ones of another file or model.
         _remove(job, written)
         written = []
@@ -280,15 +267,8 @@ def _run_or_keep(run, job, journal, stamp):
 def run_job(run: Run, job: Job, kept: Sequence[str] = ()) -> dict[str, Any]:
     """Segments and writes one radiograph; returns the summary's cells on what came of it.
 
-    An error with it does not end the run.
-
-    Args:
-        run: the run.
-        job: the radiograph.
-        kept: names of an earlier run's results, which stay beside the new ones.
-
-    Raises:
-        OSError: where the disk is full.
+    `kept` are names of an earlier run's results, which stay beside the new ones. An error with the radiograph does not
+    end the run, but for an OSError where the disk is full.
     """
     try:
         if "json" in run.outputs and record.is_foreign(path := job.target("json")):
@@ -297,7 +277,7 @@ def run_job(run: Run, job: Job, kept: Sequence[str] = ()) -> dict[str, Any]:
     except InputError as error:
         reason = error
     except OSError as error:
-        if error.errno in DISK_FULL:
+        if error.errno in files.DISK_FULL:
             raise
         reason = f"{job.source}: its results {job.stem}* cannot be written ({error.strerror or error})"
     except Exception as error:
@@ -353,10 +333,10 @@ def refuse(run: Run, job: Job, error: object, kept: Sequence[str]) -> dict[str, 
     outputs = ""
     if not record.is_foreign(path):
         try:
-            write_json(path, record.refusal(reason, job.source, str(run.segmenter.path)))
+            files.write_json(path, record.refusal(reason, job.source, run.segmenter.path))
             outputs = "json"
         except OSError as error:  # The name may be too long, the folder locked.
-            if error.errno in DISK_FULL:
+            if error.errno in files.DISK_FULL:
                 raise
     return {"status": "refused", "reason": reason, "outputs": outputs}
 
@@ -373,12 +353,6 @@ def _report(counts, total, path, passed_over):
     others = f"; passed over what is no radiograph: {listed}" if listed else ""
     done = f"{counts['segmented']} segmented, {counts['refused']} refused{again}"
     print(f"{total} radiographs: {done}; wrote {path}{others}")
-
-
-def _exit_code(counts, total):
-    if not counts["refused"] and not counts["incomplete"]:
-        return 0
-    return 2 if counts["refused"] == total else 1
 
 
 def _open_bar(total, progress, file):

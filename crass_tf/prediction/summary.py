@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import crass_tf
@@ -14,6 +14,7 @@ from crass_tf.common.files import InputError, atomic_file, lock
 from crass_tf.common.tables import table_writer
 from crass_tf.common.types import PathLike, Spacing
 from crass_tf.measurement.quality import EXPECTED, SIDES
+from crass_tf.prediction.outputs import OUTPUTS
 from crass_tf.radiographs.formats import data_status
 
 NAME = "summary.csv"
@@ -56,6 +57,16 @@ def is_same(row: Mapping[str, Any], stamps: Mapping[str, str]) -> bool:
     return bool(stamps["input"]) and all(row.get(key) == stamps[key] for key in stamps)
 
 
+def outputs_of(row: Mapping[str, Any]) -> list[str]:
+    """Returns the names of the `outputs.OUTPUTS` that a row lists; a table may be edited, or of another version."""
+    return [name for name in str(row.get("outputs") or "").split() if name in OUTPUTS]
+
+
+def is_enough(row: Mapping[str, Any], written: Sequence[str], outputs: Sequence[str]) -> bool:
+    """Returns whether the results that a row's run has `written` are all that a run for these `outputs` would."""
+    return list(written) == ["json"] if row.get("status") == "refused" else set(outputs) <= set(written)
+
+
 class Journal:
     """The rows of a run, each on the disk as soon as it is known.
 
@@ -67,11 +78,7 @@ class Journal:
     """
 
     def __init__(self, out: PathLike) -> None:
-        """Opens the journal in a folder, `out`, for the results.
-
-        Raises:
-            InputError: where another run is writing there, or `summary.csv` is something else.
-        """
+        """Opens the journal; InputError where another run is writing in `out`, or `summary.csv` is something else."""
         self._summary, self._path = pathlib.Path(out, NAME), pathlib.Path(out, JOURNAL)
         rows = _rows_of_summary(self._summary)
         self.interrupted = self._path.exists()

@@ -138,17 +138,13 @@ def divisible(validation: Any, count: int) -> Any:
     """
     if validation is None or count == 1:
         return validation
-    if isinstance(validation, tuple):
+    is_arrays = isinstance(validation, tuple)
+    sizes = [len(validation[0])] if is_arrays else [len(images) for images, _ in validation]
+    left_out, total = sizes[-1] % count, sum(sizes)
+    if not left_out:
+        return validation
+    print(f"note: {left_out} of {total} radiographs are not watched: devices get equal parts of every batch")
+    if is_arrays:
         images, masks, batch_size = validation
-        kept = len(images) // count * count
-        _say_left_out(len(images) - kept, len(images))
-        return images[:kept], masks[:kept], batch_size
-    sizes = [len(images) for images, _ in validation]
-    kept = sizes[-1] // count * count
-    _say_left_out(sizes[-1] - kept, sum(sizes))
-    return validation.unbatch().take(sum(sizes[:-1]) + kept).batch(sizes[0]) if kept < sizes[-1] else validation
-
-
-def _say_left_out(left_out, of):
-    if left_out:
-        print(f"note: {left_out} of {of} radiographs are not watched: devices get equal parts of every batch")
+        return images[:-left_out], masks[:-left_out], batch_size
+    return validation.unbatch().take(total - left_out).batch(sizes[0])

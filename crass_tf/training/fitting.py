@@ -34,8 +34,11 @@ def fit(
     run: PathLike,
     settings: Settings,
     *,
+    init: PathLike | None = None,
+    resume: bool = False,
+    callbacks: Any = (),
     devices: int = 1,
-    **options: Any,
+    verbose: int = 1,
 ) -> keras.Model:
     """Trains a U-Net and writes `RUN/model.keras`, `history.csv`, `settings.json` and `checkpoints/`.
 
@@ -67,64 +70,51 @@ def fit(
         raise InputError(f"batch_size: found {settings.batch_size}, more than there are training radiographs")
     with spread(devices):
         validation = own_part(divisible(validation, devices))
-        return _fit(
-            lambda epoch: own_part(batches_from(epoch)), validation, steps_per_epoch, run, settings, devices, **options
-        )
-
-
-def _fit(
-    batches_from, validation, steps_per_epoch, run, settings, devices, init=None, resume=False, callbacks=(), verbose=1
-):
-    run, init = output_folder(run, "run"), local_path(init, "init")
-    _claim_folder(run, settings, resume)
-    # Saved without optimizer and loss, in float32: a loader then needs Keras only.
-    model, saved = build(settings, init), build(dataclasses.replace(settings, precision="float32"))
-    # TensorFlow's XLA cannot reach another device's variables.
-    has_xla = settings.jit_compile and (devices == 1 or keras.backend.backend() != TENSORFLOW)
-    used = dataclasses.replace(settings, jit_compile=has_xla)
-    if devices > 1:
-        share_statistics(model)
-    compile_model(model, used)
-    first, average, rate, checkpoints = _start_callbacks(run, settings, steps_per_epoch, model, saved, resume)
-    settings.save(run)
-    if verbose:
-        resuming = [f"resuming after epoch {first} of {settings.epochs}"] if first else []
-        print(describe(used, model, devices), *resuming, sep="\n", flush=True)
-    if first >= settings.epochs and (run / MODEL_NAME).exists():
-        # The file, since a callback may have restored weights of an earlier epoch.
-        return keras.saving.load_model(run / MODEL_NAME, compile=False)
-    if first < settings.epochs:
-        images, masks, batch_size = validation if isinstance(validation, tuple) else (None, None, None)
-        has_bar = verbose == 1 and sys.stdout.isatty()
-        # One callback need not be in a list, as in Keras.
-        listed = keras.tree.flatten(callbacks) if callbacks else []
-        given = [each if isinstance(each, keras.callbacks.Callback) else each(model) for each in listed]
-        model.fit(
-            batches_from(first),
-            epochs=settings.epochs,
-            initial_epoch=first,
-            steps_per_epoch=steps_per_epoch,
-            shuffle=False,
-            validation_data=validation if batch_size is None else (images, masks),
-            validation_batch_size=batch_size,
-            callbacks=[average, rate, _EpochFacts(bool(verbose) and not has_bar), *given, checkpoints],
-            verbose=1 if has_bar else 0,
-        )
-        saved.set_weights(model.get_weights())
-    with atomic_file(run / MODEL_NAME) as temporary:
-        saved.save(temporary)
+        run, init = output_folder(run, "run"), local_path(init, "init")
+        _claim_folder(run, settings, resume)
+        # Saved without optimizer and loss, in float32: a loader then needs Keras only.
+        model, saved = build(settings, init), build(dataclasses.replace(settings, precision="float32"))
+        compile_model(model, settings, devices)
+        first = (completed_epochs(run) or [0])[-1] if resume else 0
+        average, rate, checkpoints = _start_callbacks(run, settings, steps_per_epoch, model, saved, first)
+        settings.save(run)
+        if verbose:
+            resuming = [f"resuming after epoch {first} of {settings.epochs}"] if first else []
+            print(describe(settings, model, devices), *resuming, sep="\n", flush=True)
+        if first < settings.epochs:
+            # One callback need not be in a list, as in Keras.
+            listed = keras.tree.flatten(callbacks) if callbacks else []
+            given = [each if isinstance(each, keras.callbacks.Callback) else each(model) for each in listed]
+            images, masks, batch_size = validation if isinstance(validation, tuple) else (None, None, None)
+            has_bar = verbose == 1 and sys.stdout.isatty()
+            model.fit(
+                own_part(batches_from(first)),
+                epochs=settings.epochs,
+                initial_epoch=first,
+                steps_per_epoch=steps_per_epoch,
+                shuffle=False,
+                validation_data=validation if batch_size is None else (images, masks),
+                validation_batch_size=batch_size,
+                callbacks=[average, rate, _EpochFacts(bool(verbose) and not has_bar), *given, checkpoints],
+                verbose=1 if has_bar else 0,
+            )
+            saved.set_weights(model.get_weights())
+        elif (run / MODEL_NAME).exists():
+            # The file, since a callback may have restored weights of an earlier epoch.
+            return keras.saving.load_model(run / MODEL_NAME, compile=False)
+        with atomic_file(run / MODEL_NAME) as temporary:
+            saved.save(temporary)
     return saved
 
 
-def _start_callbacks(run, settings, steps_per_epoch, model, saved, resume):
-    """Returns the last completed epoch, 0 for a new run, and the callbacks that hold its state, as it ended."""
-    first = (completed_epochs(run) or [0])[-1] if resume else 0
+def _start_callbacks(run, settings, steps_per_epoch, model, saved, first):
+    """Returns the callbacks that hold a run's state, as it was when its epoch `first` ended; 0: as a new run begins."""
     average = WeightAverage(settings.ema_momentum, first * steps_per_epoch)
     rate = LearningRate(settings.learning_rate, settings.epochs * steps_per_epoch, settings.warmup)
     checkpoints = Checkpoints(run, average, saved)
     average.start(model, checkpoints.restore(model) if first else None)
     rate.start(model, first * steps_per_epoch)
-    return first, average, rate, checkpoints
+    return average, rate, checkpoints
 
 
 def fit_arrays(
@@ -184,27 +174,31 @@ def build(settings: Settings, init: PathLike | None = None) -> keras.Model:
     return model
 
 
-def compile_model(model: keras.Model, settings: Settings) -> None:
+def compile_model(model: keras.Model, settings: Settings, devices: int = 1) -> None:
     """Compiles with AdamW, Dice plus cross-entropy; the learning rate is the peak's."""
+    if devices > 1:
+        share_statistics(model)
     optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay, global_clipnorm=1.0)
     # Only kernels are to shrink; scales and offsets have no reason to be near zero.
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     weight = settings.class_weight
     loss = dice_cross_entropy if weight is None else DiceCrossEntropy(class_weight=dict(enumerate(weight)))
-    model.compile(optimizer, loss, metrics=[IoU()], jit_compile=settings.jit_compile)
+    # TensorFlow's XLA cannot reach another device's variables.
+    has_xla = settings.jit_compile and (devices == 1 or keras.backend.backend() != TENSORFLOW)
+    model.compile(optimizer, loss, metrics=[IoU()], jit_compile=has_xla)
     # Variables made in the first step would have TensorFlow trace that step twice, and could not be restored before it.
     # The model's optimizer, not ours: in float16 Keras wraps it to scale the loss.
     model.optimizer.build(model.trainable_variables)
 
 
 def describe(settings: Settings, model: keras.Model, devices: int = 1) -> str:
-    """Returns one line that says what the run resolved to."""
-    xla = "on" if settings.jit_compile else "off"
+    """Returns one line that says what the run of a compiled model resolved to."""
+    xla = "on" if model.jit_compile else "off"
     shared = f" x {devices}, batches of {settings.batch_size} in {devices} parts" if devices > 1 else ""
     return (
         f"training {model.name} ({model.count_params():,} parameters) on {settings.image_size[0]} x "
         f"{settings.image_size[1]}: backend {keras.backend.backend()}, device {device()}{shared}, "
-        f"XLA {xla} (jit_compile={settings.jit_compile}), precision {settings.precision}"
+        f"XLA {xla} (jit_compile={model.jit_compile}), precision {settings.precision}"
     )
 
 

@@ -15,19 +15,14 @@ DECIMALS = 2
 
 
 def write(path: PathLike, segmentation: Segmentation, source: PathLike, model: PathLike) -> None:
-    """Writes what `dataset` returns."""
-    write_compact(path, dataset(segmentation, source))
-
-
-def dataset(segmentation: Segmentation, source: PathLike) -> dict[str, Any]:
-    """Returns a COCO data set of one image, with one annotation for each clavicle that was found.
+    """Writes a COCO data set of one image, with one annotation for each clavicle that was found.
 
     `segmentation` is the mask, run-length encoded, exactly that of the label map; `polygons` are its outlines to a part
     of a pixel, in COCO's coordinates, where (0, 0) is the first pixel's corner. `score` is the radiograph's.
     """
     height, width = segmentation.mask.shape
     sides = [(name, side) for name, side in SIDES.items() if segmentation.quality[name]["found"]]
-    return {
+    dataset = {
         "info": {"description": f"Clavicles. {NOTE}"},
         "licenses": [],
         "images": [{"id": 1, "file_name": pathlib.Path(source).name, "height": height, "width": width}],
@@ -36,6 +31,7 @@ def dataset(segmentation: Segmentation, source: PathLike) -> dict[str, Any]:
         ],
         "annotations": [_annotation(segmentation, name, side) for name, side in sides],
     }
+    write_compact(path, dataset)
 
 
 def run_lengths(mask: np.ndarray) -> dict[str, Any]:

@@ -68,10 +68,7 @@ def write(path: PathLike, segmentation: Segmentation, source: PathLike, model: P
 
 
 def _read_header(path):
-    """Returns the header of the radiograph's DICOM file, and the names of what was emptied in it.
-
-    Raises InputError where it is none, or lacks what is needed.
-    """
+    """Returns the header of the radiograph's DICOM file, and the names of what was emptied in it."""
     import pydicom
 
     if not (read_bytes(path, dicom.HEAD).startswith(*dicom.MARK) or dicom.is_named_so(path)):
