@@ -165,7 +165,6 @@ def _part_runner_options(arguments):
 
 
 def _run_command(command, options):
-    """Returns the exit code of a command."""
     if command.needs_tensorflow:
         _import_tensorflow()
     code = command.report(pkgutil.resolve_name(command.run)(**options), options) or 0
@@ -246,7 +245,7 @@ def _report_scores(metrics, options):
 # Arguments that several commands have.
 ANY_MODEL = argument("--model", ".keras file, SavedModel folder or .tflite file (default: the shipped model)")
 DATA_DIR = argument("--data-dir DIR", "TFDS data folder (default: TFDS' own)")
-DATASET = argument("--dataset NAME", "default: crass12", default="crass12")
+DATASET = argument("--dataset NAME", "default: crass12")
 DROP = argument("--drop FILE", "names of proposals that looked wrong, one a line: left out")
 MANUAL_DIR = argument("--manual-dir DIR", "the folder that holds CRASS12/", required=True)
 ABOUT_MODEL = (
@@ -264,9 +263,8 @@ OUTPUT = argument(
 )
 EXTENT = argument(
     "--extent",
-    "how far to the side clavicles are marked: as in JSRT/SCR, or prolonged as in CRASS (default: %(default)s)",
+    "how far to the side clavicles are marked: as in JSRT/SCR, or prolonged as in CRASS (default: scr)",
     choices=("scr", "crass"),
-    default="scr",
 )
 THREADS = argument("--threads N", "of a .tflite model (default: the cores, at most 4)", type=positive)
 MODEL_OPTIONS = EXTENT, OUTPUT, THREADS
@@ -278,7 +276,7 @@ COMMANDS = {
         "crass_tf.commands.demo:demo",
         "runs the whole chain on phantoms and writes a folder with an index.html",
         argument("--out DIR", "folder to write, new or of an earlier demo", required=True),
-        argument("--seed", "of phantoms and training (default: %(default)s)", type=int, default=0),
+        argument("--seed", "of phantoms and training (default: 0)", type=int),
     ),
     # Some defaults are written out: importing them would slow down the start of every command.
     "phantom": Command(
@@ -286,7 +284,7 @@ COMMANDS = {
         "writes synthetic chest radiographs with clavicle masks as a CRASS12 folder",
         argument("--out DIR", "gets the folders CRASS12 and structures", required=True),
         argument("--count", "number of radiographs (default: 240)", type=int),
-        argument("--seed", "default: %(default)s", type=int, default=0),
+        argument("--seed", "default: 0", type=int),
         argument("--size PIXELS", "height and width (default: 512)", type=int),
         argument("--workers", "processes (default: one for each core)", type=int),
         argument("--bedside SHARE", "of patients in bed, X-rayed from in front, 0 to 1 (default: 0)", type=float),
@@ -315,7 +313,6 @@ COMMANDS = {
             dest="configs",
             nargs="+",
             action="extend",
-            default=[],
         ),
         argument("--spacing-mm R[,C]", "pixel spacing in millimetres; outranks the files", type=spacing),
         flag("--overwrite", "build again what was built before"),
@@ -327,7 +324,7 @@ COMMANDS = {
         "trains the U-Net on a built data set",
         DATA_DIR,
         argument("--out RUN", "folder of this run", required=True, dest="run"),
-        argument("--dataset NAME", "default: crass12"),
+        DATASET,
         argument("--config NAME", "default: 512x512"),
         argument(
             "--split NAME",
@@ -372,7 +369,7 @@ COMMANDS = {
         argument("--unlabelled PATH", "radiographs without masks, to learn from outlines that are proposed", nargs="+"),
         DROP,
         argument("--phantoms N", "number of phantoms (default: 600)", type=int),
-        argument("--seed", "of tuning (default: %(default)s)", type=int, default=0),
+        argument("--seed", "of tuning (default: 0)", type=int),
         XLA,
         *ABOUT_MODEL,
     ),
@@ -388,11 +385,10 @@ COMMANDS = {
         argument("--dataset NAME", "default: the one that RUN was trained on, else crass12"),
         argument("--split NAME", "default: the fold that RUN held out, else validation, or the last by name"),
         argument("--out DIR", "gets metrics.json, per_image.csv, report.html", required=True),
-        argument(
+        flag(
             "--perturb",
             "measure one model under rotations, scales, exposures, bars ... too: prints a table of what each "
             "costs in IoU; DIR gets perturbations.json, perturbations.csv, perturbations.html",
-            action="store_true",
         ),
         *MODEL_OPTIONS,
         report=_report_scores,
@@ -424,7 +420,6 @@ COMMANDS = {
             "--outputs LIST",
             "of mask, labels, overlay, json (default: these four); probability, measures, contours, coco, dicom-seg",
             type=names,
-            default=("mask", "labels", "overlay", "json"),
         ),
         argument("--spacing-mm R[,C]", "pixel spacing; outranks the files", type=spacing),
         flag("--overwrite", "do again what an earlier run on a folder has done"),

@@ -61,8 +61,8 @@ NATIVE16_CONFIG = Config(
 class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Builds a data set of radiographs with clavicle masks from a folder.
 
-    A subclass names its version, its configs, its homepage, and the function that opens its folder as a
-    `crass_tf.sources.Source`.
+    A subclass names its version, its homepage, further configs, and `open_source`, the function that opens its folder
+    as a `crass_tf.sources.Source`.
 
     Args:
         spacing_mm: pixel spacing `(row, column)` in millimetres that outranks what the files say; None to believe them.
@@ -73,6 +73,7 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     HOMEPAGE = None
     # The `Source` in the folder, where it is open already: its files are surveyed once for all configs.
     source = None
+    BUILDER_CONFIGS = [NATIVE_CONFIG, sized_config("512x512"), sized_config("1024x1024"), NATIVE16_CONFIG]
     DEFAULT_BUILDER_CONFIG_NAME = NATIVE
     # What not every folder has: `tfds build` without a config builds all of BUILDER_CONFIGS.
     CONFIGS_ON_REQUEST = ()
@@ -84,11 +85,6 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         # TFDS pickles a builder as these arguments.
         self._original_state.update(spacing_mm=spacing_mm, verbose=verbose)
 
-    @staticmethod
-    def open_source(manual_dir):
-        """Returns the `Source` in a folder."""
-        raise NotImplementedError
-
     @classmethod
     def get_builder_config(cls, name, version=None):
         """Returns the config of that name, or None; sizes beyond those listed are made when asked for."""
@@ -99,18 +95,13 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         config = self.builder_config
         shape = (*(config.image_size or (None, None)), 1)
         masks = ["segmentation_mask"] * config.labelled + ["right_mask", "left_mask"] * config.sides
+        features = {"image": tfds.features.Image(shape=shape, dtype=config.dtype, encoding_format="png")}
+        for name in masks:
+            features[name] = tfds.features.LabeledImage(labels=LABELS, shape=shape, encoding_format="png")
+        features["image_id"] = tfds.features.Text()
+        features["spacing_mm"] = tfds.features.Tensor(shape=(2,), dtype=np.float32)
         return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(shape=shape, dtype=config.dtype, encoding_format="png"),
-                    **{
-                        name: tfds.features.LabeledImage(labels=LABELS, shape=shape, encoding_format="png")
-                        for name in masks
-                    },
-                    "image_id": tfds.features.Text(),
-                    "spacing_mm": tfds.features.Tensor(shape=(2,), dtype=np.float32),
-                }
-            ),
+            features=tfds.features.FeaturesDict(features),
             supervised_keys=("image", "segmentation_mask") if config.labelled else None,
             homepage=self.HOMEPAGE,
             # What was seen while building: see `_split_generators`.
@@ -143,15 +134,10 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             for name, examples in splits.items()
         }
         seen = tuple(made.values()) | beam.Flatten()
-        self.info.metadata["mask_values"] = (
-            seen | beam.FlatMap(lambda one: one[1]) | "Values" >> beam.combiners.ToSet() | "Sort" >> beam.Map(sorted)
-        )
-        self.info.metadata["native_spacing"] = (
-            seen
-            | beam.Map(lambda one: one[2])
-            | beam.combiners.Count.PerElement()
-            | "Spacings" >> beam.combiners.ToDict()
-        )
+        values = seen | beam.FlatMap(lambda one: one[1]) | "Values" >> beam.combiners.ToSet()
+        self.info.metadata["mask_values"] = values | "Sort" >> beam.Map(sorted)
+        spacings = seen | beam.Map(lambda one: one[2]) | beam.combiners.Count.PerElement()
+        self.info.metadata["native_spacing"] = spacings | "Spacings" >> beam.combiners.ToDict()
         return {
             name: examples | f"Key {name}" >> beam.Map(lambda one: (one[0]["image_id"], one[0]))
             for name, examples in made.items()

@@ -1,7 +1,6 @@
 """What `crass-tf check` does: reads a folder once, prints a table and what is wrong, and writes a page of it."""
 
 import collections
-import sys
 from collections.abc import Sequence
 
 from tqdm import tqdm
@@ -60,8 +59,7 @@ def look_at_all(source: Source, progress: bool = False) -> list[Look]:
             splits[example].append(split)
     examples = list(dict.fromkeys(source.examples))
     looks = ordered_map(lambda example: look(source, example, tuple(splits[example])), examples)
-    hidden = None if progress else True
-    return list(tqdm(looks, "check", len(examples), unit="radiograph", file=sys.stderr, disable=hidden))
+    return list(tqdm(looks, "check", len(examples), unit="radiograph", disable=None if progress else True))
 
 
 def grey_scale(source: Source, looks: Sequence[Look]) -> GreyScale:

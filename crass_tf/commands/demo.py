@@ -38,7 +38,6 @@ AUGMENTATION = Augmentation(
 )  # fmt: skip
 MARKER = "demo.json"
 PARTS = ("phantoms", "data", "run", "evaluation", "export", "predictions", "pictures", "index.html", MARKER)
-RESULTS = ("run", "evaluation", "export")
 SHOWN = 8
 
 
@@ -153,7 +152,7 @@ def _write_index(out, metrics, forms, seconds, file):
         forms=forms,
         seconds=seconds,
         file=file,
-        files=[name for part in RESULTS for name in _list_files(out, part)],
+        files=[name for part in ("run", "evaluation", "export") for name in _list_files(out, part)],
         predictions=_list_files(out, "predictions"),
     )
 

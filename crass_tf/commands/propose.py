@@ -8,15 +8,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from crass_tf.common.files import (
-    InputError,
-    atomic_folder,
-    local_path,
-    local_paths,
-    output_folder,
-    read_text,
-    write_text,
-)
+from crass_tf.common import files
+from crass_tf.common.files import InputError
 from crass_tf.common.tables import write_table
 from crass_tf.common.types import PathLike
 from crass_tf.geometry import Letterbox
@@ -71,7 +64,7 @@ def propose(
     Raises:
         InputError: for paths that cannot be read or written, no certainty, or where nothing can be proposed.
     """
-    paths, out, drop = local_paths(paths, "path"), output_folder(out), local_path(drop, "drop")
+    paths, out, drop = files.local_paths(paths, "path"), files.output_folder(out), files.local_path(drop, "drop")
     if not 0 <= least <= 1:
         raise InputError(f"least: found {least}, expected a certainty from 0 to 1")
     if (out / FOLDER).exists():
@@ -79,7 +72,7 @@ def propose(
     jobs, unreadable, dropped = plan_proposals(paths, out, drop)
     segmenter = Segmenter.load(model)
     rows = [{"image": str(reason), "kept": False, "reason": "unreadable folder"} for reason in unreadable]
-    with atomic_folder(out / FOLDER) as folder:
+    with files.atomic_folder(out / FOLDER) as folder:
         for name, job in tqdm(jobs.items(), desc="proposing", disable=None):
             row = {"image": name, "file": job.image, "kept": False}
             rows.append(row)
@@ -96,8 +89,8 @@ def propose(
         kept = [row["image"] for row in rows if row["kept"]]
         if not kept:
             raise InputError("found no radiograph whose clavicles many views outline alike")
-        write_text(folder / "train.txt", "".join(f"{name}\n" for name in kept))
-        write_text(folder / "val.txt", "")
+        files.write_text(folder / "train.txt", "".join(f"{name}\n" for name in kept))
+        files.write_text(folder / "val.txt", "")
     write_table(out / "proposals.csv", COLUMNS, rows)
     _write_sheets(out, kept)
     return rows
@@ -119,7 +112,7 @@ def plan_proposals(
 
 def read_names(path: PathLike | None) -> set[str]:
     """Returns the names in a text file, one a line; none where there is no file."""
-    return {composed(line.strip()) for line in read_text(path).splitlines()} - {""} if path else set()
+    return {composed(line.strip()) for line in files.read_text(path).splitlines()} - {""} if path else set()
 
 
 def _propose(segmenter, path):

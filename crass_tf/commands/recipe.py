@@ -9,16 +9,8 @@ from typing import Any
 from crass_tf.commands.export import export_from
 from crass_tf.commands.propose import plan_proposals, propose, read_names
 from crass_tf.commands.train import has_begun, train
-from crass_tf.common.files import (
-    InputError,
-    atomic_folder,
-    local_path,
-    local_paths,
-    output_folder,
-    read_text,
-    write_json,
-    write_text,
-)
+from crass_tf.common import files
+from crass_tf.common.files import InputError
 from crass_tf.common.types import PathLike
 from crass_tf.data.building import build, opener
 from crass_tf.data.loading import DEFAULT_DATASET, default_splits, examples
@@ -27,7 +19,7 @@ from crass_tf.export.description import NOT_STATED
 from crass_tf.inference.segmenter import Segmenter
 from crass_tf.phantom import write_folder
 from crass_tf.sources.crass12 import FOLDER, IMAGE_FOLDER, MASK_FOLDER
-from crass_tf.training.settings import Settings
+from crass_tf.training.settings import MODEL_NAME, Settings
 
 PHANTOMS, PHANTOM_SEED, PHANTOM_SIZE, PHANTOM_BEDSIDE = 600, 7, 1024, 0.4
 # Phantoms that are learned from once more, beside proposals: what is rare among radiographs stays learned.
@@ -69,8 +61,7 @@ def recipe(
             which count twice, and on some of the phantoms. Only where `dataset` is crass12 and `manual_dir` holds PNG
             files.
         drop: a text file with names of proposals that looked wrong, one a line; they are not learned from.
-        training_data: what the model was trained on, for the model card and the `.tflite` files.
-        terms: on what terms its weights may be used, for both, too.
+        training_data, terms: as for `exporting.export`.
 
     Returns:
         The content of the evaluation's `metrics.json`.
@@ -78,10 +69,11 @@ def recipe(
     Raises:
         InputError: as the commands of each step; where `out` holds steps of other files, seeds or models.
     """
-    manual_dir, out, init = local_path(manual_dir, "manual_dir"), output_folder(out), local_path(init, "init")
+    manual_dir, out = files.local_path(manual_dir, "manual_dir"), files.output_folder(out)
+    init = files.local_path(init, "init")
     # Before hours of work.
     source = opener(dataset)(manual_dir).checked()
-    unlabelled, drop = local_paths(unlabelled or (), "unlabelled"), local_path(drop, "drop")
+    unlabelled, drop = files.local_paths(unlabelled or (), "unlabelled"), files.local_path(drop, "drop")
     if unlabelled:
         _check_unlabelled(manual_dir, dataset)
         plan_proposals(unlabelled, out / "proposals", drop)
@@ -96,19 +88,19 @@ def recipe(
         "phantoms": phantoms if init is None else None,
         "init": None if init is None else str(init.resolve()),
     }
-    _check_same(out, made_of | ({"unlabelled": [str(path.resolve()) for path in unlabelled]} if unlabelled else {}))
+    if unlabelled:
+        made_of["unlabelled"] = [str(path.resolve()) for path in unlabelled]
+    _check_same(out, made_of)
     changes = {} if jit_compile is None else {"jit_compile": jit_compile}
     preset = "tuned"
     if init is None:
         init, preset = _train_on_phantoms(out, phantoms, changes), "from-phantoms"
     print(f"recipe: building {dataset}")
     build(manual_dir, out / "data", dataset=dataset)
-    print("recipe: tuning")
-    _train(out / "run", out / "data", preset, init=init, dataset=dataset, seed=seed, **changes)
-    model = out / "run" / "model.keras"
+    model = _train("tuning", out / "run", out / "data", preset, init=init, dataset=dataset, seed=seed, **changes)
     if unlabelled:
         model = _learn_unlabelled(manual_dir, out, model, unlabelled, drop, seed, changes)
-    return _finish(out, model, dataset, training_data, terms)
+    return _finish(out, model, dataset, training_data=training_data, terms=terms)
 
 
 def _check_same(out, made_of):
@@ -116,10 +108,10 @@ def _check_same(out, made_of):
 
     What was left out before, such as unlabelled radiographs, may be added.
     """
-    earlier = json.loads(read_text(out / FILE_NAME)) if (out / FILE_NAME).is_file() else {}
+    earlier = json.loads(files.read_text(out / FILE_NAME)) if (out / FILE_NAME).is_file() else {}
     if different := [name for name, value in made_of.items() if earlier.get(name, value) != value]:
         raise InputError(f"{out}: found steps of a recipe with another {', '.join(different)}; name another folder")
-    write_json(out / FILE_NAME, earlier | made_of)
+    files.write_json(out / FILE_NAME, earlier | made_of)
 
 
 def _check_unlabelled(manual_dir, dataset):
@@ -139,9 +131,8 @@ def _learn_unlabelled(manual_dir, out, model, unlabelled, drop, seed, changes):
     print("recipe: building all of them")
     _join(manual_dir, out, drop)
     build(out / "both", out / "both_data")
-    print("recipe: tuning on all of them")
-    _train(out / "both_run", out / "both_data", "joined", init=model, seed=seed, **changes)
-    return out / "both_run" / "model.keras"
+    run, data = out / "both_run", out / "both_data"
+    return _train("tuning on all of them", run, data, "joined", init=model, seed=seed, **changes)
 
 
 def _join(manual_dir, out, drop):
@@ -159,17 +150,17 @@ def _join(manual_dir, out, drop):
         for split, examples in (("train", training), ("val", labelled["validation"]))
     }
     if target.is_dir():
-        if any(read_text(target / name) != text for name, text in lists.items()):
+        if any(files.read_text(target / name) != text for name, text in lists.items()):
             made = ", ".join(UNLABELLED_STEPS[1:])
             raise InputError(f"{target}: found other radiographs than these; remove {made} from {out}, or name another")
         return
-    with atomic_folder(target) as folder:
+    with files.atomic_folder(target) as folder:
         for part in (IMAGE_FOLDER, MASK_FOLDER):
             (folder / part).mkdir()
         for example in [*training, *labelled["validation"]]:
             _copy(example, folder)
         for name, text in lists.items():
-            write_text(folder / name, text)
+            files.write_text(folder / name, text)
 
 
 def _renamed(examples, suffix):
@@ -186,29 +177,30 @@ def _copy(example, folder):
 
 
 def _train_on_phantoms(out, count, changes):
-    if not (out / "phantoms" / "CRASS12").is_dir():
+    if not (out / "phantoms" / FOLDER).is_dir():
         print(f"recipe: drawing {count} phantoms")
         write_folder(out / "phantoms", count, PHANTOM_SEED, PHANTOM_SIZE, bedside=PHANTOM_BEDSIDE)
     print("recipe: building the phantoms' data set")
     build(out / "phantoms", out / "phantom_data")
-    print("recipe: training on phantoms")
-    _train(out / "phantom_run", out / "phantom_data", "phantoms", **changes)
-    return out / "phantom_run" / "model.keras"
+    return _train("training on phantoms", out / "phantom_run", out / "phantom_data", "phantoms", **changes)
 
 
-def _train(run, data_dir, preset, **options):
-    """Trains, or goes on with what an earlier call has begun."""
-    if not (run / "model.keras").exists():
+def _train(text, run, data_dir, preset, **options):
+    """Trains, or goes on with what an earlier call has begun; returns the model's path."""
+    print(f"recipe: {text}")
+    model = run / MODEL_NAME
+    if not model.exists():
         train(run, data_dir, preset=preset, resume=has_begun(run), **options)
+    return model
 
 
-def _finish(out, model, dataset, training_data, terms):
+def _finish(out, model, dataset, **about):
     print("recipe: evaluating")
     split = default_splits(dataset, data_dir=out / "data")[1]
     radiographs = examples(dataset, split, out / "data")
     names = {"model": str(model), "dataset": dataset, "split": split}
     metrics = evaluate(Segmenter.load(model), radiographs, out / "evaluation", **names)
     print("recipe: exporting")
-    export_from(model, out / "export", out / "data", dataset, training_data=training_data, terms=terms)
+    export_from(model, out / "export", out / "data", dataset, **about)
     print(f"IoU on {split} at native size: {metrics['iou']['mean']:.4f}; the artifact is {out / 'export'}")
     return metrics

@@ -67,15 +67,16 @@ def train(
         del changes["image_size"]
     changes["precision"] = precision or default_precision()
     networks = [dataclasses.replace(settings, **changes) for settings in presets(preset, changes)]
-    networks = [with_splits(settings, data_dir, split, validation_split, fold) for settings in networks]
+    networks = [_with_splits(settings, data_dir, split, validation_split, fold) for settings in networks]
+    options = {"init": init, "devices": devices}
     with own_folder(run) as folder:
         if len(networks) > 1:
-            return _train_clavicle_model(folder, data_dir, networks, init, resume, devices)
+            return _train_clavicle_model(folder, data_dir, networks, resume, **options)
         (settings,) = networks
         size = config_size(settings.dataset, settings.config, data_dir)
         if size is not None and "image_size" not in changes:
             settings = dataclasses.replace(settings, image_size=size)
-        return train_network(folder, data_dir, settings, init=init, resume=resume, devices=devices)
+        return train_network(folder, data_dir, settings, resume=resume, **options)
 
 
 def presets(name: str, changes: Container[str] = ()) -> tuple[Settings, ...]:
@@ -108,14 +109,12 @@ def has_begun(run: pathlib.Path) -> bool:
     return any(completed_epochs(folder) or (folder / FILE_NAME).exists() for folder in folders)
 
 
-def _train_clavicle_model(run, data_dir, networks, init, resume, devices):
+def _train_clavicle_model(run, data_dir, networks, resume, **options):
     """Trains a clavicle model's networks in `RUN/finder` and `RUN/outliner`; what is finished is only read again."""
     if resume and not has_begun(run):
         raise InputError(f"{run}: found no run to resume; train without --resume first")
     models = [
-        train_network(
-            run / name, data_dir, settings, init=init, resume=resume and has_begun(run / name), devices=devices
-        )
+        train_network(run / name, data_dir, settings, resume=resume and has_begun(run / name), **options)
         for name, settings in zip(NETWORKS, networks)
     ]
     model = clavicle_model(*models)
@@ -128,19 +127,11 @@ def _train_clavicle_model(run, data_dir, networks, init, resume, devices):
     return model
 
 
-def with_splits(
-    settings: Settings,
-    data_dir: PathLike | None = None,
-    split: str | None = None,
-    validation_split: str | None = None,
-    fold: str | None = None,
-) -> Settings:
+def _with_splits(settings, data_dir, split, validation_split, fold):
     """Returns the settings with their splits, and with a fold's radiographs; arguments and errors as in `train`."""
     if fold is not None and validation_split is not None:
-        raise InputError(
-            f"validation_split: found {validation_split!r} beside fold {fold!r}, expected one of them: "
-            "the fold held out is what is watched"
-        )
+        both = f"found {validation_split!r} beside fold {fold!r}"
+        raise InputError(f"validation_split: {both}, expected one of them: the fold held out is what is watched")
     training, validation = default_splits(settings.dataset, settings.config, data_dir)
     split = training if split is None else split
     if fold is None:
@@ -164,12 +155,9 @@ def _load(settings, data_dir):
     place, split, watched = (settings.dataset, settings.config), settings.split, settings.validation_split
     names = split_ids(settings.dataset, split, data_dir, settings.config)
     if settings.fold is None:
-        shared = {*names} & {*split_ids(settings.dataset, watched, data_dir, settings.config)}
-        if shared:
-            print(
-                f"note: {len(shared)} radiographs are in both {split} and {watched}: "
-                "what is watched is no measure of unseen ones"
-            )
+        if shared := {*names} & {*split_ids(settings.dataset, watched, data_dir, settings.config)}:
+            both = f"{len(shared)} radiographs are in both {split} and {watched}"
+            print(f"note: {both}: what is watched is no measure of unseen ones")
         return [supervised(*place, each, data_dir) for each in (split, watched)]
     rest = sorted(set(names) - set(settings.held_out))
     print(f"fold {settings.fold} of {split}: {len(settings.held_out)} held out, {len(rest)} to train on")

@@ -137,7 +137,6 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         return str(place or super().translate_path(path))
 
     def list_directory(self, path):
-        """Refuses to list the files of a folder."""
         return self.send_error(404)
 
     def copyfile(self, source, outputfile):
@@ -146,7 +145,6 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
             super().copyfile(source, outputfile)
 
     def end_headers(self):
-        """Sends the headers that every answer has."""
         for name, value in HEADERS.items():
             self.send_header(name, value)
         super().end_headers()

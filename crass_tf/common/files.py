@@ -204,26 +204,65 @@ def lock(file: int | typing.IO, folder: PathLike, work: str) -> None:
 
 def remove_leftovers(folder: PathLike) -> None:
     """Removes what `atomic_file` left in a folder where its process was killed; nothing where there is no folder."""
-    for path in pathlib.Path(folder).glob(f"{TEMPORARY}*"):
-        if re.fullmatch(r"[0-9a-f]{8}(\.[^.]*)?", path.name.removeprefix(TEMPORARY), re.DOTALL):
-            with contextlib.suppress(OSError):
-                path.unlink()
+    for path in _temporary_paths(folder):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _temporary_paths(folder):
+    """Returns the files and folders that `atomic_file` and `temporary_folder` have made in a folder."""
+    name = re.compile(re.escape(TEMPORARY) + r"[0-9a-f]{8}(\.[^.]*)?", re.DOTALL)
+    return [path for path in pathlib.Path(folder).glob(f"{TEMPORARY}*") if name.fullmatch(path.name)]
+
+
+@contextlib.contextmanager
+def temporary_folder(parent: PathLike) -> Iterator[pathlib.Path]:
+    """Yields a new folder in `parent`, which is made where it is missing; what is left there is removed at the end.
+
+    First it removes such folders of processes that were killed: nobody holds their locks any more. Where the system or
+    the file system has no locks, these stay.
+    """
+    parent = _check_local(parent)
+    parent.mkdir(parents=True, exist_ok=True)
+    for path in _temporary_paths(parent):
+        with contextlib.suppress(ImportError, OSError), _locked_folder(path):
+            shutil.rmtree(path)
+    number = os.urandom(4).hex()
+    temporary, unlocked = parent / f"{TEMPORARY}{number}", parent / f".{number}"
+    unlocked.mkdir()
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(ImportError, OSError):
+            stack.enter_context(_locked_folder(unlocked))
+        # Named only when locked: another process could remove it in between.
+        unlocked.rename(temporary)
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked_folder(path):
+    """Locks a folder within the block; ImportError or OSError where this cannot be, or another process has done it."""
+    import fcntl
+
+    number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(number)
 
 
 @contextlib.contextmanager
 def atomic_folder(path: PathLike) -> Iterator[pathlib.Path]:
     """Yields a temporary folder beside `path`; it replaces `path` on success and is removed on any error."""
     path = _check_local(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}-{os.urandom(4).hex()}")
-    temporary.mkdir()
-    try:
+    with temporary_folder(path.parent) as temporary:
         yield temporary
         if path.exists():
             shutil.rmtree(path)
         temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def read_text(path: PathLike) -> str:

@@ -38,8 +38,7 @@ def describe(model: keras.Model, form: str, training_data: str = NOT_STATED, ter
     Args:
         model: the Keras model, as `conversion.as_served` returned it.
         form: the name of its form, such as `int8`.
-        training_data: what the model was trained on.
-        terms: on what terms its weights may be used.
+        training_data, terms: as for `exporting.export`.
     """
     return {
         "made_by": f"crass-tf {__version__}",

@@ -2,14 +2,12 @@
 
 import functools
 import hashlib
-import pathlib
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterable
 from typing import Any
 
-from crass_tf.common.files import InputError, local_path, output_folder, write_json, write_text
+from crass_tf.common.files import InputError, local_path, output_folder, temporary_folder, write_json, write_text
 from crass_tf.common.types import PathLike
 from crass_tf.export import conversion
 from crass_tf.export.description import NOT_STATED, describe, model_card
@@ -77,8 +75,7 @@ def export(
         if not radiographs:
             raise InputError(f"found no radiographs to {purpose}, expected at least one")
     _check_out(out)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as name:
-        folder = pathlib.Path(name)
+    with temporary_folder(out) as folder:
         conversion.write_compact_keras(model_path, folder / FORMS["keras_float16"])
         _write_forms(model, folder, images, training_data=training_data, terms=terms)
         if onnx:
@@ -111,14 +108,13 @@ def _load(path, output):
 
 
 def _check_out(out):
-    """Makes the folder; raises InputError where export would replace what is not an export."""
+    """Raises InputError where export would replace what is not an export."""
     for name in FILES:
         path = out / name
         if name != FORMS["saved_model"] and path.is_dir():
             raise InputError(f"{path}: found a folder there, expected a file; give another folder")
         if name == FORMS["saved_model"] and path.exists() and not (path / "saved_model.pb").is_file():
             raise InputError(f"{path}: found something else than a SavedModel there; give another folder")
-    out.mkdir(parents=True, exist_ok=True)
 
 
 def _write_forms(model, folder, images, **about):

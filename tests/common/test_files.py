@@ -70,6 +70,23 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
     files.remove_leftovers(tmp_path / "nowhere")
 
 
+def test_folders_of_killed_processes_are_removed_and_those_in_use_are_not(tmp_path, run_python):
+    leave = f"""
+import os
+from crass_tf.common import files
+with files.temporary_folder({str(tmp_path)!r}) as folder:
+    (folder / "half.keras").write_text("")
+    print(folder.name, flush=True)
+    os._exit(0)
+"""
+    left = run_python(leave).strip()
+    (tmp_path / ".crass-tf-notes").mkdir()
+    assert names(tmp_path) == sorted([left, ".crass-tf-notes"])
+    with files.temporary_folder(tmp_path) as first, files.atomic_folder(tmp_path / "model") as second:
+        assert names(tmp_path) == sorted([first.name, second.name, ".crass-tf-notes"])
+    assert names(tmp_path) == [".crass-tf-notes", "model"]
+
+
 def test_one_line_has_nothing_that_a_terminal_would_obey():
     assert files.one_line("\x1b[31mRöntgen\n\u3000胸部 \udcff\x9b.png\u2028") == "?[31mRöntgen  胸部 ??.png "
 

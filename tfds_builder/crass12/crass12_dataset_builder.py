@@ -3,7 +3,7 @@
 import tensorflow_datasets.public_api as tfds
 
 from crass_tf.sources import open_crass12
-from tfds_builder.clavicles import NATIVE16_CONFIG, NATIVE_CONFIG, ClavicleBuilder, Config, sized_config
+from tfds_builder.clavicles import ClavicleBuilder, Config
 
 
 class Builder(ClavicleBuilder):
@@ -20,12 +20,6 @@ class Builder(ClavicleBuilder):
     `CRASS12/image/*.PNG`, `CRASS12/mask/*.PNG`, `CRASS12/train.txt` and `CRASS12/val.txt`, or in its original form as
     `CRASS12/data_train/*.mhd`, `CRASS12/mask_mhd/*.mhd` and `CRASS12/data_test/*.mhd`.
     """
-    BUILDER_CONFIGS = [
-        NATIVE_CONFIG,
-        sized_config("512x512"),
-        sized_config("1024x1024"),
-        NATIVE16_CONFIG,
-    ]
     CONFIGS_ON_REQUEST = (
         Config(name="unlabelled", description="The radiographs without masks, stored pixels.", labelled=False),
     )

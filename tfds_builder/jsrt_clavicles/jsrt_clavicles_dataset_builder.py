@@ -3,7 +3,7 @@
 import tensorflow_datasets.public_api as tfds
 
 from crass_tf.sources import open_jsrt
-from tfds_builder.clavicles import NATIVE16_CONFIG, NATIVE_CONFIG, ClavicleBuilder, Config, sized_config
+from tfds_builder.clavicles import ClavicleBuilder, Config
 
 
 class Builder(ClavicleBuilder):
@@ -12,18 +12,14 @@ class Builder(ClavicleBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "The radiographs as stored, the first observer's clavicles, the study's two folds."}
     HOMEPAGE = "https://www.isi.uu.nl/Research/Databases/SCR/"
-    RADIOGRAPHS = "http://db.jsrt.or.jp/eng.php"
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"""
     JSRT/SCR comes from two places, both for research and education only, without redistribution. Put into `manual_dir`
-    the radiographs from {RADIOGRAPHS} as `JSRT/All247images/*.IMG`, and the masks from {HOMEPAGE} as
+    the radiographs from http://db.jsrt.or.jp/eng.php as `JSRT/All247images/*.IMG`, and the masks from {HOMEPAGE} as
     `SCR/fold1/masks/left clavicle/*.gif`, `SCR/fold1/masks/right clavicle/*.gif` and the same in `SCR/fold2`. Other
     folders around the *.IMG files and around `fold1` and `fold2` will do, too.
     """
     BUILDER_CONFIGS = [
-        NATIVE_CONFIG,
-        sized_config("512x512"),
-        sized_config("1024x1024"),
-        NATIVE16_CONFIG,
+        *ClavicleBuilder.BUILDER_CONFIGS,
         Config(name="sides", description="The stored pixels, and a mask of each clavicle besides.", sides=True),
     ]
     open_source = staticmethod(open_jsrt)
