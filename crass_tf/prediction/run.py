@@ -74,7 +74,7 @@ def predict(
     paths, out = files.local_paths(paths, "path"), files.output_folder(out)
     jobs, unreadable, passed_over = plan(paths, out)
     segmenter = Segmenter.load(model, threads, output, extent)
-    stamp = summary.settings_stamp(segmenter.path, spacing_mm, output, extent)
+    stamp = summary.settings_stamp(str(segmenter.path), spacing_mm, output, extent)
     run = Run(segmenter, tuple(outputs), spacing_mm, stamp, overwrite)
     out.mkdir(parents=True, exist_ok=True)
     for line in unreadable:
@@ -333,7 +333,7 @@ def refuse(run: Run, job: Job, error: object, kept: Sequence[str]) -> dict[str, 
     outputs = ""
     if not record.is_foreign(path):
         try:
-            files.write_json(path, record.refusal(reason, job.source, run.segmenter.path))
+            files.write_json(path, record.refusal(reason, job.source, str(run.segmenter.path)))
             outputs = "json"
         except OSError as error:  # The name may be too long, the folder locked.
             if error.errno in files.DISK_FULL:
