@@ -40,9 +40,12 @@ class Outline:
     score: float | None = None  # from 0 to 1, how far it can be trusted; None where the model does not say
 
     def to_native(self) -> tuple[tuple[slice, slice], np.ndarray]:
-        """Returns `(box, logits)`: slices of the radiograph's rows and columns, and its logits there, float32."""
+        """Returns `(box, logits)`: slices of the radiograph's rows and columns, and its logits there, float32.
+
+        Of one clavicle, without specks and small holes: see `contours.remove_specks`.
+        """
         if isinstance(self.grid, Strip):
-            return self.grid.to_native(self.logits)
+            return self.grid.to_native(contours.remove_specks(self.logits))
         return (slice(0, self.grid.native[0]), slice(0, self.grid.native[1])), self.grid.to_native(self.logits)
 
 

@@ -1,5 +1,6 @@
 """Sub-pixel outlines: where a field on a pixel grid crosses zero."""
 
+import cv2
 import numpy as np
 
 from crass_tf.measurement.measures import framed
@@ -25,6 +26,27 @@ CASES = (
     ((3, 0),),
     (),
 )
+# Largest area of a speck / area of the whole outline. In clinical radiographs specks have less than 0.01, except where
+# an arrow lies over the bone.
+SPECK = 0.05
+
+
+def remove_specks(field: np.ndarray) -> np.ndarray:
+    """Returns a field float32 `[H, W]` whose sign is changed in small holes, and in small parts beside a larger one.
+
+    Small is what has less than `SPECK` of all pixels above zero. A clavicle has neither.
+    """
+    inside = np.pad(field > 0, 1).astype(np.uint8)
+    # Most outlines are a single line, and counting lines is 20 times as fast as measuring parts.
+    if len(cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)[0]) < 2:
+        return field
+    specks, least = np.zeros(inside.shape, bool), SPECK * np.count_nonzero(inside)
+    # Pixels of the outline that touch at a corner belong together, so those of a hole do not.
+    for mask, connectivity in ((inside, 8), (1 - inside, 4)):
+        _, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=connectivity)
+        for number in 1 + np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] < least):
+            specks |= parts == number
+    return np.where(specks[1:-1, 1:-1], -field, field)
 
 
 def outlines(field: np.ndarray) -> list[np.ndarray]:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from crass_tf.measurement.contours import area, outlines
+from crass_tf.measurement.contours import SPECK, area, outlines, remove_specks
 
 
 def block(inside=1.0, outside=-1.0):
@@ -66,3 +66,22 @@ def test_noise_has_an_outline_around_each_of_its_components():
     assert sum(map(len, lines)) == crossed
     sizes = [abs(area(line)) for line in lines]
     assert sizes == sorted(sizes, reverse=True)
+
+
+def test_specks_and_small_holes_change_sign():
+    field = np.full((40, 60), -2.0, np.float32)
+    field[:20, 10:50] = 3  # 800 pixels, up to the border
+    clean = field.copy()
+    np.testing.assert_array_equal(remove_specks(clean), clean)
+    field[10:12, 20:22], field[30, 5:9] = -1, 5  # a hole of 4 pixels, a part of 4
+    found = remove_specks(field)
+    np.testing.assert_array_equal(found > 0, clean > 0)
+    assert found[10, 20] == 1 and found[30, 5] == -5
+    # A bay opens to the ground around; a part of a twentieth counts as a fragment of bone.
+    field = clean.copy()
+    field[19, 20:24], field[24:26, 10:34] = -2, 3
+    assert SPECK * 848 < 48
+    np.testing.assert_array_equal(remove_specks(field), field)
+    # Nothing, and everything, are as they were.
+    for value in (-1, 1):
+        np.testing.assert_array_equal(remove_specks(np.full((4, 5), value, np.float32)), value)
