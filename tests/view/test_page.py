@@ -11,6 +11,7 @@ from pydicom.encaps import encapsulate
 from radiograph_files import dicom, png, stored
 
 from crass_tf.inference.segmenter import Segmenter
+from crass_tf.measurement.contours import SPECK
 from crass_tf.measurement.metrics import iou
 from crass_tf.measurement.quality import LEAST_SCORE
 from crass_tf.phantom import write_folder
@@ -138,6 +139,7 @@ def test_masks_refusals_spacing_and_notes_are_python_s(open_page, built, phantom
 def test_limits_are_python_s():
     source = pathlib.Path(__file__).parents[2] / "web/src/segmentation.ts"
     assert f"const LEAST_SCORE = {LEAST_SCORE:g};" in source.read_text()
+    assert f"const SPECK = {SPECK};" in source.read_text()
     assert f"const MAX_SURPLUS = {MAX_SURPLUS};" in (source.parent / "formats/dicom.ts").read_text()
 
 

@@ -1,7 +1,8 @@
 // From the model's outputs to the outlines of each side in native pixels: the rules of crass_tf's Segmentation.
-import { type Field, outlines, type Ring } from "./contours";
+import { type Field, outlines, type Ring, ringArea } from "./contours";
 import type { Letterbox } from "./letterbox";
 import type { Outputs } from "./model";
+import { totalArea } from "./polygon";
 import type { Stopwatch } from "./stopwatch";
 
 /** Always the patient's. */
@@ -20,6 +21,8 @@ export interface Segmentation {
 const OUTSIDE_LOGIT = -20;
 // Of one clavicle, as crass_tf's quality.LEAST_SCORE; a test compares them.
 const LEAST_SCORE = 0.5;
+// Largest area of a speck / area of the whole outline, as crass_tf's contours.SPECK; a test compares them.
+const SPECK = 0.05;
 
 export function segment(outputs: Outputs, box: Letterbox, mirrored: boolean, watch: Stopwatch): Segmentation {
   const sides: Side[] = mirrored ? ["left", "right"] : ["right", "left"];
@@ -37,11 +40,17 @@ export function segment(outputs: Outputs, box: Letterbox, mirrored: boolean, wat
   const rings: Record<Side, Ring[]> = { right: [], left: [] };
   sides.forEach((side, i) => {
     const field = fields[i];
-    if (field) rings[side] = outlines(field);
+    if (field) rings[side] = withoutSpecks(outlines(field));
   });
   watch.lap("contour");
   const score = refusal ? 0 : (outputs.score[0] + outputs.score[1]) / 2;
   return { rings, scores, score, refusal };
+}
+
+/** Returns the rings but those of specks and small holes: a clavicle has neither. */
+function withoutSpecks(rings: Ring[]): Ring[] {
+  const least = SPECK * totalArea(rings);
+  return rings.filter((ring) => Math.abs(ringArea(ring)) >= least);
 }
 
 function refusalOf({ score, strips }: Outputs): string | null {
