@@ -90,6 +90,7 @@ def _facts(metrics, records):
         "Model": metrics["model"],
         "Data set": metrics["dataset"],
         "Split": metrics["split"],
+        "Extent": metrics["extent"] or "as the model has it",
         "Radiographs": str(metrics["n"]),
         "Spacing": spacing.get(known, f"known for {known} of {len(records)} radiographs"),
     }

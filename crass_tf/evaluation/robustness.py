@@ -71,13 +71,20 @@ def measure_robustness(
                 outcome = "refused" if record["refused"] else f"{record['iou']:.2f}"
                 caption = f"{perturbation.name}: {outcome}"
                 tiles.append(tile(perturbed.image, labels, perturbed.mask, caption, TILE_WIDTH))
-    summary = {"model": str(model), "dataset": dataset, "split": split} | summarise(records)
+    names = {"model": str(model), "dataset": dataset, "split": split, "extent": getattr(segmenter, "extent", None)}
+    summary = names | summarise(records)
     write_table(out / CSV_NAME, list(records[0]), records)
     write_jpeg(out / SHEET_NAME, sheet(tiles, TILES_A_ROW, TILE_WIDTH))
     pages.write_page(
         out / PAGE_NAME,
         "perturbations.html",
-        facts={"Model": str(model), "Data set": dataset, "Split": split, "Radiographs": summary["n"]},
+        facts={
+            "Model": str(model),
+            "Data set": dataset,
+            "Split": split,
+            "Extent": names["extent"] or "as the model has it",
+            "Radiographs": summary["n"],
+        },
         conclusion=conclusion(summary),
         heads=HEADS,
         groups=_groups(summary),

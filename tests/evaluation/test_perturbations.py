@@ -262,7 +262,7 @@ def measured(tmp_path_factory):
 def test_json_and_csv(measured):
     out, found = measured
     assert json.loads((out / "perturbations.json").read_text()) == found
-    assert (found["model"], found["dataset"], found["split"]) == ("m.keras", "crass12", "train")
+    assert (found["model"], found["dataset"], found["split"], found["extent"]) == ("m.keras", "crass12", "train", None)
     assert (found["n"], found["limit"]) == (2, 0.03)
     assert found["clean"]["iou"]["mean"] == 1 and found["clean"]["refused"] == 0
     assert list(found["perturbations"]) == [perturbation.name for perturbation in PERTURBATIONS]
@@ -334,5 +334,6 @@ def test_command(capsys, tmp_path, prepared, litert_model):
     found = json.loads((tmp_path / "perturbations.json").read_text())
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert found["clean"]["iou"] == metrics["iou"] and found["n"] == metrics["n"] == 2
+    assert found["extent"] == metrics["extent"] == "scr"
     assert cli.main(arguments) == 0
     assert not list(tmp_path.glob("perturbations*")), "what an earlier model stood says nothing of this one"
