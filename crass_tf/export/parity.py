@@ -120,9 +120,10 @@ def compare(reference: Form, others: dict[str, Form], examples: Iterable[Example
     rows = collections.defaultdict(list)
     for example in examples:
         radiograph = Radiograph(example.image, example.spacing_mm, example.image_id)
-        mask_keras, logits_keras = reference.mask(radiograph), reference.logits(radiograph)
-        for name, form in {KERAS: reference, **others}.items():
-            mask, logits = form.mask(radiograph), form.logits(radiograph)
+        forms = {KERAS: reference, **others}
+        results = {name: (form.mask(radiograph), form.logits(radiograph)) for name, form in forms.items()}
+        mask_keras, logits_keras = results[KERAS]
+        for name, (mask, logits) in results.items():
             difference = None if logits is None else float(np.abs(logits - logits_keras).max())
             truth = None if example.mask is None else iou(example.mask, mask)
             rows[name].append((iou(mask_keras, mask), difference, truth))
