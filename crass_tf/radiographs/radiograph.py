@@ -51,7 +51,7 @@ class Radiograph:
         image = self.image
         if not isinstance(image, np.ndarray):
             raise InputError(f"{self.source}: found {type(image).__name__}, expected an array uint8 [H, W]")
-        if image.dtype != np.uint8 or image.ndim != 2:
+        if image.dtype != np.uint8 or image.ndim != 2 or not image.size:
             raise InputError(f"{self.source}: found {image.dtype} of shape {image.shape}, expected uint8 [H, W]")
         object.__setattr__(self, "spacing_mm", known_spacing(self.spacing_mm, f"{self.source}, spacing_mm"))
 

@@ -104,7 +104,12 @@ def test_byte_order_does_not_matter(order):
 def test_radiograph_is_uint8_in_two_dimensions():
     with pytest.raises(InputError, match=r"there: found uint16 of shape \(2, 2\), expected uint8 \[H, W\]"):
         Radiograph(np.zeros((2, 2), np.uint16), source="there")
-    for image in (np.zeros(4, np.uint8), np.zeros((2, 2, 1), np.uint8), np.zeros((2, 2), bool)):
+    for image in (
+        np.zeros(4, np.uint8),
+        np.zeros((2, 2, 1), np.uint8),
+        np.zeros((2, 2), bool),
+        np.zeros((0, 5), np.uint8),
+    ):
         refuses(r"^array: found (uint8|bool) of shape \(.*\), expected uint8 \[H, W\]$", Radiograph, image)
     refuses(r"^array: found list, expected an array uint8 \[H, W\]$", Radiograph, [[1]])
     refuses("^array: found NoneType, expected an array", Radiograph, None)
