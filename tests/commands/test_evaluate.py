@@ -106,7 +106,7 @@ def refused(tmp_path, two_folds, monkeypatch):
     monkeypatch.setattr(evaluate, "Segmenter", NeverLoaded)
 
     def refused(*models, **options):
-        line = refuses("", evaluate_models, models, tmp_path / "scores", two_folds, **options)
+        line = refuses(None, evaluate_models, models, tmp_path / "scores", two_folds, **options)
         assert not (tmp_path / "scores").exists()
         return line
 

@@ -98,7 +98,7 @@ def built(manual_dir, data_dir):
 
 def message(manual_dir, data_dir):
     """Builds in vain; returns the error's line."""
-    line = refuses("", build, manual_dir, data_dir)
+    line = refuses(None, build, manual_dir, data_dir)
     assert not data_dir.exists()
     return line
 

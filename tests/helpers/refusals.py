@@ -6,7 +6,7 @@ from crass_tf.common.files import InputError
 
 
 def refuses(match, function, *arguments, **options):
-    """Asserts that a function refuses its arguments in one line that matches; returns the line."""
+    """Asserts that a function refuses its arguments in one line that matches, None for any; returns the line."""
     with pytest.raises(InputError, match=match) as caught:
         function(*arguments, **options)
     assert "\n" not in str(caught.value)
