@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from crass_tf.common.types import PathLike
+from crass_tf.measurement.extent import DEFAULT_EXTENT
 from crass_tf.reporting import pages
 from crass_tf.reporting.plots import histogram
 
@@ -90,10 +91,15 @@ def _facts(metrics, records):
         "Model": metrics["model"],
         "Data set": metrics["dataset"],
         "Split": metrics["split"],
-        "Extent": metrics["extent"] or "as the model has it",
+        **extent_fact(metrics["extent"]),
         "Radiographs": str(metrics["n"]),
         "Spacing": spacing.get(known, f"known for {known} of {len(records)} radiographs"),
     }
+
+
+def extent_fact(extent: str | None) -> dict[str, str]:
+    """Returns what a report says of outlines that were prolonged, `{heading: text}`; `{}` for the model's own."""
+    return {} if extent in (None, DEFAULT_EXTENT) else {"Extent": extent}
 
 
 def _plots(records):

@@ -13,7 +13,7 @@ from crass_tf.common.tables import write_table
 from crass_tf.common.types import PathLike
 from crass_tf.evaluation.perturbations import CLEAN, PERTURBATIONS
 from crass_tf.evaluation.records import statistics
-from crass_tf.evaluation.report import IOU, MCD_MM
+from crass_tf.evaluation.report import IOU, MCD_MM, extent_fact
 from crass_tf.geometry import split_sides
 from crass_tf.measurement.metrics import iou, mean_contour_distance_mm
 from crass_tf.measurement.quality import SIDES
@@ -82,7 +82,7 @@ def measure_robustness(
             "Model": str(model),
             "Data set": dataset,
             "Split": split,
-            "Extent": names["extent"] or "as the model has it",
+            **extent_fact(names["extent"]),
             "Radiographs": summary["n"],
         },
         conclusion=conclusion(summary),

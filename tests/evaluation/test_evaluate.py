@@ -18,7 +18,7 @@ from crass_tf.common.notice import NOTICE
 from crass_tf.data.loading import Example
 from crass_tf.evaluation import Run, evaluate, evaluate_runs
 from crass_tf.evaluation.records import make_record, statistics, summarise
-from crass_tf.evaluation.report import pick
+from crass_tf.evaluation.report import extent_fact, pick
 from crass_tf.geometry import split_sides
 
 
@@ -234,3 +234,8 @@ def test_runs_are_ordered_by_the_number_of_their_fold_and_share_no_image(tmp_pat
     record = make_record("a", TRUTH, TRUTH, split_sides(TRUTH), None) | {"model": "m"}
     records = [record | {"image_id": fold, "fold": fold} for fold in ("10/10", "2/10", "1/10")]
     assert [found["fold"] for found in summarise(records)["runs"]] == ["1/10", "2/10", "10/10"]
+
+
+def test_reports_say_where_outlines_were_prolonged():
+    assert extent_fact("crass") == {"Extent": "crass"}
+    assert extent_fact("scr") == extent_fact(None) == {}
