@@ -103,23 +103,9 @@ def matrices(centre, axis, length, strip_size):
 
 
 def cut(image, matrix, strip_size):
-    """Returns the strips `[B, 2, h, w]` of an image `[B, H, W, 1]`: its nearest column, and half row; 0 outside."""
-    height, width = image.shape[1:3]
-    # One number is read for each pixel of a strip, as reading is what takes time: of the image, or of the means of its
-    # rows and the next ones, which lie behind it. A clavicle's edges run along the rows, so columns need no means.
-    pixels = ops.reshape(image, (-1, height * width))
-    below = ops.concatenate([pixels[:, width:], pixels[:, -width:]], axis=1)
-    halves = ops.concatenate([pixels, 0.5 * (pixels + below)], axis=1)
+    """Returns the strips `[B, 2, h, w]` of an image `[B, H, W, 1]`: nearest pixels, 0 outside."""
     x, y = _map_block_centres(_invert_matrix(matrix), strip_size)
-    inside = _is_inside(x, width) * _is_inside(y, height)
-    column, row = ops.floor(ops.clip(x, 0, width - 1) + 0.5), ops.floor(2 * ops.clip(y, 0, height - 1) + 0.5)
-    top = ops.floor(row / 2)
-    return inside * _take_values(halves, ops.cast((top + (row - 2 * top) * height) * width + column, "int32"))
-
-
-def _is_inside(place, side):
-    """Returns 1 within a side's pixels, falling to 0 one pixel beyond them, as in bilinear sampling."""
-    return ops.clip(place + 1, 0, 1) * ops.clip(side - place, 0, 1)
+    return _sample_nearest(ops.transpose(image, (0, 3, 1, 2)), x, y, outside=0.0)
 
 
 def sample(maps, matrix, strip_size, step, image_size):
@@ -170,17 +156,18 @@ def _second_is_nearer(matrix, strip_size, image_size, step):
 
 
 def _sample_nearest(maps, x, y, outside, number=None):
-    """Returns the values of `[B, 2, H, W]` at the pixels nearest to `(x, y)`, `[B, 2, rows, columns]`.
+    """Returns the values of `[B, N, H, W]` at the pixels nearest to `(x, y)`, `[B, 2, rows, columns]`.
 
-    `number`, 0 or 1 for each place, tells which map is read at `(x, y)` of `[B, 1, rows, columns]`; where it is None,
-    each map is read at places of its own.
+    `number` tells for each place of `[B, 1, rows, columns]` which map is read; where it is None, the first `(x, y)`
+    belong to the first map and the second ones to the last.
     """
-    height, width = maps.shape[2:]
+    count, height, width = maps.shape[1:]
+    # A frame of one pixel stands for all that lies outside.
     padded = ops.pad(maps, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=outside)
-    flat = ops.reshape(padded, (-1, 2 * (height + 2) * (width + 2)))
+    flat = ops.reshape(padded, (-1, count * (height + 2) * (width + 2)))
     column, row = (ops.floor(ops.clip(each + 1.5, 0, side + 1.5)) for each, side in ((x, width), (y, height)))
-    # The second map lies below the first one.
-    number = np.array([0, 1], np.float32).reshape(1, 2, 1, 1) if number is None else number
+    number = np.array([0, count - 1], np.float32).reshape(1, 2, 1, 1) if number is None else number
+    # The maps lie below each other.
     return _take_values(flat, ops.cast((row + number * (height + 2)) * (width + 2) + column, "int32"))
 
 

@@ -71,24 +71,24 @@ def test_a_cut_by_hand():
     image = np.arange(64 * 96).reshape(64, 96) % 251
     found = cut(image, [[[2, 0, -4], [0, 2, -2]]] * 2)[0]
     assert found[0, 0] == image[1, 2]
-    # Of two columns the right one; of two rows their mean.
+    # Half way between two pixels the right or the lower one.
     assert found[0, 1] == image[1, 3]
-    assert found[1, 1] == (image[1, 3] + image[2, 3]) / 2
+    assert found[1, 1] == image[2, 3]
 
 
 @pytest.mark.parametrize("shift", [0, -60, 70])
-def test_a_cut_equals_opencvs_to_half_a_column_and_a_quarter_of_a_row(shift):
+def test_a_cut_equals_opencvs_with_nearest_pixels(shift):
     rng = np.random.default_rng(0)
     image = cv2.GaussianBlur(rng.integers(0, 256, SIZE).astype(np.uint8), (0, 0), 3)
     matrices = np.asarray(strips.matrices(*located(bar(25, 30, 30, 6, 20), bar(70, 28, 26, 6, -15)), STRIP))[0].copy()
     matrices[:, 0, 2] += shift
     for found, matrix in zip(cut(image, matrices), matrices):
-        expected = cv2.warpAffine(image.astype(np.float32), matrix, STRIP[::-1], flags=cv2.INTER_LINEAR)
-        # The blurred noise changes by at most 8 a pixel, at the black border by a whole grey value.
-        inside = cv2.warpAffine(np.ones(SIZE, np.float32), matrix, STRIP[::-1]) == 1
-        assert np.abs(found - expected)[inside].max() < 0.75 * 8
-        assert np.abs(found - expected)[inside].mean() < 1
-        np.testing.assert_allclose(found[expected == 0], 0, atol=60)
+        expected = cv2.warpAffine(image.astype(np.float32), matrix, STRIP[::-1], flags=cv2.INTER_NEAREST)
+        # OpenCV rounds coordinates to 1/1024 of a pixel: where they lie half way, it may read the neighbour.
+        same = found == expected
+        assert same.mean() > 0.97
+        # The blurred noise changes by at most 8 a pixel.
+        assert np.abs(found - expected)[(found > 0) & (expected > 0)].max() < 2 * 8
 
 
 def test_logits_are_laid_back_where_they_were_cut():
