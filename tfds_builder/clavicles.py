@@ -12,6 +12,7 @@ import tensorflow_datasets.public_api as tfds
 from crass_tf.common.files import InputError, data_path
 from crass_tf.common.parallel import ordered_map
 from crass_tf.geometry import Letterbox
+from crass_tf.radiographs.radiograph import known_spacing
 
 LABELS = ["background", "clavicle"]
 NATIVE = "native"
@@ -79,7 +80,7 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     CONFIGS_ON_REQUEST = ()
 
     def __init__(self, spacing_mm=None, verbose=True, **kwargs):
-        self._spacing_mm, self._verbose = spacing_mm, verbose
+        self._spacing_mm, self._verbose = known_spacing(spacing_mm, "spacing_mm"), verbose
         # TFDS' commands know `~`; its functions would make a folder of that name.
         super().__init__(**kwargs | {"data_dir": data_path(kwargs.get("data_dir"))})
         # TFDS pickles a builder as these arguments.
@@ -104,7 +105,7 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             features=tfds.features.FeaturesDict(features),
             supervised_keys=("image", "segmentation_mask") if config.labelled else None,
             homepage=self.HOMEPAGE,
-            # What was seen while building: see `_split_generators`.
+            # See `_split_generators`.
             metadata=tfds.core.MetadataDict(),
         )
 
@@ -113,42 +114,10 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
         `tfds build --beam_pipeline_options=...` gives the latter. All workers have to reach the folder and `data_dir`.
         """
-        if download_config and (download_config.beam_runner or download_config.beam_options):
-            self.info._metadata = tfds.core.BeamMetadataDict()
-            # TFDS hands a pipeline to a function that has an argument of that name.
-            self._split_generators = self._split_pipelines
+        self._through_beam = bool(download_config and (download_config.beam_runner or download_config.beam_options))
         super().download_and_prepare(download_config=download_config, **options)
 
-    def _split_pipelines(self, dl_manager, pipeline):
-        """Returns a PCollection of examples for each split."""
-        import apache_beam as beam
-
-        source, splits, rule, scale = self._open(dl_manager)
-        for key in ("mask_values", "native_spacing"):
-            self.info.metadata.pop(key)
-        made = {
-            name: pipeline
-            | f"List {name}" >> beam.Create(examples)
-            | f"Spread {name}" >> beam.Reshuffle()
-            | f"Make {name}" >> beam.Map(self._make, source, rule, scale)
-            for name, examples in splits.items()
-        }
-        seen = tuple(made.values()) | beam.Flatten()
-        values = seen | beam.FlatMap(lambda one: one[1]) | "Values" >> beam.combiners.ToSet()
-        self.info.metadata["mask_values"] = values | "Sort" >> beam.Map(sorted)
-        spacings = seen | beam.Map(lambda one: one[2]) | beam.combiners.Count.PerElement()
-        self.info.metadata["native_spacing"] = spacings | "Spacings" >> beam.combiners.ToDict()
-        return {
-            name: examples | f"Key {name}" >> beam.Map(lambda one: (one[0]["image_id"], one[0]))
-            for name, examples in made.items()
-        }
-
     def _split_generators(self, dl_manager):
-        source, splits, rule, scale = self._open(dl_manager)
-        return {name: self._generate_examples(source, examples, rule, scale) for name, examples in splits.items()}
-
-    def _open(self, dl_manager):
-        """Returns the source, its examples by split, and the rules for spacing and grey values; notes what is seen."""
         source = self.source or self.open_source(dl_manager.manual_dir).checked()
         splits = source.splits if self.builder_config.labelled else {"test": source.unlabelled}
         if not any(splits.values()):
@@ -156,35 +125,28 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         if self._verbose:
             for line in source.remarks:
                 print(line)
-        rule, scale = source.asked_spacing(self._spacing_mm), source.grey_scale()
+        scale = source.grey_scale()
         self.info.metadata.update(
-            fingerprint=source.fingerprint(rule),
+            fingerprint=source.fingerprint(self._spacing_mm),
             source=source.form,
             split=source.split_origin if self.builder_config.labelled else "radiographs without masks",
             grey_scale=dataclasses.asdict(scale),
-            mask_values=[],
-            native_spacing={},
         )
-        return source, splits, rule, scale
+        return {name: self._generate_examples(examples, source, scale) for name, examples in splits.items()}
 
-    def _generate_examples(self, source, examples, rule, scale):
-        noted = self.info.metadata
-        make = functools.partial(self._make, source=source, rule=rule, scale=scale)
-        for features, mask_values, spacing in ordered_map(make, examples):
-            noted["mask_values"] = sorted({*noted["mask_values"], *mask_values})
-            noted["native_spacing"][spacing] = noted["native_spacing"].get(spacing, 0) + 1
-            yield features["image_id"], features
+    def _generate_examples(self, examples, source, scale):
+        """Returns an iterator of `(image_id, features)`, or the Beam transform that gives them."""
+        if not self._through_beam:
+            return ordered_map(functools.partial(self._make, source=source, scale=scale), examples)
+        import apache_beam as beam
 
-    def _make(self, example, source, rule, scale):
-        """Returns an example, the mask values seen, and the spacing with its origin as text."""
-        pixels, header_mm, masks, mask_values = source.read(example)
-        spacing_mm, spacing_source = rule.resolve(header_mm)
+        return beam.Create(examples) | beam.Reshuffle() | beam.Map(self._make, source, scale)
+
+    def _make(self, example, source, scale):
+        pixels, header_mm, masks, _ = source.read(example)
         image = scale.to_uint16(pixels) if self.builder_config.dtype == np.uint16 else scale.to_grey8(pixels)
-        features = self._features(example.image_id, image, masks, spacing_mm)
-        spacing = "unknown"
-        if spacing_mm is not None:
-            spacing = f"{spacing_mm[0]:.4g} x {spacing_mm[1]:.4g} mm ({spacing_source})"
-        return features, mask_values, spacing
+        spacing_mm = self._spacing_mm or header_mm or source.fallback_mm
+        return example.image_id, self._features(example.image_id, image, masks, spacing_mm)
 
     def _features(self, image_id, image, masks, spacing_mm):
         """Returns an example: images as PNG files, on the config's grid."""
@@ -206,12 +168,9 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             print(self.summary())
 
     def summary(self):
-        """Returns one line on the prepared data set: where it lies, examples, spacing and mask values seen."""
+        """Returns one line on the prepared data set: where it lies, and how many examples each split has."""
         counts = ", ".join(f"{name} {split.num_examples}" for name, split in self.info.splits.items())
-        spacings = list(self.info.metadata["native_spacing"])
-        spacing = ", ".join(spacings[:3]) + (f" and {len(spacings) - 3} more" if len(spacings) > 3 else "")
-        values = ", ".join(str(value) for value in self.info.metadata["mask_values"]) or "none"
-        return f"{self.data_path}: {counts}; native spacing {spacing}; mask values seen: {values}"
+        return f"{self.data_path}: {counts}"
 
 
 def encode_png(image):

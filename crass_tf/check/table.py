@@ -40,7 +40,7 @@ def make_table(source: Source, looks: Sequence[Look], scale: GreyScale) -> dict[
         "bits": _count_values(str(8 * grey.range.itemsize) for grey in greys),
         "grey": _measure_spread([value for grey in greys for value in grey.range.tolist()]),
         "grey_median": _measure_spread([int(scale.to_grey8(grey.percentiles)[1]) for grey in greys]),
-        "spacing_mm": _count_values(_spacing(source.spacing.resolve(grey.spacing_mm)[0]) for grey in greys),
+        "spacing_mm": _count_values(_spacing(grey.spacing_mm or source.fallback_mm) for grey in greys),
         "mask_values": _count_values(_list_values(mask.values) for mask in masks),
         "clavicle_pixels": _measure_spread([mask.pixels for mask in masks]),
         "clavicle_share": sum(mask.pixels for mask in masks) / pixels if pixels else None,

@@ -82,7 +82,7 @@ def recipe(
     if phantoms < 2:
         raise InputError(f"phantoms: found {phantoms}, expected 2 or more, one of them to watch")
     made_of = {
-        "manual_dir": source.fingerprint(source.spacing),
+        "manual_dir": source.fingerprint(),
         "dataset": dataset,
         "seed": Settings(seed=seed).seed,
         "phantoms": phantoms if init is None else None,

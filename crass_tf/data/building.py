@@ -13,6 +13,7 @@ from crass_tf import sources
 from crass_tf.common.files import InputError, data_path, local_path, lock, made_folder, remote_url
 from crass_tf.common.types import PathLike, Spacing
 from crass_tf.data.loading import DEFAULT_DATASET, FEATURES, INFO, NATIVE_CONFIG, check_reachable, damage_named
+from crass_tf.radiographs.radiograph import known_spacing
 from crass_tf.sources.source import Source
 
 SOURCES = {"crass12": sources.open_crass12, "jsrt_clavicles": sources.open_jsrt}
@@ -66,18 +67,18 @@ def build(
     # TFDS is heavy: what can be checked is checked before it is imported.
     manual_dir, data_dir = local_path(manual_dir, "manual_dir"), data_path(data_dir)
     source = opener(dataset)(manual_dir).checked()
-    rule = source.asked_spacing(spacing_mm)
+    spacing_mm = known_spacing(spacing_mm, "spacing_mm")
     check_reachable(data_dir)
     if file_format == "array_record" and remote_url(data_dir or ""):
         raise InputError(f"file_format: found {file_format!r} for {data_dir}, expected tfrecord, which URLs can hold")
-    make_builder = _builder_maker(dataset, source, data_dir, rule.option_mm)
+    make_builder = _builder_maker(dataset, source, data_dir, spacing_mm)
     names = list(dict.fromkeys([NATIVE_CONFIG, *configs]))
     for name in names:
         with _lock_folder(make_builder(name).data_path.parent):
             pass
     for line in source.remarks:
         print(line)
-    fingerprint = source.fingerprint(rule)
+    fingerprint = source.fingerprint(spacing_mm)
     return [_prepare(make_builder, name, manual_dir, fingerprint, overwrite, file_format, beam) for name in names]
 
 
@@ -191,7 +192,7 @@ def _is_whole(builder):
     """Returns whether no file of a prepared data set is missing."""
     shards = [file for split in builder.info.splits.values() for file in split.filepaths]
     files = [builder.data_path / FEATURES, *shards]
-    return bool(shards) and "native_spacing" in builder.info.metadata and all(file.exists() for file in files)
+    return bool(shards) and "fingerprint" in builder.info.metadata and all(file.exists() for file in files)
 
 
 def _print_kept(builder, fingerprint, file_format):

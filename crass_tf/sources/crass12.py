@@ -32,8 +32,8 @@ def open_crass12(manual_dir: PathLike) -> Source:
     form, listing = _recognise(local_path(manual_dir, "manual_dir"))
     splits, origin = listing.splits()
     unlabelled = listing.unlabelled()
-    spacing = listing.spacing_rule([example for examples in (*splits.values(), unlabelled) for example in examples])
-    return Source(listing.folder, form, splits, unlabelled, origin, spacing, listing.findings)
+    fallback_mm = listing.fallback_mm([example for examples in (*splits.values(), unlabelled) for example in examples])
+    return Source(listing.folder, form, splits, unlabelled, origin, fallback_mm, listing.findings)
 
 
 def _recognise(manual_dir):

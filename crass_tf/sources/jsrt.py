@@ -9,7 +9,7 @@ from crass_tf.common.files import InputError, local_path
 from crass_tf.common.types import PathLike
 from crass_tf.radiographs.formats import read_bytes
 from crass_tf.radiographs.radiograph import GreyScale
-from crass_tf.sources.source import Example, Findings, Source, SpacingRule, size_mismatch
+from crass_tf.sources.source import Example, Findings, Source, size_mismatch
 
 RADIOGRAPH_COUNT = 247
 # Radiographs are bare pixels without a header; these facts are documented.
@@ -45,7 +45,7 @@ def open_jsrt(manual_dir: PathLike) -> Source:
         "the JSRT and SCR data bases",
         splits,
         split_origin=f"the SCR data base's folders {' and '.join(FOLDS)}",
-        spacing=SpacingRule(fallback_mm=SPACING_MM, fallback_source="the JSRT data base's documented value"),
+        fallback_mm=SPACING_MM,
         findings=listing.findings,
         fixed_scale=SCALE,
         read_image=read_img,

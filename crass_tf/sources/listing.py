@@ -15,7 +15,7 @@ from crass_tf.common.files import InputError, read_text
 from crass_tf.common.types import PathLike, Spacing
 from crass_tf.radiographs.formats import read_header
 from crass_tf.radiographs.radiograph import check_spacing
-from crass_tf.sources.source import Example, Findings, SpacingRule, size_mismatch
+from crass_tf.sources.source import Example, Findings, size_mismatch
 
 RADIOGRAPH_COUNT = 284
 SPLIT_FILES = {"train": "train.txt", "validation": "val.txt"}
@@ -66,19 +66,21 @@ class Listing:
         """Returns the examples without masks."""
         return [Example(name, path) for name, path in sorted(self.images.items()) if name not in self.masks]
 
-    def spacing_rule(self, examples: Sequence[Example]) -> SpacingRule:
-        """Returns the `SpacingRule` of the folder, after comparing all sizes."""
+    def fallback_mm(self, examples: Sequence[Example]) -> Spacing | None:
+        """Returns the spacing where a radiograph's header says none, after comparing all sizes; None: unknown."""
         headers = [header for example in examples if (header := self._header(example))]
         path = self.folder / SPACING_FILE
         if path.exists():
             try:
-                return SpacingRule(None, read_spacing_file(path), f"{self.folder.name}/{path.name}")
+                return read_spacing_file(path)
             except InputError as error:
                 self.findings.note("spacing file", str(error))
         if headers and min(min(header.size) for header in headers) >= DOCUMENTED_MIN_SIDE:
-            source = f"assumed: CRASS12's documented value, as all sides have {DOCUMENTED_MIN_SIDE} pixels or more"
-            return SpacingRule(fallback_mm=DOCUMENTED_SPACING_MM, fallback_source=source)
-        return SpacingRule()
+            spacing = f"CRASS12's documented {DOCUMENTED_SPACING_MM[0]} mm is assumed where no header says another"
+            text = f"{self.folder}: {spacing}, as all sides have {DOCUMENTED_MIN_SIDE} pixels or more"
+            self.findings.note("assumed spacing", text, False)
+            return DOCUMENTED_SPACING_MM
+        return None
 
     def _list_derived(self):
         """Returns the names of the one published split, which was drawn from all radiographs with masks."""

@@ -14,7 +14,7 @@ from crass_tf.common.files import InputError
 from crass_tf.common.parallel import ordered_map
 from crass_tf.common.types import PathLike, Spacing
 from crass_tf.radiographs.formats import data_files, read_bytes, read_header
-from crass_tf.radiographs.radiograph import GreyScale, check_spacing, read_grey, read_mask
+from crass_tf.radiographs.radiograph import GreyScale, read_grey, read_mask
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -74,29 +74,6 @@ def size_mismatch(path: PathLike, size: tuple[int, int], expected: tuple[int, in
 
 
 @dataclasses.dataclass(frozen=True)
-class SpacingRule:
-    """Spacings are `(row, column)` in millimetres.
-
-    Attributes:
-        option_mm: what the user asked for; outranks everything. None where nothing was asked.
-        fallback_mm: what holds where the file's header says nothing; None where it is unknown then.
-        fallback_source: where `fallback_mm` comes from.
-    """
-
-    option_mm: Spacing | None = None
-    fallback_mm: Spacing | None = None
-    fallback_source: str = "unknown"
-
-    def resolve(self, header_mm: Spacing | None) -> tuple[Spacing | None, str]:
-        """Returns `(spacing_mm or None, source)` for a radiograph whose header says `header_mm` (None: nothing)."""
-        if self.option_mm is not None:
-            return self.option_mm, "as asked for"
-        if header_mm is not None:
-            return header_mm, "file header"
-        return self.fallback_mm, self.fallback_source
-
-
-@dataclasses.dataclass(frozen=True)
 class Source:
     """A data set as it lies on the disk, listed but not decoded.
 
@@ -106,7 +83,7 @@ class Source:
         splits: `{split: [Example, ...]}` of the radiographs with masks, sorted by `image_id`.
         unlabelled: the radiographs without masks.
         split_origin: where the splits come from, for the record.
-        spacing: the `SpacingRule` where the user asked for nothing.
+        fallback_mm: the spacing `(row, column)` where a file's header says nothing; None where it is unknown then.
         findings: what was noticed while listing.
         fixed_scale: the `GreyScale` of formats that define theirs; None to find it from the values.
         read_image: function of a path to `(stored grey values [H, W], spacing_mm or None)`.
@@ -119,7 +96,7 @@ class Source:
     splits: dict[str, list[Example]]
     unlabelled: list[Example] = dataclasses.field(default_factory=list)
     split_origin: str = ""
-    spacing: SpacingRule = SpacingRule()
+    fallback_mm: Spacing | None = None
     findings: Findings = dataclasses.field(default_factory=Findings)
     fixed_scale: GreyScale | None = None
     read_image: Callable = read_grey
@@ -147,14 +124,6 @@ class Source:
                 raise InputError(finding.text)
         return self
 
-    def asked_spacing(self, spacing_mm: Spacing | None) -> SpacingRule:
-        """Returns the `SpacingRule`: what the user asked for, `(row, column)`, outranks the source's own.
-
-        Raises:
-            InputError: for an impossible spacing.
-        """
-        return self.spacing if spacing_mm is None else SpacingRule(check_spacing(spacing_mm, "spacing_mm"))
-
     @functools.cached_property
     def _survey(self) -> tuple[dict[pathlib.Path, bytes], GreyScale]:
         """Digests by path, and the scale of all but unsigned 8-bit radiographs: one pass over all files."""
@@ -177,9 +146,9 @@ class Source:
         """Returns the one `GreyScale` of all radiographs; decodes those of more than 8 bits."""
         return self.fixed_scale or self._survey[1]
 
-    def fingerprint(self, rule: SpacingRule) -> str:
-        """Returns a digest of all that the data set is made from: names, splits, file contents, spacing."""
-        digest = hashlib.sha256(repr((rule, self.fixed_scale)).encode())
+    def fingerprint(self, spacing_mm: Spacing | None = None) -> str:
+        """Returns a digest of all that the data set is made from: names, splits, file contents, spacing asked for."""
+        digest = hashlib.sha256(repr((spacing_mm, self.fallback_mm, self.fixed_scale)).encode())
         for split, examples in [*self.splits.items(), ("unlabelled", self.unlabelled)]:
             for example in examples:
                 digest.update(f"\n{split} {example.image_id} ".encode())

@@ -50,8 +50,7 @@ def test_build_and_load(manual_dir, data_dir, tmp_path, capsys, run_python):
     assert [builder.info.full_name for builder in builders] == names
     lines = capsys.readouterr().out.splitlines()
     assert f"{manual_dir}/CRASS12: found 4 radiographs with masks; CRASS12 as published has 284" in lines
-    said = "train 3, validation 1; native spacing unknown; mask values seen: 0, 255"
-    assert f"{data_dir}/crass12/64x96/1.1.0: {said}" in lines
+    assert f"{data_dir}/crass12/64x96/1.1.0: train 3, validation 1" in lines
 
     native = examples(data_dir)
     assert sorted(native) == ["0001", "0002", "0003"]
@@ -70,11 +69,22 @@ def test_build_and_load(manual_dir, data_dir, tmp_path, capsys, run_python):
         ({"configs": ["big"]}, "config big: not known, expected one of native, 512x512, 1024x1024, native16, unlab"),
         ({"configs": ["500x512"]}, "config 500x512: expected HEIGHTxWIDTH in multiples of 32"),
         ({"file_format": "zip"}, "file_format: found 'zip', expected one of tfrecord, array_record"),
+        ({"spacing_mm": (0.35,)}, r"^spacing_mm: found \(0.35,\), expected two lengths"),
     ],
 )
 def test_unknown_options_stop_before_work(manual_dir, data_dir, options, reason):
     refuses(reason, build, manual_dir, data_dir, **options)
     assert not data_dir.exists()
+
+
+def test_spacing_is_what_was_asked_for_or_the_headers_or_the_folders(manual_dir, data_dir):
+    (manual_dir / "CRASS12/spacing.json").write_text('{"spacing_mm": [0.4, 0.3]}')
+    # The header counts whole pixels per metre: 1000 / 0.5 = 2000 and 1000 / 0.2 = 5000 are whole.
+    write_png(manual_dir / "CRASS12/image/0001.PNG", np.zeros((64, 80), np.uint8), (0.5, 0.2))
+    for option_mm, expected in ((None, [[0.5, 0.2], [0.4, 0.3], [0.4, 0.3]]), ((0.7, 0.6), [[0.7, 0.6]] * 3)):
+        build(manual_dir, data_dir, spacing_mm=option_mm, overwrite=True)
+        found = [example["spacing_mm"] for _, example in sorted(examples(data_dir).items())]
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_kept_until_overwritten(manual_dir, data_dir, capsys):

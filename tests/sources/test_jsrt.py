@@ -43,7 +43,7 @@ class TestListed:
         # The patient's right first.
         assert source.labelled[0].mask_paths == (gif(folder, side="right"), gif(folder, side="left"))
         assert source.unlabelled == []
-        assert source.spacing.resolve(None) == ((0.175, 0.175), "the JSRT data base's documented value")
+        assert source.fallback_mm == (0.175, 0.175)
         assert source.remarks == [f"{folder}: found 3 radiographs with masks; JSRT/SCR as published has 247"]
 
     def test_any_nesting_and_case(self, folder):
@@ -85,9 +85,9 @@ class TestListed:
     def test_no_radiograph_is_decoded_before_it_is_built(self, folder):
         source = open_jsrt(folder)
         assert (source.grey_scale().offset, source.grey_scale().bits) == (0, 12)
-        before = source.fingerprint(source.spacing)
+        before = source.fingerprint()
         gif(folder).write_bytes(b"other")
-        assert open_jsrt(folder).fingerprint(source.spacing) != before
+        assert open_jsrt(folder).fingerprint() != before
 
 
 class TestFindings:

@@ -90,9 +90,7 @@ def test_sides_and_what_is_said_of_them(data_dir):
     image, mask = next(iter(builder.as_dataset(split="fold2", as_supervised=True)))
     assert image.shape == mask.shape == (2048, 2048, 1)
     metadata = builder.info.metadata
-    assert metadata["mask_values"] == [0, 255]
     assert metadata["grey_scale"] == {"offset": 0, "bits": 12}
-    assert metadata["native_spacing"] == {"0.175 x 0.175 mm (the JSRT data base's documented value)": 3}
     assert metadata["source"] == "the JSRT and SCR data bases"
     assert metadata["split"] == "the SCR data base's folders fold1 and fold2"
 
@@ -113,8 +111,7 @@ def test_command_line(manual_dir, tmp_path, capsys):
     assert main([*arguments, "--config", "512x512", "--spacing-mm", "0.2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert f"{manual_dir}: found 3 radiographs with masks; JSRT/SCR as published has 247" in lines
-    spacing = "native spacing 0.2 x 0.2 mm (as asked for); mask values seen: 0, 255"
-    assert f"{tmp_path}/jsrt_clavicles/512x512/1.0.0: fold1 2, fold2 1; {spacing}" in lines
+    assert f"{tmp_path}/jsrt_clavicles/512x512/1.0.0: fold1 2, fold2 1" in lines
     assert main([*arguments, "--config", "unlabelled"]) == 2
     expected = "config unlabelled: not known, expected one of native, 512x512, 1024x1024, native16, sides or another"
     assert expected in capsys.readouterr().err
