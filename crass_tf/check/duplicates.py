@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 
 from crass_tf.check.examples import THUMBNAIL, Look
-from crass_tf.check.flags import SPOILS, Flag
 from crass_tf.common.parallel import ordered_map
 from crass_tf.geometry import FROM_RESULT
+from crass_tf.sources.source import SPOILS, Finding
 
 ACROSS = " across splits"
 # The least correlation in detail of two radiographs that are nearly the same.
@@ -45,7 +45,7 @@ class Pair(NamedTuple):
     correlation: float
 
 
-def duplicate_flags(looks: Sequence[Look]) -> list[Flag]:
+def duplicate_flags(looks: Sequence[Look]) -> list[Finding]:
     """Returns the flags of radiographs and masks that are there twice.
 
     Constant radiographs are left out: they have a flag of their own, and all look alike.
@@ -95,7 +95,7 @@ def _flag(kind, looks, what, *splits, of_masks=False):
     paths = tuple(str(path) for look in looks for path in (look.mask_paths if of_masks else [look.image_path]))
     where = "; ".join(f"{look.image_id} in {' and '.join(look.splits) or 'no split'}" for look in looks)
     text = f"{' and '.join(paths)}: found {what} ({where}), expected each once"
-    return Flag(kind + (ACROSS if across else ""), SPOILS, text, tuple(look.image_id for look in looks), paths)
+    return Finding(kind + (ACROSS if across else ""), SPOILS, text, tuple(look.image_id for look in looks), paths)
 
 
 def _groups(looks, key):

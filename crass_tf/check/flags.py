@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from crass_tf.radiographs.radiograph import GreyScale
-from crass_tf.sources.source import Finding
+from crass_tf.sources.source import REMARK, SPOILS, STOPS, Finding, named_file
 
 if TYPE_CHECKING:
     from crass_tf.check.examples import Grey, Look
 
-STOPS, SPOILS, REMARK = "stops", "spoils", "remark"
 SEVERITIES = {STOPS: "flags that stop a build", SPOILS: "flags that spoil a build", REMARK: "remarks"}
-# Kinds of findings with which a build continues, although something is wrong.
-SPOILING = ("in no split", "larger validation", "no mask", "mask without image")
 
 # Grey values of 256 between the 1st and the 99th percentile: fewer than 16 are four bits for a whole chest.
 LEAST_CONTRAST = 16
@@ -34,49 +30,29 @@ LEAST_SIDE_RATIO = 1 / 3
 MOST_MASK_VALUES = 2
 
 
-@dataclasses.dataclass(frozen=True)
-class Flag:
-    """Something that is flagged."""
-
-    kind: str  # a few words for tables and programs, such as `empty mask`
-    severity: str  # one of `SEVERITIES`
-    text: str  # one line that names the files, what was found and what was expected
-    image_ids: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-
-
-def finding_flags(findings: Sequence[Finding]) -> list[Flag]:
-    """Returns the flags of a listing's findings."""
-    flags = []
-    for finding in findings:
-        severity = STOPS if finding.stops else SPOILS if finding.kind in SPOILING else REMARK
-        flags.append(Flag(finding.kind, severity, finding.text, finding.image_ids, (_named_file(finding.text),)))
-    return flags
-
-
-def reading_flags(look: Look, known: Sequence[Flag]) -> list[Flag]:
+def reading_flags(look: Look, known: Sequence[Finding]) -> list[Finding]:
     """Returns the flags of unreadable files, without the files that `known` flags name."""
     named = {file for flag in known if flag.kind in ("unreadable", "size mismatch") for file in flag.files}
     return [
-        Flag("unreadable", STOPS, error, (look.image_id,), (_named_file(error),))
+        Finding("unreadable", STOPS, error, (look.image_id,), (named_file(error),))
         for error in look.errors
-        if _named_file(error) not in named
+        if named_file(error) not in named
     ]
 
 
-def spoiling_flag(kind: str, look: Look, paths: Iterable[object], text: str) -> Flag:
+def spoiling_flag(kind: str, look: Look, paths: Iterable[object], text: str) -> Finding:
     """Returns the flag of one radiograph, whose text begins with the files concerned."""
     files = tuple(map(str, paths))
-    return Flag(kind, SPOILS, f"{' and '.join(files)}: {text}", (look.image_id,), files)
+    return Finding(kind, SPOILS, f"{' and '.join(files)}: {text}", (look.image_id,), files)
 
 
-def grey_flags(look: Look, scale: GreyScale) -> list[Flag]:
+def grey_flags(look: Look, scale: GreyScale) -> list[Finding]:
     """Returns the flags of a radiograph's grey values, if it could be read; `scale` is the data set's."""
     flaws = _grey_flaws(look.grey, scale) if look.grey else ()
     return [spoiling_flag(kind, look, [look.image_path], text) for kind, text in flaws]
 
 
-def mask_flags(look: Look) -> list[Flag]:
+def mask_flags(look: Look) -> list[Finding]:
     """Returns the flags of a mask, if it could be read: its values, what it covers, and where."""
     flaws = _mask_flaws(look.mask, look.grey.size) if look.mask and look.grey else ()
     return [spoiling_flag(kind, look, look.mask_paths, text) for kind, text in flaws]
@@ -141,11 +117,6 @@ def _component_flaws(components, height):
     if end > height / 2:
         problem = f"found clavicle pixels down to row {end - 1} of {height}"
         yield "mask below the middle", f"{problem}, expected them in the upper half"
-
-
-def _named_file(text):
-    """Returns the file that a message names: all of them begin with it."""
-    return text.split(": ", 1)[0]
 
 
 def _percent(share):

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from crass_tf.check.examples import Look
-from crass_tf.check.flags import REMARK, SEVERITIES, SPOILS, STOPS, Flag
+from crass_tf.check.flags import SEVERITIES
 from crass_tf.check.table import PUBLISHED_TITLE, table_rows
 from crass_tf.common.files import InputError, atomic_folder
 from crass_tf.common.parallel import ordered_map
@@ -19,7 +19,7 @@ from crass_tf.reporting import pages
 from crass_tf.reporting.overlay import overlay
 from crass_tf.reporting.pictures import picture_name, write_jpeg
 from crass_tf.reporting.plots import histogram
-from crass_tf.sources.source import Source
+from crass_tf.sources.source import REMARK, SPOILS, STOPS, Finding, Source
 
 FOLDER = "check_pictures"
 # A flag may be about hundreds of radiographs; its text and check.json name them.
@@ -30,7 +30,7 @@ CONSEQUENCES = {STOPS: "stops a build", SPOILS: "spoils a build", REMARK: "remar
 
 
 def write_page(
-    out: pathlib.Path, source: Source, looks: Sequence[Look], scale: GreyScale, table: dict, flags: Sequence[Flag]
+    out: pathlib.Path, source: Source, looks: Sequence[Look], scale: GreyScale, table: dict, flags: Sequence[Finding]
 ) -> None:
     """Writes `check.html`, and `check_pictures/` beside it; `table` is what `make_table` returned."""
     flagged = {image_id for flag in flags for image_id in flag.image_ids[:SHOWN]}

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from crass_tf.check.flags import SPOILS, Flag, spoiling_flag
+from crass_tf.check.flags import spoiling_flag
 from crass_tf.geometry import resize
+from crass_tf.sources.source import SPOILS, Finding
 
 if TYPE_CHECKING:
     from crass_tf.check.examples import Look
@@ -88,7 +89,7 @@ def register(pixels: np.ndarray, mask: np.ndarray) -> Registration | None:
     return Registration(directions, rows, columns, normals, float(own), float(mirrored), share)
 
 
-def registration_flags(looks: Sequence[Look], ignored: Collection[str] = ()) -> list[Flag]:
+def registration_flags(looks: Sequence[Look], ignored: Collection[str] = ()) -> list[Finding]:
     """Returns the flags of masks that fit another radiograph, or mirrored, better than their own radiograph.
 
     If most masks do, there is one flag for the whole data set. The `ignored` ones cannot be judged, such as inverted
@@ -140,7 +141,7 @@ def _data_set_flag(judged, own, mirrored, foreign):
     folder = judged[0].mask_paths[0].parent
     problem = f"masks that fit their radiographs no better than moved aside (median fit {np.median(own):.2f})"
     text = f"{folder}: found {problem}, {EXPLANATIONS[kind]}; expected them on the radiographs' edges (about 0.6)"
-    return Flag(kind, SPOILS, text, tuple(look.image_id for look in judged), (str(folder),))
+    return Finding(kind, SPOILS, text, tuple(look.image_id for look in judged), (str(folder),))
 
 
 def _gradient(pixels):

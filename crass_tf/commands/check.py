@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from crass_tf.check.duplicates import duplicate_flags
 from crass_tf.check.examples import Look, look
-from crass_tf.check.flags import REMARK, SEVERITIES, Flag, finding_flags, grey_flags, mask_flags, reading_flags
+from crass_tf.check.flags import SEVERITIES, grey_flags, mask_flags, reading_flags
 from crass_tf.check.registration import registration_flags
 from crass_tf.check.table import PUBLISHED, make_table, table_rows, table_text
 from crass_tf.common.files import local_path, output_folder, write_json
@@ -16,7 +16,7 @@ from crass_tf.common.types import PathLike
 from crass_tf.data.building import opener
 from crass_tf.data.loading import DEFAULT_DATASET
 from crass_tf.radiographs.radiograph import GreyScale
-from crass_tf.sources.source import Source
+from crass_tf.sources.source import REMARK, Finding, Source
 
 # With one of these flags, the position of the mask cannot be judged.
 UNSUITED = ("constant", "inverted", "mask area")
@@ -69,19 +69,18 @@ def grey_scale(source: Source, looks: Sequence[Look]) -> GreyScale:
     return source.fixed_scale or GreyScale.holding(min(lows), max(highs))
 
 
-def find_flags(source: Source, looks: Sequence[Look], scale: GreyScale) -> list[Flag]:
+def find_flags(source: Source, looks: Sequence[Look], scale: GreyScale) -> list[Finding]:
     """Returns all flags: what stops a build first, remarks last, each kind together."""
-    listed = finding_flags(source.findings)
-    flags = [*listed]
+    flags = [*source.findings]
     for radiograph in looks:
-        flags += [*reading_flags(radiograph, listed), *grey_flags(radiograph, scale), *mask_flags(radiograph)]
+        flags += [*reading_flags(radiograph, source.findings), *grey_flags(radiograph, scale), *mask_flags(radiograph)]
     flags += duplicate_flags(looks)
     flags += registration_flags(looks, {name for flag in flags if flag.kind in UNSUITED for name in flag.image_ids})
     order, kinds = list(SEVERITIES), list(dict.fromkeys(flag.kind for flag in flags))
     return sorted(flags, key=lambda flag: (order.index(flag.severity), kinds.index(flag.kind)))
 
 
-def summary(flags: Sequence[Flag]) -> str:
+def summary(flags: Sequence[Finding]) -> str:
     """Returns how many flags of which severity there are."""
     counts = collections.Counter(flag.severity for flag in flags)
     return ", ".join(f"{text}: {counts[severity]}" for severity, text in SEVERITIES.items())

@@ -9,7 +9,7 @@ from crass_tf.common.files import InputError, local_path
 from crass_tf.common.types import PathLike
 from crass_tf.radiographs.formats import read_bytes
 from crass_tf.radiographs.radiograph import GreyScale
-from crass_tf.sources.source import Example, Findings, Source, size_mismatch
+from crass_tf.sources.source import REMARK, SPOILS, Example, Findings, Source, size_mismatch
 
 RADIOGRAPH_COUNT = 247
 # Radiographs are bare pixels without a header; these facts are documented.
@@ -139,11 +139,11 @@ class Listing:
     def note_left_out(self, splits: dict[str, list[Example]]) -> None:
         """Notes which radiographs have no masks, and where the examples are not as many as published."""
         bare = [self.images[name].stem for name in self.images.keys() - self.masks.keys()]
-        self.findings.note_names("no mask", self.folder, bare, "without masks; left out")
+        self.findings.note_names("no mask", self.folder, bare, "without masks; left out", SPOILS)
         count = sum(len(examples) for examples in splits.values())
         if count != RADIOGRAPH_COUNT:
             text = f"found {count} radiographs with masks; JSRT/SCR as published has {RADIOGRAPH_COUNT}"
-            self.findings.note("count", f"{self.folder}: {text}", False)
+            self.findings.note("count", f"{self.folder}: {text}", REMARK)
 
     def _add(self, files, key, path):
         if (first := files.setdefault(key, path)) is not path:

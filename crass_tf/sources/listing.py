@@ -15,7 +15,7 @@ from crass_tf.common.files import InputError, read_text
 from crass_tf.common.types import PathLike, Spacing
 from crass_tf.radiographs.formats import read_header
 from crass_tf.radiographs.radiograph import check_spacing
-from crass_tf.sources.source import Example, Findings, size_mismatch
+from crass_tf.sources.source import REMARK, SPOILS, Example, Findings, size_mismatch
 
 RADIOGRAPH_COUNT = 284
 SPLIT_FILES = {"train": "train.txt", "validation": "val.txt"}
@@ -78,7 +78,7 @@ class Listing:
         if headers and min(min(header.size) for header in headers) >= DOCUMENTED_MIN_SIDE:
             spacing = f"CRASS12's documented {DOCUMENTED_SPACING_MM[0]} mm is assumed where no header says another"
             text = f"{self.folder}: {spacing}, as all sides have {DOCUMENTED_MIN_SIDE} pixels or more"
-            self.findings.note("assumed spacing", text, False)
+            self.findings.note("assumed spacing", text, REMARK)
             return DOCUMENTED_SPACING_MM
         return None
 
@@ -92,7 +92,7 @@ class Listing:
         derived = derive_split(names)
         counts = " and ".join(f"{len(members)} for {split}" for split, members in derived.items())
         missing = " and ".join(SPLIT_FILES.values())
-        self.findings.note("derived split", f"{self.folder}: found no {missing}; derived {counts}: {DERIVED}", False)
+        self.findings.note("derived split", f"{self.folder}: found no {missing}; derived {counts}: {DERIVED}", REMARK)
         return derived, f"derived: {DERIVED}"
 
     def _from_files(self):
@@ -102,7 +102,7 @@ class Listing:
         if train and len(validation) > len(train):
             problem = f"found {len(validation)} names, but {len(train)} in {train_file.name}"
             text = f"{validation_file}: {problem}, expected fewer; exchange the files if that is a slip"
-            self.findings.note("larger validation", text, False)
+            self.findings.note("larger validation", text, SPOILS)
         if both := sorted(set(train) & set(validation)):
             more = f" and {len(both) - 1} more ({', '.join(both[1:6])})" if len(both) > 1 else ""
             problem = f"found {both[0]}{more}, which {train_file} has too"
@@ -115,18 +115,18 @@ class Listing:
         labelled = set(self.images) & set(self.masks)
         if len(labelled) != RADIOGRAPH_COUNT:
             text = f"found {len(labelled)} radiographs with masks; CRASS12 as published has {RADIOGRAPH_COUNT}"
-            self.findings.note("count", f"{self.folder}: {text}", False)
+            self.findings.note("count", f"{self.folder}: {text}", REMARK)
         left_out = f"left out, in neither {' nor '.join(SPLIT_FILES.values())}"
-        self.findings.note_names("in no split", self.folder, labelled - named, left_out)
+        self.findings.note_names("in no split", self.folder, labelled - named, left_out, SPOILS)
         bare = "without a mask; they become the config unlabelled"
         without = set(self.images) - set(self.masks) - named
         # Only the first folder is meant to have masks.
         masked = {name for name in without if self.images[name].parent == self.image_folders[0]}
-        self.findings.note_names("no mask", self.folder, masked, bare)
-        self.findings.note_names("unlabelled", self.folder, without - masked, bare)
+        self.findings.note_names("no mask", self.folder, masked, bare, SPOILS)
+        self.findings.note_names("unlabelled", self.folder, without - masked, bare, REMARK)
         for name in sorted(set(self.masks) - set(self.images) - named):
             text = f"{self.masks[name][0]}: found a mask of no radiograph; left out"
-            self.findings.note("mask without image", text, False, [name])
+            self.findings.note("mask without image", text, SPOILS, [name])
 
     def _example(self, name, split):
         """Returns the example of that name; None, and a finding, where a file is missing."""

@@ -26,36 +26,47 @@ class Example:
     mask_paths: tuple[pathlib.Path, ...] = ()
 
 
+# A finding stops a build; or it spoils one, which goes on although something is wrong; or it only says what is unusual.
+STOPS, SPOILS, REMARK = "stops", "spoils", "remark"
+
+
 @dataclasses.dataclass(frozen=True)
 class Finding:
     """Something about a folder that a curator would want to know.
 
     Attributes:
-        kind: one word or two for tables and programs, such as `missing mask`.
-        text: one line that names the file, what was found and what was expected.
-        stops: whether the folder cannot be built because of it.
+        kind: a few words for tables and programs, such as `missing mask`.
+        severity: `STOPS`, `SPOILS` or `REMARK`.
+        text: one line that names the files, what was found and what was expected.
         image_ids: the names of the radiographs that are concerned, where the text is about some of many.
+        files: the files that the text names.
     """
 
     kind: str
+    severity: str
     text: str
-    stops: bool = True
     image_ids: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 class Findings(list[Finding]):
     """What was noticed about a folder, in order."""
 
-    def note(self, kind: str, text: str, stops: bool = True, image_ids: Sequence[str] = ()) -> None:
-        """Adds a finding."""
-        self.append(Finding(kind, text, stops, tuple(image_ids)))
+    def note(self, kind: str, text: str, severity: str = STOPS, image_ids: Sequence[str] = ()) -> None:
+        """Adds a finding, whose text begins with the file concerned."""
+        self.append(Finding(kind, severity, text, tuple(image_ids), (named_file(text),)))
 
-    def note_names(self, kind: str, folder: pathlib.Path, names: Iterable[str], text: str) -> None:
-        """Adds a remark on radiographs, if there are any: their number, `text`, and the first names."""
+    def note_names(self, kind: str, folder: pathlib.Path, names: Iterable[str], text: str, severity: str) -> None:
+        """Adds a finding on radiographs, if there are any: their number, `text`, and the first names."""
         if names := sorted(names):
             shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
             are = "radiographs are" if len(names) > 1 else "radiograph is"
-            self.note(kind, f"{folder}: {len(names)} {are} {text}: {shown}", False, names)
+            self.note(kind, f"{folder}: {len(names)} {are} {text}: {shown}", severity, names)
+
+
+def named_file(text: str) -> str:
+    """Returns the file that a message names: all of them begin with it."""
+    return text.split(": ", 1)[0]
 
 
 def fit_mask(path: PathLike, mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -115,12 +126,12 @@ class Source:
     @property
     def remarks(self) -> list[str]:
         """Lines on what is unusual, but no error."""
-        return [finding.text for finding in self.findings if not finding.stops]
+        return [finding.text for finding in self.findings if finding.severity != STOPS]
 
     def checked(self) -> Source:
         """Returns the source itself; raises InputError with the first finding that stops a build."""
         for finding in self.findings:
-            if finding.stops:
+            if finding.severity == STOPS:
                 raise InputError(finding.text)
         return self
 

@@ -8,6 +8,7 @@ from refusals import refuses
 
 from crass_tf.sources import open_jsrt
 from crass_tf.sources.jsrt import BYTES, read_img, repeat_pixels
+from crass_tf.sources.source import STOPS
 
 
 @pytest.fixture
@@ -97,8 +98,8 @@ class TestFindings:
             img(folder, name).unlink()
         text = f"found a mask of no radiograph, expected an .IMG of that name in {folder}"
         findings = [found for found in open_jsrt(folder).findings if found.kind == "mask without image"]
-        assert [(found.stops, found.image_ids, found.text) for found in findings] == [
-            (True, (name,), f"{gif(folder, name, side='right')}: {text}") for name in names
+        assert [(found.severity, found.image_ids, found.text) for found in findings] == [
+            (STOPS, (name,), f"{gif(folder, name, side='right')}: {text}") for name in names
         ]
 
     @pytest.mark.parametrize("side, other", [("left", "right"), ("right", "left")])
