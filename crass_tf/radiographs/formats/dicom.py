@@ -15,12 +15,11 @@ from crass_tf.radiographs.formats import MAX_BYTES, Content, Decoded, dicom_grey
 MARK, HEAD = (b"DICM", 128), 132
 SUFFIXES = (".dcm", ".dicom")
 DEFLATED = "1.2.840.10008.1.2.1.99"
-DIRECTORY = "1.2.840.10008.1.3.10"
 # Radiographs' headers have some hundred elements, each of which pydicom reads in two steps or three.
 MAX_READS = 100_000
 # Limit of one element, except the pixels: each number of a list becomes an object. Only GROUPS are read.
 MAX_ELEMENT_BYTES = 1_000_000
-GROUPS = (0x0008, 0x0018, 0x0020, 0x0028, 0x0054, 0x2050)
+GROUPS = (0x0008, 0x0018, 0x0020, 0x0028, 0x0054)
 JPEG, JPEG_2000 = b"\xff\xd8\xff", b"\xff\x4f\xff\x51"
 # The marker of the part that holds the size, in JPEG of any process and JPEG-LS.
 FRAME = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xf7]")
@@ -82,8 +81,6 @@ def read(content: Content) -> Decoded:
 
 def _read(path):
     dataset = _open(path)
-    if dataset.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY:
-        raise InputError(f"{path}: found a DICOMDIR (Media Storage Directory), expected {EXPECTED}")
     if not any(name in dataset for name in ("SOPClassUID", "Modality", "Rows")):
         raise InputError(f"{path}: found no whole DICOM data set (it starts with {path.data[:8]!r}), expected one")
     _check_lengths(path, dataset)

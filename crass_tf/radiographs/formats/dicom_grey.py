@@ -107,9 +107,6 @@ def _table(path, dataset, scale):
     shown, voi_notes = _apply_voi(path, dataset, values, full)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         shown = 1 - shown
-    elif str(dataset.get("PresentationLUTShape") or "").strip().upper() == "INVERSE":
-        # The standard allows it for MONOCHROME1 only. Detectors are known that write the shape wrongly.
-        voi_notes = (*voi_notes, "PresentationLUTShape = INVERSE contradicts MONOCHROME2 and was ignored")
     depth = 16 if notes or voi_notes else scale.bits
     table = np.round(np.clip(shown, 0, 1) * (2**depth - 1)).astype(np.uint8 if depth == 8 else np.uint16)
     return low, table, depth, (*notes, *voi_notes)

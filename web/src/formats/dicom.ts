@@ -19,7 +19,6 @@ const CLASS_NAMES: Record<string, string> = {
   [`${STORAGE}66.4`]: "Segmentation Storage",
 };
 const FOR_PROCESSING = `${STORAGE}1.1.1`;
-const DIRECTORY = "1.2.840.10008.1.3.10";
 const OTHER_VIEWS = ["LL", "RL", "LLD", "RLD", "LLO", "RLO", "LAO", "RAO", "LPO", "RPO"];
 const OTHER_WORDS = ["LAT", "OBL"];
 const OTHER_PARTS =
@@ -56,9 +55,6 @@ export async function readDicom(bytes: Uint8Array): Promise<Decoded> {
 
 async function read(bytes: Uint8Array): Promise<Decoded> {
   const dataset = parse(bytes);
-  if (dataset.string("x00020002") === DIRECTORY) {
-    throw new InputError(`found a DICOMDIR (Media Storage Directory), expected ${EXPECTED}`);
-  }
   if (!["x00080016", "x00080060", "x00280010"].some((tag) => tag in dataset.elements)) {
     throw new InputError("found no whole DICOM data set, expected one");
   }

@@ -19,11 +19,7 @@ export function showGrey(dataset: DataSet, stored: Values): { values: Values; bi
   const modality = applyModality(dataset, values, scale);
   const voi = applyVoi(dataset, modality.values, modality.full);
   const notes = [...modality.notes, ...voi.notes];
-  // A note on an odd shape changes nothing of the depth, which crass_tf counts all the same.
   const inverse = dataset.string("x00280004") === "MONOCHROME1";
-  if (!inverse && (dataset.string("x20500020") ?? "").trim().toUpperCase() === "INVERSE") {
-    notes.push("PresentationLUTShape = INVERSE contradicts MONOCHROME2 and was ignored");
-  }
   const bits = notes.length ? 16 : scale.bits;
   const most = 2 ** bits - 1;
   const table = bits === 8 ? new Uint8Array(values.length) : new Uint16Array(values.length);
