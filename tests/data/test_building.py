@@ -82,9 +82,11 @@ def test_spacing_is_what_was_asked_for_or_the_headers_or_the_folders(manual_dir,
     # The header counts whole pixels per metre: 1000 / 0.5 = 2000 and 1000 / 0.2 = 5000 are whole.
     write_png(manual_dir / "CRASS12/image/0001.PNG", np.zeros((64, 80), np.uint8), (0.5, 0.2))
     for option_mm, expected in ((None, [[0.5, 0.2], [0.4, 0.3], [0.4, 0.3]]), ((0.7, 0.6), [[0.7, 0.6]] * 3)):
-        build(manual_dir, data_dir, spacing_mm=option_mm, overwrite=True)
-        found = [example["spacing_mm"] for _, example in sorted(examples(data_dir).items())]
-        np.testing.assert_allclose(found, expected, rtol=1e-6)
+        build(manual_dir, data_dir, ["32x64"], option_mm, overwrite=True)
+        # 64 x 80 pixels become 32 x 40.
+        for config, factor in (("native", 1), ("32x64", 2)):
+            found = [example["spacing_mm"] for _, example in sorted(examples(data_dir, config).items())]
+            np.testing.assert_allclose(found, factor * np.array(expected), rtol=1e-6)
 
 
 def test_kept_until_overwritten(manual_dir, data_dir, capsys):

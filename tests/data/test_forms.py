@@ -70,13 +70,14 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_release_builds_what_the_published_folder_does(published, radiographs, tmp_path, form):
+def test_release_builds_what_the_published_folder_does(published, radiographs, tmp_path, form, capsys):
     expected, deepen = published
     write_release(tmp_path, radiographs, deepen, **form)
     found = [stored(builder) for builder in build(tmp_path, tmp_path / "data", CONFIGS)]
     # A fifth of five is one: RandomState(0).permutation(5) begins with 2, the third name.
     assert sorted(found[0]) == [("train", "a"), ("train", "b"), ("train", "d"), ("train", "e"), ("validation", "c")]
     assert found == expected
+    assert "derived 4 for train and 1 for validation" in capsys.readouterr().out
 
 
 def test_grey_values_of_the_published_folder(published, radiographs):

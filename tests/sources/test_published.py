@@ -8,9 +8,9 @@ from crass_tf.radiographs.formats.png import write_png
 from crass_tf.sources import open_crass12
 
 
-def write_pair(crass12, name, height, width, spacing_mm=None):
-    write_png(crass12 / "image" / f"{name}.PNG", np.zeros((height, width), np.uint8), spacing_mm)
-    write_png(crass12 / "mask" / f"{name}.PNG", np.zeros((height, width), np.uint8))
+def write_pair(crass12, name, height, width):
+    for kind in ("image", "mask"):
+        write_png(crass12 / kind / f"{name}.PNG", np.zeros((height, width), np.uint8))
 
 
 class TestSplits:
