@@ -15,11 +15,14 @@ import pathlib
 
 import numpy as np
 
-from crass_tf.common.files import write_json
-from crass_tf.measurement.quality import COVERAGE, SIDES, Trust
+from crass_tf.common.files import InputError, write_json
+from crass_tf.measurement.quality import SIDES, Trust
 
 FIGURES = ("score", "iou", "contour")
 FOLDS, GROUPS = 6, 3
+COVERAGE = 0.9
+# Scores below this quantile are too rare for an interval.
+RARE = 0.02
 # Shares that intervals may be made for, to hold `COVERAGE` of other radiographs.
 SHARES = (0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99)
 
@@ -52,12 +55,31 @@ def main():
 def _choose(values, folds):
     """Returns `(share, Trust)`: the least share whose intervals hold `COVERAGE` of radiographs that are left out."""
     for share in SHARES:
-        held = [
-            _holds(Trust.fit(*values[:, folds != fold], share, GROUPS), values[:, folds == fold]) for fold in set(folds)
-        ]
+        held = [_holds(fit(*values[:, folds != fold], share), values[:, folds == fold]) for fold in set(folds)]
         if np.concatenate(held, axis=1).mean(axis=1).min() >= COVERAGE:
             break
-    return share, dataclasses.replace(Trust.fit(*values, share, GROUPS), coverage=COVERAGE)
+    return share, dataclasses.replace(fit(*values, share), coverage=COVERAGE)
+
+
+def fit(scores, iou, contour, coverage=COVERAGE, groups=GROUPS):
+    """Returns the `Trust` that outlines with known truth give; float `[N]` each.
+
+    Raises:
+        InputError: for too few outlines, of which no interval of that coverage can be made.
+    """
+    least = int(np.ceil(round(2 / (1 - coverage), 6)))
+    if len(scores) < groups * least:
+        raise InputError(f"found {len(scores)} outlines, expected at least {groups * least} for {groups} groups")
+    parts = np.array_split(np.argsort(scores, kind="stable"), groups)
+    edges = [float(np.quantile(scores, RARE)), *(float(scores[part[0]]) for part in parts[1:])]
+    return Trust(coverage, edges, *([_interval(each[part], coverage) for part in parts] for each in (iou, contour)))
+
+
+def _interval(values, coverage):
+    """Returns `[low, median, high]`; a further value lies within with at least that probability."""
+    ordered, outside = np.sort(values), (1 - coverage) / 2
+    low = int(np.floor(outside * (len(ordered) + 1))) - 1
+    return [round(float(each), 4) for each in (ordered[low], np.median(ordered), ordered[len(ordered) - 1 - low])]
 
 
 def _holds(trust, values):

@@ -418,7 +418,7 @@ COMMANDS = {
         argument("--out DIR", required=True),
         argument(
             "--outputs LIST",
-            "of mask, labels, overlay, json (default: these four); probability, measures, contours, coco, dicom-seg",
+            "of mask, labels, overlay, json (default: these four); probability, contours, coco, dicom-seg",
             type=names,
         ),
         argument("--spacing-mm R[,C]", "pixel spacing; outranks the files", type=spacing),

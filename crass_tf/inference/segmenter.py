@@ -401,12 +401,8 @@ class Segmenter:
         )
 
     def segment_many(
-        self,
-        radiographs: Iterable[Any],
-        spacing_mm: Spacing | None = None,
-        workers: int | None = None,
-        return_errors: bool = False,
-    ) -> Iterator[Segmentation | InputError]:
+        self, radiographs: Iterable[Any], spacing_mm: Spacing | None = None, workers: int | None = None
+    ) -> Iterator[Segmentation]:
         """Yields the `Segmentation` of each radiograph, in order, equal to what `segment` returns of it.
 
         Threads read ahead; no more than twice as many radiographs as threads are in memory. The model still takes
@@ -416,22 +412,13 @@ class Segmenter:
             radiographs: an iterable of what `segment` takes; it may be endless.
             spacing_mm: `(row, column)` of all of them; where given it outranks what they say.
             workers: threads; None: one a core.
-            return_errors: yields the InputError of a radiograph that cannot be read in its place; otherwise it is
-                raised there, and nothing follows.
-        """
 
+        Raises:
+            InputError: in the place of a radiograph that cannot be read; nothing follows.
+        """
         if isinstance(radiographs, (str, os.PathLike, bytes)):
             raise InputError(f"radiographs: found {type(radiographs).__name__}, expected several: a list of them")
-
-        def segment(radiograph):
-            try:
-                return self.segment(radiograph, spacing_mm)
-            except InputError as error:
-                if return_errors:
-                    return error
-                raise
-
-        return ordered_map(segment, radiographs, workers)
+        return ordered_map(functools.partial(self.segment, spacing_mm=spacing_mm), radiographs, workers)
 
     def run(self, batch: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the model's outputs by name, float32, see `model_files.Network`.

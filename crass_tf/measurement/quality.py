@@ -35,10 +35,6 @@ SURE_SCORE, SECOND_SCORE = 0.8, 0.79
 BORDER = 5
 # Numbers of `Trust`.
 TRUST_NAME = "trust.json"
-COVERAGE = 0.9
-GROUPS = 8
-# Scores below this quantile are too rare for an interval.
-RARE = 0.02
 # The lower end of the interval, the median, the upper end; of the IoU and of the mean contour distance.
 EXPECTED = ("iou_low", "iou_expected", "iou_high", "contour_mm_low", "contour_mm_expected", "contour_mm_high")
 UNKNOWN: dict[str, float | None] = dict.fromkeys(EXPECTED)
@@ -115,22 +111,6 @@ class Trust:
     contour: list[list[float]]  # the same of mean contour distance / square root of the outline's area, in one unit
 
     @classmethod
-    def fit(
-        cls, scores: np.ndarray, iou: np.ndarray, contour: np.ndarray, coverage: float = COVERAGE, groups: int = GROUPS
-    ) -> Trust:
-        """Returns the intervals that outlines with known truth give; float `[N]` each.
-
-        Raises:
-            InputError: for too few outlines, of which no interval of that coverage can be made.
-        """
-        least = int(np.ceil(round(2 / (1 - coverage), 6)))
-        if len(scores) < groups * least:
-            raise InputError(f"found {len(scores)} outlines, expected at least {groups * least} for {groups} groups")
-        parts = np.array_split(np.argsort(scores, kind="stable"), groups)
-        edges = [float(np.quantile(scores, RARE)), *(float(scores[part[0]]) for part in parts[1:])]
-        return cls(coverage, edges, *([_interval(each[part], coverage) for part in parts] for each in (iou, contour)))
-
-    @classmethod
     def load(cls, path: pathlib.Path) -> Trust | None:
         """Returns what a `trust.json` holds, None where there is no such file; InputError for another content."""
         if not path.is_file():
@@ -172,10 +152,3 @@ def _side(pixels, spacing_mm, score, trust):
 
 def _is_within(value, limits):
     return bool(limits[0] <= value <= limits[1])
-
-
-def _interval(values, coverage):
-    """Returns `[low, median, high]`; a further value lies within with at least that probability."""
-    ordered, outside = np.sort(values), (1 - coverage) / 2
-    low = int(np.floor(outside * (len(ordered) + 1))) - 1
-    return [round(float(each), 4) for each in (ordered[low], np.median(ordered), ordered[len(ordered) - 1 - low])]

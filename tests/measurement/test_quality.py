@@ -1,7 +1,9 @@
 """Measures of trust on masks drawn by hand; intervals by score hold the share of further outlines that they promise."""
 
 import dataclasses
+import importlib
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -66,8 +68,15 @@ def outlines(count, seed):
     return scores, iou, (1 - iou) / 4
 
 
-def test_intervals_cover_what_they_say_overall_and_for_low_scores():
-    trust = Trust.fit(*outlines(2000, 0))
+@pytest.fixture(scope="module")
+def fit():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(pathlib.Path(__file__).parents[2] / "benchmarks")
+        yield importlib.import_module("trust").fit
+
+
+def test_intervals_cover_what_they_say_overall_and_for_low_scores(fit):
+    trust = fit(*outlines(2000, 0), groups=8)
     scores, iou, contour = outlines(4000, 1)
     seen = scores > trust.scores[0]
     scores, iou, contour = scores[seen], iou[seen], contour[seen]
@@ -81,24 +90,27 @@ def test_intervals_cover_what_they_say_overall_and_for_low_scores():
     low, high = trust.expect(0.55, None), trust.expect(0.99, None)
     assert low["iou_high"] - low["iou_low"] > 3 * (high["iou_high"] - high["iou_low"])
     assert low["contour_mm_expected"] is None and low["iou_expected"] < high["iou_expected"]
+    refuses("found 59 outlines, expected at least 60 for 3 groups", fit, *outlines(59, 0))
 
 
-def test_the_file_of_intervals_and_too_few_outlines_for_one(tmp_path):
-    refuses("found 159 outlines, expected at least 160 for 8 groups", Trust.fit, *outlines(159, 0))
-    trust = Trust.fit(*outlines(200, 0))
+# For scores of 0.5 and more, and of 0.8 and more.
+TRUST = Trust(0.9, [0.5, 0.8], [[0.3, 0.6, 0.8], [0.7, 0.9, 0.95]], [[0.0, 0.2, 0.4], [0.0, 0.05, 0.1]])
+
+
+def test_the_file_of_intervals(tmp_path):
     assert Trust.load(tmp_path / TRUST_NAME) is None
-    (tmp_path / TRUST_NAME).write_text(json.dumps(dataclasses.asdict(trust)))
-    assert Trust.load(tmp_path / TRUST_NAME) == trust
-    for broken in ("{", "[]", json.dumps(dataclasses.asdict(trust) | {"iou": [[0, 1, 2]]})):
+    (tmp_path / TRUST_NAME).write_text(json.dumps(dataclasses.asdict(TRUST)))
+    assert Trust.load(tmp_path / TRUST_NAME) == TRUST
+    for broken in ("{", "[]", json.dumps(dataclasses.asdict(TRUST) | {"iou": [[0, 1, 2]]})):
         (tmp_path / TRUST_NAME).write_text(broken)
         refuses("found no intervals by score", Trust.load, tmp_path / TRUST_NAME)
 
 
 def test_a_segmentation_says_what_to_expect_of_what_was_found():
-    trust = Trust.fit(*outlines(200, 0))
     radiograph = Radiograph(np.zeros((32, 64), np.uint8), (0.5, 0.5), "a")
     box, logits = Letterbox.fit((32, 64), (32, 64)), np.full((2, 32, 64), -9, np.float32)
     logits[0, 10:14, 5:25] = 9
-    found = Segmentation(radiograph, tuple(Outline(each, box, 0.9) for each in logits), trust).quality
-    assert {name: found["right"][name] for name in EXPECTED} == trust.expect(0.9, 20.0)
+    found = Segmentation(radiograph, tuple(Outline(each, box, 0.9) for each in logits), TRUST).quality
+    # 80 pixels of 0.25 square millimetres: contour errors in the square root of 20 mm2, 4.472 mm.
+    assert [found["right"][name] for name in EXPECTED] == [0.7, 0.9, 0.95, 0.0, 0.224, 0.447]
     assert all(found["left"][name] is None for name in EXPECTED)

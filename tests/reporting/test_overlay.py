@@ -3,8 +3,7 @@
 import numpy as np
 
 from crass_tf.geometry import LEFT, RIGHT
-from crass_tf.measurement.measures import centre_line
-from crass_tf.reporting.overlay import LEFT_COLOUR, MIDLINE_COLOUR, RIGHT_COLOUR, TRUTH_COLOUR, draw_measures, overlay
+from crass_tf.reporting.overlay import LEFT_COLOUR, RIGHT_COLOUR, TRUTH_COLOUR, overlay
 
 
 def radiograph(height=40, width=80, grey=50):
@@ -67,30 +66,3 @@ def test_holes_are_outlined_and_lines_grow_with_the_radiograph():
     labels[400:800, 400:800] = RIGHT
     column = has(overlay(radiograph(1400, 1400), labels), RIGHT_COLOUR)[:, 600]
     assert column[390:410].sum() >= 2 and not column[420:780].any()
-
-
-def measured(side, columns, towards):
-    field = np.full((800, 1600), -1, np.float32)
-    field[200:281, slice(*columns)] = 1
-    return {side: centre_line(field, (0, 0), towards)}
-
-
-def test_measures_are_drawn_where_they_are():
-    # Bars of rows 200 to 280, their middle is row 240; they end at columns 599.5 and 999.5, the midline is column 800.
-    lines = measured("right", (100, 600), -1) | measured("left", (1000, 1500), 1)
-    canvas = draw_measures(np.full((800, 1600, 3), 90, np.uint8), lines, np.array([[800.0, 0], [800, 799]]))
-    np.testing.assert_array_equal(canvas[240, 200], RIGHT_COLOUR)
-    np.testing.assert_array_equal(canvas[240, 1400], LEFT_COLOUR)
-    for row, column in ((40, 800), (780, 800), (240, 700), (240, 900)):
-        np.testing.assert_array_equal(canvas[row, column], MIDLINE_COLOUR)
-    # Outlines have 1600 / 340 = 5 pixels, these lines 3: ends are dots of radius 6, casings are 9 pixels wide.
-    np.testing.assert_array_equal(canvas[236:245, 600], np.tile(RIGHT_COLOUR, (9, 1)))
-    assert (canvas[40, [797, 803]] < 90).all() and (canvas[40, [793, 807]] == 90).all()
-
-
-def test_without_a_centre_line_only_the_midline_is_drawn():
-    lines, midline = {"right": None, "left": None}, [[40, 0], [40, 39]]
-    canvas = draw_measures(np.full((40, 80, 3), 90, np.uint8), lines, midline)
-    # Lines of one pixel are smoothed into their casing a little.
-    np.testing.assert_allclose(canvas[4:-4, 40], np.tile(MIDLINE_COLOUR, (32, 1)), atol=20)
-    assert (canvas[:, :36] == 90).all() and (canvas[:, 45:] == 90).all()

@@ -29,7 +29,6 @@ OUTPUTS = {
     "overlay": Output("_overlay.png", record.write_overlay),
     "json": Output(".json", record.write_json),
     "probability": Output("_probability.png", record.write_probability),
-    "measures": Output("_measures.png", record.write_measures),
     "contours": Output("_contours.json", record.write_contours),
     "coco": Output("_coco.json", coco.write),
     "dicom-seg": Output("_seg.dcm", dicom_seg.write, needs="highdicom"),

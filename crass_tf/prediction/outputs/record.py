@@ -14,7 +14,7 @@ from crass_tf.inference.segmenter import Segmentation
 from crass_tf.measurement.measures import MIDLINE_ERROR_MM
 from crass_tf.measurement.quality import SIDES
 from crass_tf.radiographs.formats.png import write_png
-from crass_tf.reporting.overlay import draw_measures, overlay
+from crass_tf.reporting.overlay import overlay
 
 # The `$id` of `schema.json` beside this file: its number goes up when programs that read results would have to change.
 SCHEMA = "urn:crass-tf:result:2"
@@ -137,12 +137,6 @@ def write_labels(path: PathLike, segmentation: Segmentation, source: PathLike, m
 def write_overlay(path: PathLike, segmentation: Segmentation, source: PathLike, model: PathLike) -> None:
     """Writes the radiograph with both clavicles outlined in colour."""
     write_png(path, overlay(segmentation.radiograph.image, segmentation.labels))
-
-
-def write_measures(path: PathLike, segmentation: Segmentation, source: PathLike, model: PathLike) -> None:
-    """Writes the overlay with centre lines, the midline, and the distances of the medial ends to it."""
-    canvas = overlay(segmentation.radiograph.image, segmentation.labels)
-    write_png(path, draw_measures(canvas, segmentation.centre_lines, segmentation.midline, segmentation.spacing_mm))
 
 
 def write_probability(path: PathLike, segmentation: Segmentation, source: PathLike, model: PathLike) -> None:
