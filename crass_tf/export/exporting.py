@@ -12,7 +12,7 @@ from crass_tf.common.types import PathLike
 from crass_tf.export import conversion
 from crass_tf.export.description import NOT_STATED, describe, model_card
 from crass_tf.export.operators import check_contract, count_operators
-from crass_tf.export.parity import KERAS, TRUTH, Form, Served, compare, judge
+from crass_tf.export.parity import KERAS, TRUTH, compare, judge, latency_ms, open_form, open_from_bytes
 from crass_tf.inference import model_files, output_kind
 from crass_tf.inference.segmenter import model_input
 
@@ -69,7 +69,7 @@ def export(
     """
     model_path, out = local_path(model_path, "model"), output_folder(out)
     reference, model = _load(model_path, output)
-    images = [model_input(example.image, reference.segmenter.image_size) for example in calibration]
+    images = [model_input(example.image, model.input_shape[1:3]) for example in calibration]
     examples = list(examples)
     for radiographs, purpose in ((images, "calibrate on"), (examples, "compare the forms on")):
         if not radiographs:
@@ -95,10 +95,10 @@ def export(
 
 
 def _load(path, output):
-    """Returns the Form of a `.keras` file, and its model as it is served."""
+    """Returns the `parity.Form` of a `.keras` file, and its model as it is served."""
     if path.suffix != ".keras":
         raise InputError(f"{path}: found {path.suffix or 'no suffix'}, expected a .keras file to export")
-    reference = Form(path, output)
+    reference = open_form(path, output)
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -138,9 +138,9 @@ def _write_forms(model, folder, images, **about):
 def _measure(reference, model, folder, examples, source, output):
     print(f"export: comparing with Keras on {source}")
     others = {
-        name: Form(folder / file, output if file.endswith(".keras") else "logits") for name, file in FORMS.items()
+        name: open_form(folder / file, output if file.endswith(".keras") else "logits") for name, file in FORMS.items()
     }
-    others[conversion.FROM_BYTES] = Served(folder / FORMS["saved_model"])
+    others[conversion.FROM_BYTES] = open_from_bytes(folder / FORMS["saved_model"])
     agreement = compare(reference, others, examples)
     truth = agreement[KERAS]["iou_truth"]
     forms = {name: _collect_facts(form) | judge(name, agreement[name], truth) for name, form in others.items()}
@@ -164,11 +164,15 @@ def _measure(reference, model, folder, examples, source, output):
 
 
 def _collect_facts(form):
-    """Returns the name, size and latency of a model and, for a `.tflite`, its operators."""
+    """Returns the name and size of a model and, for a `.tflite`, its operators and latency."""
     path = form.path
-    operators = count_operators(path.read_bytes()) if path.suffix == ".tflite" else None
-    size = sum(file.stat().st_size for file in _files(path))
-    return {"file": path.name, "bytes": size, "operators": operators, "latency_ms": form.latency_ms()}
+    is_litert = path.suffix == ".tflite"
+    return {
+        "file": path.name,
+        "bytes": sum(file.stat().st_size for file in _files(path)),
+        "operators": count_operators(path.read_bytes()) if is_litert else None,
+        "latency_ms": latency_ms(path) if is_litert else None,
+    }
 
 
 def _files(path):

@@ -1,12 +1,11 @@
-"""How far each form of a model departs from Keras on the same radiographs, and how long it takes."""
+"""How far each form of a model departs from Keras on the same radiographs, and how long a `.tflite` takes."""
 
 import collections
-import functools
 import pathlib
 import statistics
 import time
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -36,62 +35,41 @@ MOST_LOSS, NEAR = 0.002, 0.01
 KERAS, TRUTH = "keras", "truth"
 LATENCY_RUNS, WARM_UP_RUNS = 15, 3
 LATENCY_THREADS = {"1_thread": 1, "2_threads": 2}
-TENSORFLOW_THREADS = "tensorflow_threads"
-TIMED_SIZE = 1024
 # A series of their own, so that no phantom of `crass-tf phantom --seed 0`, on which nets are trained, is among them.
 PHANTOM_SEED = 20_000
 
 
-class Form:
-    """A form of a model, in the file or folder `path`, as `Segmenter` runs it."""
+class Form(NamedTuple):
+    """A form of a model."""
 
-    def __init__(self, path: pathlib.Path, output: str | None = None) -> None:
-        self.path = path
-        # The model is compared, not what more views give where a form's score falls on the other side of a threshold.
-        self.segmenter = Segmenter.load(path, output=output, second_look=False)
-
-    def mask(self, radiograph: Radiograph) -> np.ndarray:
-        """Returns the mask uint8 `[H, W]` of a Radiograph."""
-        return self.segmenter.segment(radiograph).mask
-
-    def logits(self, radiograph: Radiograph) -> np.ndarray | None:
-        """Returns the model's `logits` for a Radiograph, float32 `[h, w, C]`."""
-        return self.segmenter.run(model_input(radiograph.image, self.segmenter.image_size)[None])[LOGITS][0]
-
-    def latency_ms(self) -> dict[str, float]:
-        """Returns the median milliseconds of the model for a radiograph, `{"1_thread": ..., "2_threads": ...}`.
-
-        Keras and SavedModel run on as many threads as TensorFlow takes: `{"tensorflow_threads": ...}`.
-        """
-        # The time does not depend on the image's content.
-        batch = np.full((1, *self.segmenter.image_size, 1), 100, np.float32)
-        if self.path.suffix != ".tflite":
-            return {TENSORFLOW_THREADS: _median_ms(lambda: self.segmenter.run(batch))}
-        segmenters = {name: Segmenter.load(self.path, threads) for name, threads in LATENCY_THREADS.items()}
-        return {name: _median_ms(functools.partial(each.run, batch)) for name, each in segmenters.items()}
+    path: pathlib.Path
+    # From a Radiograph to its mask uint8 `[H, W]`, and the model's `logits` float32 `[h, w, C]` or None.
+    run: Callable[[Radiograph], tuple[np.ndarray, np.ndarray | None]]
 
 
-class Served(Form):
-    """A SavedModel's signature `from_bytes`: the whole way from a file's bytes to its mask."""
+def open_form(path: pathlib.Path, output: str | None = None) -> Form:
+    """Returns a model's file or folder as `Segmenter` runs it."""
+    # The model is compared, not what more views give where a form's score falls on the other side of a threshold.
+    segmenter = Segmenter.load(path, output=output, second_look=False)
 
-    def __init__(self, path: pathlib.Path) -> None:
-        import tensorflow as tf
+    def run(radiograph):
+        logits = segmenter.run(model_input(radiograph.image, segmenter.image_size)[None])[LOGITS][0]
+        return segmenter.segment(radiograph).mask, logits
 
-        self.path = path
-        self._model, self._constant = tf.saved_model.load(str(path)), tf.constant
+    return Form(path, run)
 
-    def mask(self, radiograph: Radiograph) -> np.ndarray:
-        """Returns the mask uint8 `[H, W]` of a Radiograph, which is sent as a PNG."""
+
+def open_from_bytes(path: pathlib.Path) -> Form:
+    """Returns a SavedModel's signature `from_bytes`, which is sent a PNG and gives no logits."""
+    import tensorflow as tf
+
+    model = tf.saved_model.load(str(path))
+
+    def run(radiograph):
         data = cv2.imencode(".png", radiograph.image)[1].tobytes()
-        return self._model.signatures[FROM_BYTES](**{BYTES: self._constant([data])})[MASK].numpy()[0, ..., 0]
+        return model.signatures[FROM_BYTES](**{BYTES: tf.constant([data])})[MASK].numpy()[0, ..., 0], None
 
-    def logits(self, radiograph: Radiograph) -> None:
-        """Returns None: there are no logits to compare."""
-
-    def latency_ms(self) -> dict[str, float]:
-        """Returns the median milliseconds for a radiograph of `TIMED_SIZE` pixels a side, coding included."""
-        (example,) = phantom_examples(1, TIMED_SIZE)
-        return {TENSORFLOW_THREADS: _median_ms(lambda: self.mask(Radiograph(example.image)))}
+    return Form(path, run)
 
 
 def phantom_examples(count: int, size: int = 512, first: int = 0) -> Iterator[Example]:
@@ -114,14 +92,14 @@ def compare(reference: Form, others: dict[str, Form], examples: Iterable[Example
 
     Returns:
         `{name: agreement}`, with the name `keras` for the reference. An agreement holds `mask_iou` (`mean` and `min`
-        IoU with the mask by Keras), `max_logit_difference` (from Keras; None for Served) and `iou_truth` (mean IoU with
-        the true masks; None without any).
+        IoU with the mask by Keras), `max_logit_difference` (from Keras; None without logits) and `iou_truth` (mean IoU
+        with the true masks; None without any).
     """
     rows = collections.defaultdict(list)
     for example in examples:
         radiograph = Radiograph(example.image, example.spacing_mm, example.image_id)
         forms = {KERAS: reference, **others}
-        results = {name: (form.mask(radiograph), form.logits(radiograph)) for name, form in forms.items()}
+        results = {name: form.run(radiograph) for name, form in forms.items()}
         mask_keras, logits_keras = results[KERAS]
         for name, (mask, logits) in results.items():
             difference = None if logits is None else float(np.abs(logits - logits_keras).max())
@@ -145,6 +123,21 @@ def judge(name: str, agreement: dict[str, Any], reference_truth: float | None = 
     return agreement | judged
 
 
+def latency_ms(path: pathlib.Path) -> dict[str, float]:
+    """Returns the median milliseconds of a `.tflite` for a radiograph, `{"1_thread": ..., "2_threads": ...}`."""
+    medians = {}
+    for name, threads in LATENCY_THREADS.items():
+        segmenter, times = Segmenter.load(path, threads), []
+        # The time does not depend on the image's content.
+        batch = np.full((1, *segmenter.image_size, 1), 100, np.float32)
+        for _ in range(WARM_UP_RUNS + LATENCY_RUNS):
+            start = time.perf_counter()
+            segmenter.run(batch)
+            times.append(time.perf_counter() - start)
+        medians[name] = round(1000 * statistics.median(times[WARM_UP_RUNS:]), 2)
+    return medians
+
+
 def _summarise_agreement(rows):
     mask_ious, differences, truths = zip(*rows)
     known = [truth for truth in truths if truth is not None]
@@ -153,12 +146,3 @@ def _summarise_agreement(rows):
         "max_logit_difference": None if None in differences else max(differences),
         "iou_truth": statistics.fmean(known) if known else None,
     }
-
-
-def _median_ms(run):
-    times = []
-    for _ in range(WARM_UP_RUNS + LATENCY_RUNS):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return round(1000 * statistics.median(times[WARM_UP_RUNS:]), 2)
