@@ -9,23 +9,9 @@ from crass_tf.measurement.measures import framed
 # field is above zero) draws: pairs of sides it enters and leaves by, 0 top, 1 right, 2 bottom, 3 left. What is above
 # zero lies to the right of the way, and corners that meet at a point are joined, as pixels of a component are.
 CASES = (
-    (),
-    ((0, 3),),
-    ((1, 0),),
-    ((1, 3),),
-    ((2, 1),),
-    ((0, 1), (2, 3)),
-    ((2, 0),),
-    ((2, 3),),
-    ((3, 2),),
-    ((0, 2),),
-    ((1, 2), (3, 0)),
-    ((1, 2),),
-    ((3, 1),),
-    ((0, 1),),
-    ((3, 0),),
-    (),
-)
+    (), ((0, 3),), ((1, 0),), ((1, 3),), ((2, 1),), ((0, 1), (2, 3)), ((2, 0),), ((2, 3),),
+    ((3, 2),), ((0, 2),), ((1, 2), (3, 0)), ((1, 2),), ((3, 1),), ((0, 1),), ((3, 0),), (),
+)  # fmt: skip
 # Largest area of a speck / area of the whole outline. In clinical radiographs specks have less than 0.01, except where
 # an arrow lies over the bone.
 SPECK = 0.05
