@@ -23,18 +23,9 @@ def example():
         yield importlib.import_module("segment_on_device")
 
 
-CHANGES = {
-    "as it is": lambda image: image,
-    "wide, and enlarged": lambda image: cv2.resize(image, (1300, 900), interpolation=cv2.INTER_LINEAR),
-    "small": lambda image: cv2.resize(image, (260, 300), interpolation=cv2.INTER_AREA),
-    "turned": lambda image: cv2.warpAffine(image, cv2.getRotationMatrix2D((256, 256), 12, 1), (512, 512)),
-    "one clavicle": lambda _: cv2.rectangle(render(0, 6, 512).image, (262, 40), (511, 190), 0, cv2.FILLED),
-}
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_masks_are_the_segmenters_at_one_look(example, unseen_phantom, change):
-    image = CHANGES[change](unseen_phantom.image)
+def test_the_mask_of_one_clavicle_is_the_segmenters_at_one_look(example):
+    """Of two, in a square and in a wide picture: see the clients."""
+    image = cv2.rectangle(render(0, 6, 512).image, (262, 40), (511, 190), 0, cv2.FILLED)
     mask = example.segment(str(shipped_model()), image)
     assert mask.shape == image.shape and set(np.unique(mask)) == {0, 255}
     assert np.count_nonzero(mask) > 100

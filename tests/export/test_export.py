@@ -1,6 +1,7 @@
 """One export of a small trained net, and what users of its files rely on."""
 
 import hashlib
+import importlib.util
 import json
 import shutil
 
@@ -8,6 +9,7 @@ import cv2
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from folders import contents
 from refusals import refuses
@@ -19,7 +21,6 @@ from crass_tf.export.operators import check_contract, count_operators
 from crass_tf.export.parity import LEAST_IOU, judge
 from crass_tf.inference.model_files import read_metadata
 from crass_tf.inference.segmenter import Segmenter
-from crass_tf.measurement.metrics import iou
 from crass_tf.model import clavicle_model, dice_cross_entropy, unet
 
 LITE = ("model_float32.tflite", "model_float16.tflite", "model_dynamic_int8.tflite", "model_int8.tflite")
@@ -68,6 +69,11 @@ def test_the_compact_keras_file_is_half_as_large_and_opens_alone(exported):
         assert found.dtype == np.float32
         # Half precision has 11 significant bits.
         np.testing.assert_allclose(found, expected, rtol=2**-11, atol=1e-7)
+
+
+def test_a_saved_model_takes_batches_of_any_size(exported):
+    signature = tf.saved_model.load(exported[0] / "saved_model").signatures["serving_default"]
+    assert signature.structured_input_signature[1]["image"].shape.as_list() == [None, 64, 64, 1]
 
 
 @pytest.mark.parametrize("name", LITE)
@@ -146,26 +152,10 @@ def test_parity_json(exported):
         assert 0.95 < form["mask_iou"]["min"] <= form["mask_iou"]["mean"] <= 1
         assert form["iou_truth"] == pytest.approx(parity["reference"]["iou_truth"], abs=0.02)
         assert 0 <= form["max_logit_difference"] <= MOST_DIFFERENCE.get(name, np.inf)
-        lite = form["file"] in LITE
-        threads = ["1_thread", "2_threads"] if lite else ["tensorflow_threads"]
-        assert list(form["latency_ms"]) == threads and min(form["latency_ms"].values()) > 0
-        if lite:
+        if form["file"] in LITE:
+            assert list(form["latency_ms"]) == ["1_thread", "2_threads"] and min(form["latency_ms"].values()) > 0
             assert form["bytes"] == (out / form["file"]).stat().st_size
             assert form["operators"] == count_operators((out / form["file"]).read_bytes())
-
-
-def test_parity_figures_are_those_of_the_segmenter(exported):
-    out, path, parity = exported
-    masks = {}
-    for name, model in {"keras": path, **{name: out / form["file"] for name, form in parity["forms"].items()}}.items():
-        segmenter = Segmenter.load(model)
-        masks[name] = [segmenter.segment(example.image).mask for example in examples(200, 6)]
-    for name in [*parity["forms"]][:-1]:
-        ious = [iou(a, b) for a, b in zip(masks["keras"], masks[name])]
-        expected = {"mean": pytest.approx(np.mean(ious)), "min": pytest.approx(min(ious))}
-        assert parity["forms"][name]["mask_iou"] == expected, name
-    truths = [iou(example.mask, mask) for example, mask in zip(examples(200, 6), masks["keras"])]
-    assert parity["reference"]["iou_truth"] == pytest.approx(np.mean(truths))
 
 
 def test_model_card(exported):
@@ -180,32 +170,10 @@ def test_model_card(exported):
     assert "- float32: 30 CONV_2D" in card
 
 
-PLAIN = """
-import sys
-import numpy as np
-import tensorflow as tf
-sys.modules.update(crass_tf=None, keras=None)  # Importing either is an error from here on.
-model = tf.saved_model.load(sys.argv[1])
-signature = model.signatures["serving_default"]
-spec = signature.structured_input_signature[1]["image"]
-assert spec.shape.as_list() == [None, 64, 64, 1] and spec.dtype == tf.float32, spec
-images = np.random.default_rng(0).uniform(0, 255, (3, 64, 64, 1)).astype(np.float32)
-logits = signature(image=tf.constant(images))["logits"]
-del sys.modules["keras"]
-import keras
-np.testing.assert_allclose(logits, keras.saving.load_model(sys.argv[2])(images), atol=1e-3)
-np.testing.assert_allclose(logits, keras.saving.load_model(sys.argv[3])(images), atol=0.2)
-"""
-
-
-def test_keras_and_tensorflow_load_the_files_without_this_package(exported, run_python):
-    out, path, _ = exported
-    run_python(PLAIN, out / "saved_model", path, out / "model_float16.keras")
-
-
 def test_a_second_export_replaces_the_first_or_leaves_it_alone(exported, tmp_path, monkeypatch, capsys):
     first, path, _ = exported
     out = shutil.copytree(first, tmp_path / "out")
+    (out / "model.onnx").write_bytes(b"of another model")
     before = contents(out)
     refuses("no radiographs to compare", export, path, out, examples(0, 2), [])
     refuses("no radiographs to calibrate", export, path, out, [], [drawn(200)])
@@ -235,8 +203,6 @@ def test_mistakes_leave_everything_as_it_is(exported, tmp_path):
 
 def convert(function, shape, select=False):
     """The bytes of a `.tflite` that breaks the contract."""
-    import tensorflow as tf
-
     concrete = tf.function(function).get_concrete_function(tf.TensorSpec(shape, tf.float32))
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
     if select:
@@ -245,8 +211,6 @@ def convert(function, shape, select=False):
 
 
 def test_networks_and_models_that_break_the_contract_are_refused():
-    import tensorflow as tf
-
     for function, shape, found in (
         (tf.math.tan, [1, 8, 8, 1], "operators CUSTOM:FlexTan"),
         (tf.nn.relu, [2, 8, 8, 1], r".* float32 \[2, 8, 8, 1\], expected .* static batch of 1"),
@@ -270,26 +234,14 @@ def test_phantoms_stand_in_for_radiographs():
 
 def test_a_network_of_one_convolution_and_a_sigmoid_is_exported(threshold_model, tmp_path):
     threshold_model(96, activation="sigmoid").save(tmp_path / "model.keras")
-    parity = export(tmp_path / "model.keras", tmp_path / "out", examples(0, 2), examples(200, 2))
+    onnx = importlib.util.find_spec("tf2onnx") is not None
+    parity = export(tmp_path / "model.keras", tmp_path / "out", examples(0, 2), examples(200, 2), onnx=onnx)
+    assert (tmp_path / "out/model.onnx").exists() == onnx
     # What is brighter than 96 is marked, by every form.
     for name, form in parity["forms"].items():
         assert form["mask_iou"]["min"] > 0.95, name
     mask = Segmenter.load(tmp_path / "out/model_float32.tflite").segment(drawn(200).image).mask
     np.testing.assert_array_equal(mask, drawn(200).image > 96)
-
-
-def test_an_onnx_file_gives_the_logits_by_name(threshold_model, tmp_path):
-    pytest.importorskip("tf2onnx", reason="needs the extra 'onnx'")
-    onnxruntime = pytest.importorskip("onnxruntime")
-    threshold_model(96).save(tmp_path / "model.keras")
-    export(tmp_path / "model.keras", tmp_path / "out", examples(0, 2), examples(200, 2), onnx=True)
-    session = onnxruntime.InferenceSession(str(tmp_path / "out/model.onnx"))
-    # A batch of any size: grey values 96 and 112 / 16 - 6.
-    batch = np.stack([np.full((64, 64, 1), grey, np.float32) for grey in (96, 112)])
-    (logits,) = session.run(["logits"], {"image": batch})
-    np.testing.assert_allclose(logits[:, 0, 0, 0], [0, 1], atol=1e-5)
-    export(tmp_path / "model.keras", tmp_path / "out", examples(0, 2), examples(200, 2))
-    assert not (tmp_path / "out/model.onnx").exists()
 
 
 def test_the_finder_of_a_clavicle_model_stays_in_float():

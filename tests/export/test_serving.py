@@ -92,15 +92,13 @@ def served(request, threshold_model, sided_finder, tmp_path_factory):
 
 
 @pytest.mark.parametrize("mask", [bars(), bars(tilt=12), bars(right=False), np.pad(bars(), ((300, 0), (40, 80)))])
-@pytest.mark.parametrize("kind", ["8 bits", "16 bits", "JPEG"])
-def test_from_bytes_gives_the_segmenters_mask(served, tmp_path, mask, kind):
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_from_bytes_gives_the_segmenters_mask(served, mask, suffix):
     image = 28 + 200 * cv2.GaussianBlur(mask.astype(np.float32), (5, 5), 0)
-    image = (image * 257).astype(np.uint16) if kind == "16 bits" else image.astype(np.uint8)
-    path = tmp_path / ("image.jpg" if kind == "JPEG" else "image.png")
-    cv2.imwrite(str(path), image)
-    found = served[1](path.read_bytes())
+    data = cv2.imencode(suffix, image.astype(np.uint8))[1].tobytes()
+    found = served[1](data)
     assert found.shape == (1, *mask.shape, 1) and found.dtype == np.uint8 and found.max() == 1
-    assert iou(served[0].segment(path).mask, found[0, ..., 0]) >= 0.995
+    assert iou(served[0].segment(data).mask, found[0, ..., 0]) >= 0.995
 
 
 def test_two_images_at_once_are_an_error(served):
