@@ -246,7 +246,6 @@ def _report_scores(metrics, options):
 ANY_MODEL = argument("--model", ".keras file, SavedModel folder or .tflite file (default: the shipped model)")
 DATA_DIR = argument("--data-dir DIR", "TFDS data folder (default: TFDS' own)")
 DATASET = argument("--dataset NAME", "default: crass12")
-DROP = argument("--drop FILE", "names of proposals that looked wrong, one a line: left out")
 MANUAL_DIR = argument("--manual-dir DIR", "the folder that holds CRASS12/", required=True)
 ABOUT_MODEL = (
     argument("--training-data TEXT", "what the model was trained on, for the model card and inside the .tflite files"),
@@ -356,7 +355,6 @@ COMMANDS = {
         argument("--out DIR", "gets CRASS12/, proposals.csv, sheets/", required=True),
         argument("--model", "a clavicle model in any form (default: the shipped one)"),
         argument("--least C", "certainty to be proposed, 0 to 1 (default: 0.7)", type=float),
-        DROP,
         report=_report_proposals,
     ),
     "recipe": Command(
@@ -367,7 +365,6 @@ COMMANDS = {
         DATASET,
         argument("--init MODEL", "a clavicle model to tune instead of one trained on phantoms first"),
         argument("--unlabelled PATH", "radiographs without masks, to learn from outlines that are proposed", nargs="+"),
-        DROP,
         argument("--phantoms N", "number of phantoms (default: 600)", type=int),
         argument("--seed", "of tuning (default: 0)", type=int),
         XLA,

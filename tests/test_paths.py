@@ -86,7 +86,6 @@ def test_phantom_and_benchmark(home, run):
         ["recipe", "--manual-dir", "{manual}", "--out", "gs://bucket/recipe"],
         ["recipe", "--manual-dir", "gs://bucket/manual", "--out", "o"],
         ["recipe", "--manual-dir", "{manual}", "--out", "o", "--unlabelled", "gs://bucket/more"],
-        ["recipe", "--manual-dir", "{manual}", "--out", "o", "--drop", "gs://bucket/drop.txt"],
         ["evaluate", "gs://bucket/model.keras", "--out", "o"],
         ["evaluate", "{manual}", "--out", "gs://bucket/evaluation"],
         ["export", "gs://bucket/model.keras", "--out", "o"],

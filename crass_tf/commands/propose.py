@@ -42,7 +42,6 @@ def propose(
     *,
     model: PathLike | None = None,
     least: float = LEAST_CERTAINTY,
-    drop: PathLike | None = None,
 ) -> list[dict[str, Any]]:
     """Writes a CRASS12 folder of radiographs whose clavicles a model outlines alike in many views of them.
 
@@ -53,10 +52,10 @@ def propose(
     Args:
         paths: files and folders of radiographs, as for `crass-tf predict`.
         out: gets `CRASS12` (radiographs of at most 1024 pixels a side, masks, `train.txt` and an empty `val.txt`),
-            `proposals.csv` with a row for each radiograph, and `sheets` of what is proposed, to be looked at.
+            `proposals.csv` with a row for each radiograph, and `sheets` of what is proposed, to be looked at: what
+            looks wrong is left out of training once its name is removed from `train.txt`.
         model: as for `crass-tf predict`; None is the shipped one.
         least: the certainty to be proposed, from 0 to 1.
-        drop: a text file with the names of radiographs that are left out, one a line: those that looked wrong.
 
     Returns:
         The rows of `proposals.csv`, dicts.
@@ -64,12 +63,12 @@ def propose(
     Raises:
         InputError: for paths that cannot be read or written, no certainty, or where nothing can be proposed.
     """
-    paths, out, drop = files.local_paths(paths, "path"), files.output_folder(out), files.local_path(drop, "drop")
+    paths, out = files.local_paths(paths, "path"), files.output_folder(out)
     if not 0 <= least <= 1:
         raise InputError(f"least: found {least}, expected a certainty from 0 to 1")
     if (out / FOLDER).exists():
         raise InputError(f"{out / FOLDER}: exists already, expected a new folder for proposals")
-    jobs, unreadable, dropped = plan_proposals(paths, out, drop)
+    jobs, unreadable = plan_proposals(paths, out)
     segmenter = Segmenter.load(model)
     rows = [{"image": str(reason), "kept": False, "reason": "unreadable folder"} for reason in unreadable]
     with files.atomic_folder(out / FOLDER) as folder:
@@ -81,7 +80,7 @@ def propose(
             except InputError as error:
                 row["reason"] = str(error)
                 continue
-            reason = "dropped" if name in dropped else _find_doubt(figures, labels, least)
+            reason = _find_doubt(figures, labels, least)
             row |= figures | {"kept": reason is None, "reason": reason}
             if row["kept"]:
                 write_png(folder / IMAGE_FOLDER / f"{name}.png", image)
@@ -96,23 +95,13 @@ def propose(
     return rows
 
 
-def plan_proposals(
-    paths: Sequence[PathLike], out: PathLike, drop: PathLike | None
-) -> tuple[dict[str, Job], list[str], set[str]]:
-    """Returns `{name: job}`, what cannot be read, and the names to leave out; errors as in `propose`."""
+def plan_proposals(paths: Sequence[PathLike], out: PathLike) -> tuple[dict[str, Job], list[str]]:
+    """Returns `{name: job}` and what cannot be read; errors as in `propose`."""
     planned, unreadable, _ = plan(paths, out)
     names = [composed(job.result.replace("/", "_")) for job in planned]
     if twice := [name for name, count in collections.Counter(names).items() if count > 1]:
         raise InputError(f"{min(twice)}: found two radiographs of this name (a / becomes _), expected one; rename one")
-    dropped = read_names(drop)
-    if unknown := dropped - set(names):
-        raise InputError(f"{drop}: found {min(unknown)}, expected names of these radiographs as in proposals.csv")
-    return dict(zip(names, planned)), unreadable, dropped
-
-
-def read_names(path: PathLike | None) -> set[str]:
-    """Returns the names in a text file, one a line; none where there is no file."""
-    return {composed(line.strip()) for line in files.read_text(path).splitlines()} - {""} if path else set()
+    return dict(zip(names, planned)), unreadable
 
 
 def _propose(segmenter, path):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crass_tf.commands.export import export_from
-from crass_tf.commands.propose import plan_proposals, propose, read_names
+from crass_tf.commands.propose import plan_proposals, propose
 from crass_tf.commands.train import has_begun, train
 from crass_tf.common import files
 from crass_tf.common.files import InputError
@@ -42,7 +42,6 @@ def recipe(
     seed: int = 0,
     jit_compile: bool | None = None,
     unlabelled: Sequence[PathLike] | None = None,
-    drop: PathLike | None = None,
     training_data: str = NOT_STATED,
     terms: str = NOT_STATED,
 ) -> dict[str, Any]:
@@ -58,9 +57,9 @@ def recipe(
         jit_compile: whether XLA compiles the training steps; None is the presets' choice.
         unlabelled: files and folders of radiographs without masks. Outlines are proposed by the model that `manual_dir`
             gave, as `crass-tf propose` does, and it is tuned once more on these, on the data set's own radiographs,
-            which count twice, and on some of the phantoms. Only where `dataset` is crass12 and `manual_dir` holds PNG
-            files.
-        drop: a text file with names of proposals that looked wrong, one a line; they are not learned from.
+            which count twice, and on some of the phantoms. Proposals whose name was removed from
+            `out/proposals/CRASS12/train.txt` are not learned from. Only where `dataset` is crass12 and `manual_dir`
+            holds PNG files.
         training_data, terms: as for `exporting.export`.
 
     Returns:
@@ -73,10 +72,10 @@ def recipe(
     init = files.local_path(init, "init")
     # Before hours of work.
     source = opener(dataset)(manual_dir).checked()
-    unlabelled, drop = files.local_paths(unlabelled or (), "unlabelled"), files.local_path(drop, "drop")
+    unlabelled = files.local_paths(unlabelled or (), "unlabelled")
     if unlabelled:
         _check_unlabelled(manual_dir, dataset)
-        plan_proposals(unlabelled, out / "proposals", drop)
+        plan_proposals(unlabelled, out / "proposals")
     if init is not None and not init.is_file():
         raise InputError(f"{init}: file not found, expected a .keras clavicle model to tune")
     if phantoms < 2:
@@ -99,7 +98,7 @@ def recipe(
     build(manual_dir, out / "data", dataset=dataset)
     model = _train("tuning", out / "run", out / "data", preset, init=init, dataset=dataset, seed=seed, **changes)
     if unlabelled:
-        model = _learn_unlabelled(manual_dir, out, model, unlabelled, drop, seed, changes)
+        model = _learn_unlabelled(manual_dir, out, model, unlabelled, seed, changes)
     return _finish(out, model, dataset, training_data=training_data, terms=terms)
 
 
@@ -123,26 +122,24 @@ def _check_unlabelled(manual_dir, dataset):
         )
 
 
-def _learn_unlabelled(manual_dir, out, model, unlabelled, drop, seed, changes):
+def _learn_unlabelled(manual_dir, out, model, unlabelled, seed, changes):
     """Tunes a model once more, on its data set and on outlines that it proposes; returns the new one's path."""
     if not (out / "proposals" / FOLDER).is_dir():
         print("recipe: proposing outlines")
         propose(unlabelled, out / "proposals", model=model)
     print("recipe: building all of them")
-    _join(manual_dir, out, drop)
+    _join(manual_dir, out)
     build(out / "both", out / "both_data")
     run, data = out / "both_run", out / "both_data"
     return _train("tuning on all of them", run, data, "joined", init=model, seed=seed, **changes)
 
 
-def _join(manual_dir, out, drop):
+def _join(manual_dir, out):
     """Writes a CRASS12 folder of the data set, its training radiographs twice, with proposals and phantoms."""
     open_source, target = opener(DEFAULT_DATASET), out / "both" / FOLDER
     labelled, proposals = open_source(manual_dir).splits, open_source(out / "proposals").splits["train"]
-    dropped = read_names(drop)
     # Observers' outlines are worth more than proposed ones.
-    training = labelled["train"] + _renamed(labelled["train"], "again")
-    training += [example for example in proposals if example.image_id not in dropped]
+    training = labelled["train"] + _renamed(labelled["train"], "again") + proposals
     if (out / "phantoms").is_dir():
         training += _renamed(open_source(out / "phantoms").splits["train"][:PHANTOMS_AGAIN], "drawn")
     lists = {

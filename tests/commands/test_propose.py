@@ -7,7 +7,6 @@ from folders import table
 from refusals import refuses
 
 from crass_tf.commands.propose import propose
-from crass_tf.common.files import InputError
 from crass_tf.measurement.metrics import iou
 from crass_tf.phantom import write_folder
 
@@ -48,21 +47,14 @@ def test_what_views_agree_on_is_proposed_where_the_clavicles_are(folder, proposa
     assert (out / "sheets" / "00.jpg").stat().st_size > 1000
 
 
-def test_names_that_cannot_be_told_apart_or_are_not_there(tmp_path):
+def test_names_that_cannot_be_told_apart(tmp_path):
     for name in ("a/b.png", "a_b.png"):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_text("")
     refuses("^a_b: found two radiographs of this name", propose, [tmp_path / "in"], tmp_path / "out")
-    (tmp_path / "in/a_b.png").rename(tmp_path / "in/Zu\u0308rich 1.png")
-    # A space is part of a name, and an accent one letter or two.
-    (tmp_path / "drop.txt").write_text("Z\u00fcrich 1\nnone\n", encoding="utf-8")
-    expected = "drop.txt: found none, expected names of these radiographs"
-    refuses(expected, propose, [tmp_path / "in"], tmp_path / "out", drop=tmp_path / "drop.txt")
 
 
-def test_what_was_dropped_is_left_out_and_nothing_is_an_error(folder, proposals, tmp_path):
-    kept = (proposals[1] / "CRASS12" / "train.txt").read_text()
-    (tmp_path / "drop.txt").write_text(kept)
-    with pytest.raises(InputError, match="found no radiograph whose clavicles"):
-        propose([folder / "CRASS12" / "image"], tmp_path / "out", least=0.5, drop=tmp_path / "drop.txt")
+def test_nothing_to_propose_is_an_error(folder, tmp_path):
+    noise = folder / "CRASS12/image/noise.png"
+    refuses("found no radiograph whose clavicles", propose, [noise], tmp_path / "out")
     assert not (tmp_path / "out" / "CRASS12").exists()

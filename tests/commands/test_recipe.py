@@ -6,7 +6,6 @@ from metaimages import write_mhd
 from refusals import refuses
 
 from crass_tf.commands import recipe as recipes
-from crass_tf.common.files import InputError
 from crass_tf.inference.segmenter import Segmenter
 from crass_tf.phantom import write_folder
 from crass_tf.training.presets import PRESETS
@@ -67,7 +66,6 @@ def test_what_is_missing_is_said_before_any_work(phantom_folder, tmp_path):
         for part in ("data_train", "mask_mhd"):
             write_mhd(release / part / f"{name}.mhd", np.ones((8, 8), np.uint8))
         (release / split).write_text(name)
-    (tmp_path / "names.txt").write_text("unknown\n")
     for arguments, message in (
         ({"manual_dir": tmp_path / "none"}, "none: "),
         ({"init": tmp_path / "a.keras"}, "a.keras: file not found, expected a .keras clavicle model to tune"),
@@ -75,8 +73,6 @@ def test_what_is_missing_is_said_before_any_work(phantom_folder, tmp_path):
         ({"unlabelled": [tmp_path / "more"]}, "more: no such file or folder"),
         ({"phantoms": 1}, "phantoms: found 1"),
         ({"seed": -1}, "seed: found -1"),
-        ({"unlabelled": [phantom_folder], "drop": tmp_path / "drop.txt"}, "drop.txt: cannot be opened"),
-        ({"unlabelled": [phantom_folder], "drop": tmp_path / "names.txt"}, "found unknown, expected names of these"),
     ):
         refuses(message, recipes.recipe, **{"manual_dir": phantom_folder, "out": tmp_path / "out"} | arguments)
         assert not (tmp_path / "out").exists()
@@ -89,14 +85,12 @@ def test_proposals_and_phantoms_join_the_data_set(phantom_folder, tmp_path, monk
     folders = [folder / "CRASS12" for folder in (phantom_folder, tmp_path / "proposals", tmp_path / "phantoms")]
     for path in folders[1].glob("*/*.PNG"):
         path.rename(path.with_name(path.name.replace("phantom", "clinic")))
-    clinic = sorted(path.stem for path in folders[1].glob("image/*.PNG"))
-    (folders[1] / "train.txt").write_text("\n".join(clinic))
+    # Of four proposals the name of one that looked wrong was removed.
+    kept = sorted(path.stem for path in folders[1].glob("image/*.PNG"))[1:]
+    (folders[1] / "train.txt").write_text("\n".join(kept))
     (folders[1] / "val.txt").write_text("")
-    drop = tmp_path / "drop.txt"
-    drop.write_text(f"refused\n{clinic[1]}\n")
-    recipes._join(phantom_folder, tmp_path, drop)
+    recipes._join(phantom_folder, tmp_path)
     own, _, phantoms = ((folder / "train.txt").read_text().split() for folder in folders)
-    kept = [clinic[0], *clinic[2:]]
     names = [*own, *(f"{name}_again" for name in own), *kept, *(f"{name}_drawn" for name in phantoms[:2])]
     both = tmp_path / "both" / "CRASS12"
     assert (both / "train.txt").read_text().split() == names
@@ -104,7 +98,7 @@ def test_proposals_and_phantoms_join_the_data_set(phantom_folder, tmp_path, monk
     for part in ("image", "mask"):
         assert (both / part / f"{kept[0]}.png").read_bytes() == (folders[1] / part / f"{kept[0]}.PNG").read_bytes()
     # Another list than the one that was learned from is not passed over.
-    recipes._join(phantom_folder, tmp_path, drop)
-    drop.write_text("")
-    with pytest.raises(InputError, match="found other radiographs than these; remove both, both_data, both_run"):
-        recipes._join(phantom_folder, tmp_path, drop)
+    recipes._join(phantom_folder, tmp_path)
+    (folders[1] / "train.txt").write_text(kept[0])
+    expected = "found other radiographs than these; remove both, both_data, both_run"
+    refuses(expected, recipes._join, phantom_folder, tmp_path)
