@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import types
 
 import cv2
@@ -16,7 +15,6 @@ import numpy as np
 import pytest
 from drawn import bars
 from folders import contents, names, table
-from PIL.PngImagePlugin import PngImageFile
 from refusals import refuses
 
 from crass_tf.commands.benchmark import alone
@@ -83,7 +81,7 @@ def test_results_of_one_radiograph(model, tmp_path):
     assert (right["bounding_box"], right["centroid"]) == ([4, 10, 20, 10], [13.5, 14.5])
     assert (left["bounding_box"], left["centroid"]) == ([40, 10, 16, 10], [47.5, 14.5])
     # 20 columns of 0.5 mm, 10 rows of 0.2 mm.
-    assert (right["length_mm"], right["width_mm"], right["medial_end"]) == (10, 2, [23.5, 14.5])
+    assert (right["length_mm"], right["width_mm"], right["angle_deg"], right["medial_end"]) == (10, 2, 0, [23.5, 14.5])
 
 
 def test_folders_are_mirrored(model, tmp_path, capsys):
@@ -92,11 +90,7 @@ def test_folders_are_mirrored(model, tmp_path, capsys):
         write_bars(folder / name)
     (folder / "notes.txt").write_text("no radiograph")
     assert predict([folder], folder / "out", model, outputs=["mask"]) == 0
-    expected = ["b_mask.png", "site1/a_mask.png", "site2/deep/a_mask.png", "summary.csv"]
-    assert names(folder / "out") == expected
-    # A second run does not take the results of the first for radiographs.
-    assert predict([folder], folder / "out", model, outputs=["mask"], progress=False) == 0
-    assert names(folder / "out") == expected
+    assert names(folder / "out") == ["b_mask.png", "site1/a_mask.png", "site2/deep/a_mask.png", "summary.csv"]
 
 
 def test_a_refused_radiograph_gets_only_its_reason_until_it_is_segmented(model, tmp_path, capsys):
@@ -229,22 +223,11 @@ def test_other_outputs_are_added(model, folder, tmp_path):
     assert anew == ["a_labels.png", "b/one_labels.png", "b/two_labels.png"]
     assert [row["outputs"] for row in rows(out)] == ["mask labels"] * 3
     assert run_again(folder, out, model, outputs=["mask", "labels"]) == []
-    # Labels of another spacing's run are none of this one's.
+    # Labels of another spacing's run do not stay; what is done again leaves what the same settings have written.
     run_again(folder, out, model, spacing_mm=(2.0, 2.0))
-    assert [row["outputs"] for row in rows(out)] == ["mask"] * 3
-    assert len(run_again(folder, out, model, outputs=["labels"], spacing_mm=(2.0, 2.0))) == 3
-
-
-def test_a_file_that_could_not_be_read_is_tried_again(model, folder, tmp_path, monkeypatch, capsys):
-    """Its reason may have gone, though the file is the same."""
-    whole, status = (folder / "a.png").read_bytes(), (folder / "a.png").stat()
-    (folder / "a.png").write_bytes(b"x" * len(whole))
-    os.utime(folder / "a.png", ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert predict([folder], tmp_path / "out", model, outputs=["mask"]) == 1
-    (folder / "a.png").write_bytes(whole)
-    os.utime(folder / "a.png", ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert predict([folder], tmp_path / "out", model, outputs=["mask"]) == 0
-    assert names(tmp_path / "out") == ["a_mask.png", "b/one_mask.png", "b/two_mask.png", "summary.csv"]
+    assert [row["outputs"] for row in rows(out)] == ["mask"] * 3 and not list(out.rglob("*_labels.png"))
+    assert len(run_again(folder, out, model, outputs=["labels"], spacing_mm=(2.0, 2.0), overwrite=True)) == 3
+    assert [row["outputs"] for row in rows(out)] == ["mask labels"] * 3 and (out / "a_mask.png").exists()
 
 
 def test_what_the_networks_refused_is_refused_still(tmp_path, capsys):
@@ -319,19 +302,21 @@ def test_results_that_cannot_be_written_stop_no_other_radiograph(model, folder, 
         assert names(out) == ["a.json", "b", "good.json", *good, "summary.csv"]
 
 
-def test_an_unexpected_error_stops_no_other_radiograph(model, folder, tmp_path, monkeypatch, capsys):
+def test_an_unexpected_error_stops_no_other_radiograph_and_is_tried_again(model, folder, tmp_path, monkeypatch, capsys):
     read = run.read_radiograph
 
     def fail(path, *options):
         return read(path, *options) if path.name == "two.png" else {}["two\nlines"]
 
     monkeypatch.setattr(run, "read_radiograph", fail)
-    assert predict([folder], tmp_path / "out", model, progress=False) == 1
+    assert predict([folder], tmp_path / "out", model, ["mask"], progress=False) == 1
     lines = capsys.readouterr().err.splitlines()
     said = [f"{folder}/{name}.png: unexpected KeyError" for name in ("a", "b/one")]
     assert [line.split(" (")[0] for line in lines] == said
+    # The files are the same, the reason may have gone.
     monkeypatch.undo()
-    assert predict([folder], tmp_path / "out", model, progress=False) == 0
+    assert predict([folder], tmp_path / "out", model, ["mask"], progress=False) == 0
+    assert names(tmp_path / "out") == ["a_mask.png", "b/one_mask.png", "b/two_mask.png", "summary.csv"]
 
 
 @pytest.mark.parametrize("fails", ["one_mask.png", summary.JOURNAL, summary.NAME])
@@ -373,11 +358,6 @@ def test_results_of_another_file_do_not_stay_beside_new_ones(model, folder, tmp_
     predict([folder], out, model, ["mask"], progress=False)
     assert sorted(path.name for path in out.glob("a*")) == ["a_coco.json", "a_mask.png"]
     assert len(list(out.glob("b/one*"))) == 5
-    # Nor those of other settings; a row of the same ones goes on naming what is there.
-    predict([folder], out, model, ["labels"], spacing_mm=(1.0, 1.0), progress=False)
-    predict([folder], out, model, ["mask"], spacing_mm=(1.0, 1.0), overwrite=True, progress=False)
-    assert names(out / "b") == ["one_labels.png", "one_mask.png", "two_labels.png", "two_mask.png"]
-    assert [row["outputs"] for row in rows(out)] == ["mask labels"] * 3
 
 
 def test_a_refusal_leaves_the_users_own_files(model, tmp_path, capsys):
@@ -426,36 +406,15 @@ def test_an_unreadable_folder_is_named_and_counts(model, folder, tmp_path, monke
     refuses("in/b: the folder cannot be read", plan, [folder / "b"], tmp_path / "out")
 
 
-def most_at_once(monkeypatch, folder, out, model, patience_s):
-    """Returns how many radiographs a run decodes at the same time, at most; each waits so long for a second one."""
-    held, most, changed, load = set(), [], threading.Condition(), PngImageFile.load
-
-    def slow(image):
-        with changed:
-            held.add(id(image))
-            most.append(len(held))
-            changed.notify_all()
-            changed.wait_for(lambda: max(most) > 1, patience_s)
-        pixels = load(image)
-        held.discard(id(image))
-        return pixels
-
-    monkeypatch.setattr(PngImageFile, "load", slow)
-    monkeypatch.setattr(parallel, "cores", lambda: 4)
-    predict([folder], out, model, ["mask"], progress=False)
-    monkeypatch.undo()
-    return max(most)
-
-
-def test_large_radiographs_are_decoded_one_at_a_time(model, tmp_path, monkeypatch):
-    for number in range(6):
-        write_bars(tmp_path / "in" / f"{number}.png")
-    assert most_at_once(monkeypatch, tmp_path / "in", tmp_path / "a", model, 60) > 1
-    # As if two of 64 x 64 pixels were too many, or two files of more than 50 bytes.
-    for ordinary, room in ((1, 64 * 64 + 64), (10**6, 10**6), (50, 100)):
+def test_each_radiograph_takes_room(model, tmp_path, monkeypatch):
+    """As many pixels as its file has bytes, at least the ordinary number; then as its header says, if that is more."""
+    image, taken, take = write_bars(tmp_path / "a.png"), [], parallel.Room.take
+    monkeypatch.setattr(parallel.Room, "take", lambda room, amount: taken.append(amount) or take(room, amount))
+    for ordinary, expected in ((10**6, [10**6]), (1, [image.stat().st_size, 64 * 64])):
         monkeypatch.setattr(run, "ORDINARY_PIXELS", ordinary)
-        monkeypatch.setattr(run, "MAX_PIXELS", room)
-        assert most_at_once(monkeypatch, tmp_path / "in", tmp_path / f"{room}", model, 0.02) == 1
+        assert predict([image], tmp_path / "out", model, ["mask"]) == 0
+        assert taken == expected
+        taken.clear()
 
 
 # `crass-tf ARGUMENTS`, killed before it moves file number N into the folder OUT.
