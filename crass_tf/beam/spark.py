@@ -57,7 +57,7 @@ def segment(
 
 def _segment_group(settings: Settings, overwrite: bool, groups: Iterable[Any]) -> Iterator[str]:
     """Segments the radiographs of a task and yields the files that hold their rows."""
-    journal, worker, stamp = RowFiles(str(settings.out)), worker_of_process(settings), settings.stamp()
+    journal, worker, stamp = RowFiles(settings.out), worker_of_process(settings), settings.stamp()
 
     def left():
         for _, (current, earlier) in groups:

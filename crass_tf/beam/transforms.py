@@ -75,8 +75,7 @@ class ClavicleModelHandler(ModelHandler[Reference, Result, Worker]):
 class Segment(beam.PTransform):
     """Segments `Reference`s: returns the rows of the summary, one a radiograph, even where an engine repeats work.
 
-    Two radiographs with one key are refused. With an `out`, result files are written there, and what the summary or
-    the journal of an earlier run holds is passed over; without, a row has the files' content as `files`.
+    Two radiographs with one key are refused. What the summary or the journal of an earlier run holds is passed over.
 
     Args:
         settings: what to write, where, by which model.
@@ -92,7 +91,7 @@ class Segment(beam.PTransform):
         settings = self._settings
         earlier = (
             references.pipeline
-            | "Summaries" >> beam.Create([settings.out] if settings.out is not None else [])
+            | "Summaries" >> beam.Create([settings.out])
             | "FindRows" >> beam.FlatMap(work.earlier_files)
             | beam.Reshuffle()
             | "ReadRows" >> beam.FlatMap(work.rows_in)
@@ -140,21 +139,17 @@ class _Row(beam.DoFn):
         self._out = settings.out
 
     def start_bundle(self):
-        self._journal = None if self._out is None else RowFiles(self._out)
+        self._journal = RowFiles(self._out)
 
     def process(self, result):
         _count(result.row)
         for stage, value in result.milliseconds.items():
             Metrics.distribution(NAMESPACE, f"milliseconds_{stage}").update(round(value))
-        if self._journal is not None:
-            self._journal.add(result.row)
-            yield result.row
-        else:
-            yield result.row | {"files": result.files}
+        self._journal.add(result.row)
+        yield result.row
 
     def finish_bundle(self):
-        if self._journal is not None:
-            self._journal.flush()
+        self._journal.flush()
 
 
 def _count(row):

@@ -44,7 +44,7 @@ class Settings:
     """What is the same for all radiographs of a run; it is sent to every worker.
 
     Attributes:
-        out: the folder for the results, a path or URL; None: they stay in `Result.files`.
+        out: the folder for the results, a path or URL.
         model: a path that every worker has; None: the shipped model.
         outputs: names out of `outputs.OUTPUTS`.
         spacing_mm: `(row, column)` of all radiographs; outranks their headers.
@@ -53,7 +53,7 @@ class Settings:
         extent: how far to the side clavicles are marked, see `Segmenter.load`.
     """
 
-    out: str | None = None
+    out: str
     model: str | None = None
     outputs: tuple[str, ...] = DEFAULTS
     spacing_mm: tuple[float, float] | None = None
@@ -72,12 +72,10 @@ class Result:
 
     Attributes:
         row: its row of the summary, `{column: cell}`.
-        files: the content of its result files by name of the output, where there is no `out`.
         milliseconds: by stage: `read`, `segment` (decoding, networks, encoding), `write`.
     """
 
     row: dict[str, Any]
-    files: dict[str, bytes]
     milliseconds: dict[str, float]
 
 
@@ -105,13 +103,11 @@ class Worker:
             cells, files = self._segment_in(folder, reference, milliseconds)
         kept = reference.written if reference.is_same and cells["status"] == "segmented" else ()
         cells["outputs"] = " ".join(name for name in OUTPUTS if name in files or name in kept)
-        if self._settings.out is not None:
-            with _time_stage(milliseconds, "write"):
-                _store(f"{self._settings.out}/{reference.result}", files, set(reference.written) - set(kept))
-            files = {}
+        with _time_stage(milliseconds, "write"):
+            _store(f"{self._settings.out}/{reference.result}", files, set(reference.written) - set(kept))
         named = {"image": reference.name, "result": reference.result}
         stamps = {"input": reference.stamp, "settings": self._run.stamp}
-        return Result(named | stamps | cells, files, milliseconds)
+        return Result(named | stamps | cells, milliseconds)
 
     def _segment_in(self, folder, reference, milliseconds):
         """Returns the summary's cells and the result files `{output: bytes}`, all of which names the reference's."""
@@ -203,7 +199,7 @@ class RowFiles:
 
 def earlier_files(out: str) -> list[str]:
     """Returns the files with rows of earlier runs: their summary, and the journal of one that was stopped."""
-    names = ("summary.csv", *(f"summary{rest}.{form}" for rest in ("-*", "/*") for form in FORMS), f"{JOURNAL}/*.jsonl")
+    names = ("summary.csv", *(f"summary-*.{form}" for form in FORMS), f"{JOURNAL}/*.jsonl")
     return [path for name in names for path in storage.below(out, name)]
 
 
