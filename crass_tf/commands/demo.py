@@ -1,13 +1,8 @@
 """The whole chain on phantoms: radiographs, data set, training, evaluation, export, prediction, and a page over all."""
 
-import contextlib
 import pathlib
 import shutil
-import time
 from typing import Any
-
-import cv2
-import numpy as np
 
 from crass_tf import phantom
 from crass_tf.commands.export import export_from
@@ -17,12 +12,8 @@ from crass_tf.common.types import PathLike
 from crass_tf.data import Augmentation, examples
 from crass_tf.data.building import build
 from crass_tf.evaluation import evaluate
-from crass_tf.geometry import split_sides
 from crass_tf.inference.segmenter import Segmenter
 from crass_tf.prediction import predict
-from crass_tf.radiographs.formats.png import write_png
-from crass_tf.radiographs.radiograph import read_mask, read_radiograph
-from crass_tf.reporting.overlay import overlay, sheet
 from crass_tf.reporting.pages import write_page
 from crass_tf.reporting.plots import curve
 from crass_tf.training.checkpoints import read_rows
@@ -37,8 +28,8 @@ AUGMENTATION = Augmentation(
     invert=0, blur=0, bars=0,
 )  # fmt: skip
 MARKER = "demo.json"
+# Of earlier demos: version 0.1 wrote `pictures`.
 PARTS = ("phantoms", "data", "run", "evaluation", "export", "predictions", "pictures", "index.html", MARKER)
-SHOWN = 8
 
 
 def demo(
@@ -69,28 +60,25 @@ def demo(
     phantom.check_arguments(count, seed, size)
     Settings(seed=seed, epochs=epochs)
     out = _claim_folder(out)
-    seconds: dict[str, float] = {}
-    with _time_step(seconds, f"Drawing {count} phantoms of {size} x {size} pixels"):
-        phantom.write_folder(out / "phantoms", count, seed, size)
-    with _time_step(seconds, "Building the TFDS data set"):
-        build(out / "phantoms", out / "data", [config])
-    with _time_step(seconds, f"Training the U-Net for {epochs} epochs"):
-        train(out / "run", out / "data", config=config, epochs=epochs, seed=seed, augmentation=AUGMENTATION)
+    _announce(f"Drawing {count} phantoms of {size} x {size} pixels")
+    phantom.write_folder(out / "phantoms", count, seed, size)
+    _announce("Building the TFDS data set")
+    build(out / "phantoms", out / "data", [config])
+    _announce(f"Training the U-Net for {epochs} epochs")
+    train(out / "run", out / "data", config=config, epochs=epochs, seed=seed, augmentation=AUGMENTATION)
     model = out / "run" / "model.keras"
-    with _time_step(seconds, "Evaluating on the validation phantoms at native size"):
-        validation = examples("crass12", "validation", out / "data")
-        about: dict[str, Any] = {"model": "run/model.keras", "dataset": "crass12 (phantoms)", "split": "validation"}
-        metrics = evaluate(Segmenter.load(model), validation, out / "evaluation", **about)
-    with _time_step(seconds, "Exporting to SavedModel and LiteRT"):
-        origin = f"{count} phantoms, seed {seed}; no patient"
-        forms = export_from(model, out / "export", out / "data", training_data=origin)["forms"]
-        file = smallest_that_passed(forms)
-    with _time_step(seconds, f"Predicting with {file}"):
-        images = [out / "phantoms" / "CRASS12" / "image" / f"{e.image_id}.PNG" for e in validation]
-        predict(images, out / "predictions", out / "export" / file)
-    _write_pictures(out)
-    write_json(out / MARKER, {"seconds": seconds, "iou": metrics["iou"]})
-    _write_index(out, metrics, forms, seconds, file)
+    _announce("Evaluating on the validation phantoms at native size")
+    validation = examples("crass12", "validation", out / "data")
+    about: dict[str, Any] = {"model": "run/model.keras", "dataset": "crass12 (phantoms)", "split": "validation"}
+    metrics = evaluate(Segmenter.load(model), validation, out / "evaluation", **about)
+    _announce("Exporting to SavedModel and LiteRT")
+    origin = f"{count} phantoms, seed {seed}; no patient"
+    forms = export_from(model, out / "export", out / "data", training_data=origin)["forms"]
+    file = smallest_that_passed(forms)
+    _announce(f"Predicting with {file}")
+    images = [out / "phantoms" / "CRASS12" / "image" / f"{e.image_id}.PNG" for e in validation]
+    predict(images, out / "predictions", out / "export" / file)
+    _write_index(out, metrics, forms, file)
     print(f"validation IoU on phantoms at native size: {metrics['iou']['mean']:.4f}")
     print(f"open {out / 'index.html'}")
     return metrics
@@ -104,13 +92,8 @@ def smallest_that_passed(forms: dict[str, dict[str, Any]]) -> str:
     return min(passed, key=lambda form: form["bytes"])["file"]
 
 
-@contextlib.contextmanager
-def _time_step(seconds, title):
-    """Announces a step, and adds how long it took to `seconds`."""
-    print(f"== {title}", flush=True)
-    start = time.monotonic()
-    yield
-    seconds[title] = round(time.monotonic() - start, 1)
+def _announce(step):
+    print(f"== {step}", flush=True)
 
 
 def _claim_folder(out: PathLike) -> pathlib.Path:
@@ -120,40 +103,27 @@ def _claim_folder(out: PathLike) -> pathlib.Path:
     if names - {*PARTS} or (names and MARKER not in names):
         raise InputError(f"{out}: found other files than an earlier demo's; name a new folder with --out")
     # The marker comes first and stays, so that the next demo recognises and replaces an interrupted one.
-    write_json(out / MARKER, {"finished": False})
+    write_json(out / MARKER, {})
     for name in names - {MARKER}:
         part = out / name
         shutil.rmtree(part) if part.is_dir() else part.unlink()
     return out
 
 
-def _write_pictures(out):
-    """Writes sheets of phantoms, bare and with their masks, and of predictions."""
-    images = sorted((out / "phantoms" / "CRASS12" / "image").iterdir())[:SHOWN]
-    radiographs = [read_radiograph(path).image for path in images]
-    masks = [split_sides(read_mask(path.parent.parent / "mask" / path.name)[0]) for path in images]
-    predicted = sorted((out / "predictions").glob("*_overlay.png"))[:SHOWN]
-    sheets = {
-        "phantoms": [overlay(image, np.zeros_like(image)) for image in radiographs],
-        "masks": [overlay(image, labels) for image, labels in zip(radiographs, masks)],
-        "predictions": [cv2.imread(str(path)) for path in predicted],
-    }
-    for name, pictures in sheets.items():
-        write_png(out / "pictures" / f"{name}.png", sheet(pictures, 4, 320))
-
-
-def _write_index(out, metrics, forms, seconds, file):
-    history = read_rows(out / "run")
+def _write_index(out, metrics, forms, file):
+    history, predictions = read_rows(out / "run"), _list_files(out, "predictions")
     write_page(
         out / "index.html",
         "demo.html",
         metrics=metrics,
         curve=curve(*([float(row[name]) for row in history] for name in ("iou", "val_iou"))),
         forms=forms,
-        seconds=seconds,
         file=file,
         files=[name for part in ("run", "evaluation", "export") for name in _list_files(out, part)],
-        predictions=_list_files(out, "predictions"),
+        images=_list_files(out, "phantoms/CRASS12/image"),
+        masks=_list_files(out, "phantoms/CRASS12/mask"),
+        overlays=[name for name in predictions if name.endswith("_overlay.png")],
+        predictions=predictions,
     )
 
 

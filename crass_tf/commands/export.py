@@ -14,11 +14,7 @@ COMPARED = 32
 
 
 def export_from(
-    model: PathLike,
-    out: PathLike,
-    data_dir: PathLike | None = None,
-    dataset: str = DEFAULT_DATASET,
-    **options: Any,
+    model: PathLike, out: PathLike, data_dir: PathLike | None = None, dataset: str = DEFAULT_DATASET, **options: Any
 ) -> dict[str, Any]:
     """Exports a model; int8 ranges come from the data set's training split, the comparison from its validation split.
 
