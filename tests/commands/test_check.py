@@ -260,14 +260,11 @@ def test_original_release(phantoms, tmp_path):
     assert ("inverted", (name(8),)) in found(out)
 
 
-def test_without_out_nothing_is_written(folder, tmp_path, capsys, monkeypatch):
+def test_without_out_nothing_is_written(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     assert cli.main(["check", str(folder)]) == 0
     assert sorted(tmp_path.rglob("*")) == before
-    change(image_path(folder, name(3)), lambda p: 255 - p)
-    assert cli.main(["check", str(folder)]) == 1
-    assert f"spoils: inverted: {image_path(folder, name(3))}: found lungs brighter" in capsys.readouterr().out
 
 
 def test_no_radiograph_at_all_and_nothing_readable_at_all(folder, tmp_path, run):

@@ -47,15 +47,12 @@ def test_version(capsys):
         (["predict", "a.png", "--out", "masks", "--spacing-mm", "0.1,2"], "one at most 10 times the other"),
         (["train", "--out", "run", "--image-size", "big"], "HxW"),
         (["train", "--out", "run", "--fold", "6/5"], "argument --fold: found '6/5', expected NUMBER/K"),
-        (["train", "--out", "run", "--fold", "1/2", "--validation-split", "test"], "validation_split: found 'test'"),
-        (["evaluate", "no-such-run", "--out", "scores"], "no-such-run: model not found"),
         (["phantom", "--out", "there", "--count", "0"], "count"),
         (["predict", "no-such.png", "--out", "masks"], "no-such.png"),
         (["predict", "", "--out", "masks"], "path: found an empty path"),
         (["predict", "no-such.png", "--out", ""], "out: found an empty path"),
         (["predict", "\x1b[31m.png", "--out", "masks"], "error: ?[31m.png: no such file or folder"),
         (["predict", "a.png", "--out", "masks", "--threads", "0"], "found '0', expected a whole number above 0"),
-        (["predict", "a.png", "--out", "masks", "--threads", "-2"], "found '-2', expected a whole number above 0"),
         (["predict", "a.png", "--out", "masks", "--threads", "x"], "found 'x', expected a whole number above 0"),
         (["build", "--manual-dir", "no-such"], "no-such"),
         (["check", "no-such", "--out", "checked"], "no-such: folder not found"),
@@ -63,12 +60,9 @@ def test_version(capsys):
         (["export", "no-such.keras", "--out", "export"], "no-such.keras"),
         (["train", "--data-dir", "no-such", "--out", "run", "--epochs", "0"], "epochs"),
         (["train", "--data-dir", "no-such", "--out", "run", "--learning-rate", "nan"], "learning_rate: found nan"),
-        (["train", "--data-dir", "no-such", "--out", "run", "--learning-rate", "inf"], "learning_rate: found inf"),
         (["train", "--data-dir", "no-such", "--out", "run", "--seed", str(2**63)], "seed: found"),
         (["propose", "no-such", "--out", "proposals", "--least", "nan"], "least: found nan"),
-        (["propose", "no-such", "--out", "proposals", "--least", "70"], "least: found 70.0"),
         (["predict", "no-such", "--out", "masks", "--input", "dicom"], "--input: needs --runner"),
-        (["predict", "no-such", "--out", "masks", "--patient-key", "x"], "--patient-key: needs --runner"),
         (["predict", "no-such", "--out", "masks", "--dicomweb", "--shards", "2"], "--shards: needs --runner"),
     ],
 )
@@ -104,7 +98,8 @@ def test_evaluate_and_train_with_init_by_command(run, capsys, tmp_path, monkeypa
     assert cli.main([str(argument) for argument in arguments]) == 0
     said = capsys.readouterr().out
     assert said.startswith("2 radiographs: IoU 0.") and said.endswith(f"; wrote {tmp_path}/scores/report.html\n")
-    assert json.loads((tmp_path / "scores" / "metrics.json").read_text())["n"] == 2
+    metrics = json.loads((tmp_path / "scores" / "metrics.json").read_text())
+    assert (metrics["dataset"], metrics["split"], metrics["n"]) == ("crass12", "validation", 2)
     train = ["train", "--data-dir", prepared, "--out", tmp_path / "run", "--config", "64x64", "--epochs", 1, "--no-xla"]
     assert run(*train)[0] == 0
     again = [*train[:4], tmp_path / "second", *train[5:], "--init", tmp_path / "run" / "model.keras"]

@@ -88,12 +88,6 @@ def test_without_a_fold_it_is_the_validation_split(tmp_path, two_folds, make_run
         assert (metrics["dataset"], metrics["split"], metrics["n"]) == ("two_folds", "fold2", 4)
 
 
-def test_a_model_alone_is_for_crass12(tmp_path, prepared, litert_model):
-    metrics = evaluate_models([litert_model], tmp_path / "scores", prepared)
-    assert (metrics["dataset"], metrics["split"], metrics["n"]) == ("crass12", "validation", 2)
-    assert metrics["extent"] == "scr"
-
-
 @pytest.fixture
 def refused(tmp_path, two_folds, monkeypatch):
     """A function that returns why models are refused, before any of them is loaded and anything written."""
