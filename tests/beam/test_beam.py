@@ -1,6 +1,5 @@
 """The work of `predict` on engines, by a model whose result is known: brighter than 128 is clavicle."""
 
-import csv
 import errno
 import io
 import json
@@ -14,7 +13,7 @@ import cv2
 import drawn
 import numpy as np
 import pytest
-from folders import contents
+from folders import contents, table
 
 pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install crass-tf[beam]")
 
@@ -56,7 +55,7 @@ def run(folder, out, model, *more, runner="DirectRunner"):
 
 def rows(out):
     """Returns the rows of a summary by radiograph; each stands there once."""
-    found = [row for path in pathlib.Path(out).glob("summary*.csv") for row in csv.DictReader(path.open())]
+    found = [row for path in pathlib.Path(out).glob("summary*.csv") for row in table(path)]
     by_result = {row["result"]: row for row in found}
     assert len(by_result) == len(found)
     return by_result
@@ -134,7 +133,7 @@ def test_what_cannot_be_read_is_a_dead_letter(folder, litert_model, tmp_path):
     (folder / "notes.txt").write_text("no radiograph")
     out = tmp_path / "out"
     assert run(folder, out, litert_model) == 1
-    (letter,) = csv.DictReader((out / "refused-00000-of-00001.csv").open())
+    (letter,) = table(out / "refused-00000-of-00001.csv")
     assert letter["result"] == "broken" and letter["reason"].startswith(f"{folder}/broken.png: ")
     assert rows(out)["broken"]["status"] == "refused" and len(rows(out)) == 6
     assert json.loads((out / "broken.json").read_text())["status"] == "refused"
@@ -146,9 +145,9 @@ def test_one_key_of_two_radiographs_is_refused(folder, litert_model, tmp_path):
     assert run(folder, tmp_path / "out", litert_model) == 1
     assert "would both write a*" in rows(tmp_path / "out")["a"]["reason"]
     # The same file by two patterns is one radiograph.
-    table = tmp_path / "table.csv"
-    table.write_text("image,result\nin/b/1.png,x/1\nin/b/1.png,x/1\nin/missing.png,\n")
-    assert run(table, tmp_path / "more", litert_model, "--input table") == 1
+    listed = tmp_path / "table.csv"
+    listed.write_text("image,result\nin/b/1.png,x/1\nin/b/1.png,x/1\nin/missing.png,\n")
+    assert run(listed, tmp_path / "more", litert_model, "--input table") == 1
     statuses = {key: row["status"] for key, row in rows(tmp_path / "more").items()}
     assert statuses == {"x/1": "segmented", f"{str(folder)[1:]}/missing": "refused"}
 
@@ -311,11 +310,11 @@ def test_parquet(folder, litert_model, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     out = tmp_path / "out"
     assert run(folder, out, litert_model, "--summary parquet") == 0
-    table = parquet.read_table(out / "summary-00000-of-00001.parquet").to_pylist()
-    assert tuple(table[0]) == COLUMNS
+    found = parquet.read_table(out / "summary-00000-of-00001.parquet").to_pylist()
+    assert tuple(found[0]) == COLUMNS
     # 200 pixels of 0.25 x 0.25 mm are 12.5 square millimetres.
     figures = ("right_area_pixels", "right_area_mm2", "right_found")
-    assert {tuple(row[name] for name in figures) for row in table} == {(200, 12.5, True)}
+    assert {tuple(row[name] for name in figures) for row in found} == {(200, 12.5, True)}
     # Cells of an earlier CSV are texts.
     texts = {"image": "a.png", "right_found": "False", "height": "64", "score": "", "area": "none of ours"}
     cells = tables.typed(texts)
