@@ -10,17 +10,22 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crass_tf.data.augmentation import Augmentation, augmentation
-    from crass_tf.data.loading import load_arrays
-    from crass_tf.data.pipeline import training_dataset
-    from crass_tf.evaluation.scoring import evaluate
-    from crass_tf.export.exporting import export
-    from crass_tf.inference.segmenter import Segmentation, Segmenter
-    from crass_tf.model.clavicles import clavicle_model
-    from crass_tf.model.losses import DiceCrossEntropy, dice_cross_entropy
-    from crass_tf.model.metrics import IoU
-    from crass_tf.model.unet import unet
-    from crass_tf.radiographs.radiograph import Radiograph, read_radiograph
+    from crass_tf.data.augmentation import Augmentation as Augmentation
+    from crass_tf.data.augmentation import augmentation as augmentation
+    from crass_tf.data.loading import load_arrays as load_arrays
+    from crass_tf.data.pipeline import training_dataset as training_dataset
+    from crass_tf.evaluation.scoring import evaluate as evaluate
+    from crass_tf.export.exporting import export as export
+    from crass_tf.inference.segmenter import Segmentation as Segmentation
+    from crass_tf.inference.segmenter import Segmenter as Segmenter
+    from crass_tf.model.clavicles import clavicle_model as clavicle_model
+    from crass_tf.model.losses import DiceCrossEntropy as DiceCrossEntropy
+    from crass_tf.model.losses import dice_cross_entropy as dice_cross_entropy
+    from crass_tf.model.metrics import IoU as IoU
+    from crass_tf.model.unet import unet as unet
+    from crass_tf.radiographs.radiograph import Radiograph as Radiograph
+    from crass_tf.radiographs.radiograph import read_radiograph as read_radiograph
+
 
 __version__ = "0.2.0"
 
@@ -42,23 +47,7 @@ HOMES = {
     "training_dataset": "crass_tf.data.pipeline",
     "unet": "crass_tf.model.unet",
 }
-__all__ = [
-    "Augmentation",
-    "DiceCrossEntropy",
-    "IoU",
-    "Radiograph",
-    "Segmentation",
-    "Segmenter",
-    "augmentation",
-    "clavicle_model",
-    "dice_cross_entropy",
-    "evaluate",
-    "export",
-    "load_arrays",
-    "read_radiograph",
-    "training_dataset",
-    "unet",
-]
+__all__ = list(HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:
