@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from crass_tf.radiographs.radiograph import Radiograph as Radiograph
     from crass_tf.radiographs.radiograph import read_radiograph as read_radiograph
 
-
 __version__ = "0.2.0"
 
 # Each public name and the module that it comes from.

@@ -151,10 +151,11 @@ def fit_arrays(
     if images.dtype != "uint8" or masks.max(initial=0) > 1:
         problem = f"found images of {images.dtype} and masks up to {masks.max()}"
         raise InputError(f"{problem}, expected uint8 grey values from 0 to 255, and masks of 0 and 1")
-    options = {name: getattr(settings, name) for name in ("batch_size", "seed", "augmentation", "image_size")}
+    options = {name: getattr(settings, name) for name in ("batch_size", "seed", "augmentation")}
+    pairs = list(zip(images[..., 0], masks))
 
     def batches_from(epoch):
-        return array_batches(images, masks, initial_epoch=epoch, **options)
+        return array_batches(pairs, settings.image_size, initial_epoch=epoch, **options)
 
     watched = validation and (validation[0].astype("float32"), validation[1], settings.batch_size)
     return fit(batches_from, watched, len(images) // settings.batch_size, run, settings, **kwargs)

@@ -23,6 +23,11 @@ def drawn():
     return images, masks
 
 
+def drawn_pairs():
+    images, masks = drawn()
+    return list(zip(images[..., 0], masks))
+
+
 def from_tf(augmentation=None, initial_epoch=0, seed=SEED):
     """All batches from an epoch on, as a list of epochs of `(images, masks)` arrays."""
     pairs = tf.data.Dataset.from_tensor_slices(drawn())
@@ -36,7 +41,7 @@ def from_tf(augmentation=None, initial_epoch=0, seed=SEED):
 def from_arrays(augmentation=None, initial_epoch=0, seed=SEED):
     """The same of the NumPy pipeline."""
     options = dict(batch_size=BATCH, seed=seed, augmentation=augmentation, initial_epoch=initial_epoch)
-    batches, steps = pipeline.array_batches(*drawn(), **options), COUNT // BATCH
+    batches, steps = pipeline.array_batches(drawn_pairs(), SIZE, **options), COUNT // BATCH
     return [joined([batches[e * steps + step] for step in range(steps)]) for e in range(EPOCHS - initial_epoch)]
 
 
@@ -175,7 +180,7 @@ def test_fit_sees_each_epochs_batches():
     assert len(set(expected)) == EPOCHS
     for first in (0, 1):
         options = dict(batch_size=BATCH, seed=SEED, augmentation=Augmentation(), initial_epoch=first)
-        batches = pipeline.array_batches(*drawn(), **options)
+        batches = pipeline.array_batches(drawn_pairs(), SIZE, **options)
         history = model.fit(batches, epochs=EPOCHS, initial_epoch=first, steps_per_epoch=2, verbose=0).history
         np.testing.assert_allclose(history["loss"], expected[first:], rtol=1e-5)
 
