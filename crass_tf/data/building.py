@@ -147,29 +147,18 @@ def _download_and_prepare(builder, manual_dir, path, beam):
     """Runs TFDS for a data set at `path`; unwraps a user's mistake that TFDS has wrapped."""
     import tensorflow_datasets as tfds
 
+    if not sys.stderr.isatty():
+        # In a file they are megabytes of control characters.
+        tfds.disable_progress_bar()
     try:
         # TFDS prints the name of a folder that will be moved.
-        with contextlib.redirect_stdout(io.StringIO()), _hide_bars_in_files():
+        with contextlib.redirect_stdout(io.StringIO()):
             config = tfds.download.DownloadConfig(manual_dir=manual_dir, **beam)
             builder.download_and_prepare(download_config=config)
     except Exception as error:
         if mistake := _as_input_error(error, path):
             raise mistake from None
         raise
-
-
-@contextlib.contextmanager
-def _hide_bars_in_files():
-    """Turns TFDS' progress bars off outside terminals: in a file they are megabytes of control characters."""
-    from tensorflow_datasets.core.utils import tqdm_utils
-
-    shown = tqdm_utils._active  # TFDS has no other way to ask.
-    if not sys.stderr.isatty():
-        tqdm_utils.disable_progress_bar()
-    try:
-        yield
-    finally:
-        tqdm_utils._active = shown
 
 
 def _as_input_error(error, path):

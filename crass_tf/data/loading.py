@@ -216,7 +216,6 @@ def load_arrays(
     split: str = "train",
     data_dir: PathLike | None = None,
     image_size: tuple[int, int] | None = None,
-    image_ids: Sequence[str] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns a split as NumPy arrays on the model's grid, for training without `tf.data` (the JAX backend).
 
@@ -226,13 +225,12 @@ def load_arrays(
         split: `train` or `validation`, or what TFDS allows beyond (`train[:10]`, `train+validation`).
         data_dir: where it was prepared; None is TFDS' default.
         image_size: `(height, width)` of the grid; None takes the config's.
-        image_ids: names of the only radiographs that are wanted; None for all.
 
     Returns:
         `(images, masks)`: uint8 `[N, H, W, 1]`, grey values and 0/1.
     """
-    chosen = examples(dataset, split, data_dir, config, image_ids)
-    pairs = [to_grid(e.image, e.mask, image_size or e.image.shape) for e in chosen]
+    found = examples(dataset, split, data_dir, config)
+    pairs = [to_grid(e.image, e.mask, image_size or e.image.shape) for e in found]
     if len({image.shape for image, _ in pairs}) > 1:
         raise InputError(f"{dataset}/{config}: found radiographs of several sizes, expected image_size=(height, width)")
     images, masks = zip(*pairs)

@@ -14,7 +14,7 @@ from crass_tf.common.files import InputError, atomic_file, local_path, output_fo
 from crass_tf.common.types import PathLike
 from crass_tf.data.pipeline import array_batches
 from crass_tf.data.views import SIDES, STRIP
-from crass_tf.model import DEFAULT_FILTERS, DiceCrossEntropy, IoU, dice_cross_entropy, networks, unet
+from crass_tf.model import DEFAULT_FILTERS, IoU, dice_cross_entropy, networks, unet
 from crass_tf.model.clavicles import CLAVICLE_MODEL, FINDER, OUTLINER
 from crass_tf.training.averaging import WeightAverage
 from crass_tf.training.checkpoints import Checkpoints, completed_epochs
@@ -124,7 +124,6 @@ def fit_arrays(
     settings: Settings,
     *,
     validation: tuple[np.ndarray, np.ndarray] | None = None,
-    class_weight: Any = None,
     **kwargs: Any,
 ) -> keras.Model:
     """Trains as `fit` does, from uint8 arrays `[N, H, W, 1]`: no TensorFlow is needed on the JAX backend.
@@ -135,14 +134,8 @@ def fit_arrays(
         masks: 0 and 1.
         run, settings: the run's folder and its `Settings`.
         validation: a pair of arrays as `View.fit` makes them, or None.
-        class_weight: refused: Keras takes none for masks in arrays; `Settings(class_weight=...)` does what it says.
         **kwargs: as `fit`.
     """
-    if class_weight is not None:
-        raise InputError(
-            "class_weight: Keras takes none for masks in arrays; use Settings(class_weight=(background, clavicle)), or "
-            "DiceCrossEntropy(class_weight={0: background, 1: clavicle}) in a compile of your own"
-        )
     height, width = settings.image_size
     large_enough = images.ndim == 4 and images.shape[1] >= height and images.shape[2] >= width
     if images.shape != masks.shape or not large_enough or images.shape[3] != 1:
@@ -182,11 +175,9 @@ def compile_model(model: keras.Model, settings: Settings, devices: int = 1) -> N
     optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay, global_clipnorm=1.0)
     # Only kernels are to shrink; scales and offsets have no reason to be near zero.
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    weight = settings.class_weight
-    loss = dice_cross_entropy if weight is None else DiceCrossEntropy(class_weight=dict(enumerate(weight)))
     # TensorFlow's XLA cannot reach another device's variables.
     has_xla = settings.jit_compile and (devices == 1 or keras.backend.backend() != TENSORFLOW)
-    model.compile(optimizer, loss, metrics=[IoU()], jit_compile=has_xla)
+    model.compile(optimizer, dice_cross_entropy, metrics=[IoU()], jit_compile=has_xla)
     # Variables made in the first step would have TensorFlow trace that step twice, and could not be restored before it.
     # The model's optimizer, not ours: in float16 Keras wraps it to scale the loss.
     model.optimizer.build(model.trainable_variables)

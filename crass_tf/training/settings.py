@@ -43,7 +43,6 @@ class Settings:
     seed: int = 0  # of initial weights, order and augmentation
     precision: str = "float32"  # Keras dtype policy: or `mixed_float16`, `mixed_bfloat16`
     jit_compile: bool = True  # whether XLA compiles the step
-    class_weight: tuple[float, float] | None = None  # of pixels in the loss, (background, clavicle); None for 1 each
     augmentation: Augmentation | None = Augmentation()  # how far radiographs are changed; None for not at all
 
     def __post_init__(self):
@@ -54,10 +53,6 @@ class Settings:
             raise InputError(f"seed: found {self.seed}, expected 0 to {LARGEST_SEED}")
         if not 0 <= self.warmup < 1 or not 0 <= self.ema_momentum < 1:
             raise InputError(f"found warmup {self.warmup}, ema_momentum {self.ema_momentum}, expected 0 to below 1")
-        if self.class_weight is not None and (
-            len(self.class_weight) != 2 or not all(0 <= weight < math.inf for weight in self.class_weight)
-        ):
-            raise InputError(f"class_weight: found {self.class_weight}, expected (background, clavicle), 0 or more")
         self.make_view()
         if self.fold is not None:
             parse_fold(self.fold)
@@ -79,6 +74,7 @@ class Settings:
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
             augmentation = stored.pop("augmentation")
+            stored.pop("class_weight", None)  # Older runs have it.
             values: dict[str, typing.Any] = {
                 name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
             }

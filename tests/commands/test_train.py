@@ -100,10 +100,10 @@ def test_resuming_with_another_fold_is_refused(run, two_folds):
     refuses(expected, running.train, run, two_folds, **SMALL, fold="1/2", resume=True)
 
 
-def test_settings_from_before_there_were_folds(tmp_path):
+def test_settings_of_older_runs(tmp_path):
     Settings(seed=3).save(tmp_path)
     path = tmp_path / "settings.json"
-    older = json.loads(path.read_text())
+    older = json.loads(path.read_text()) | {"class_weight": None}
     for name in ("split", "validation_split", "fold", "held_out"):
         del older[name]
     path.write_text(json.dumps(older))

@@ -60,7 +60,6 @@ def test_a_run_is_neither_overwritten_nor_resumed_otherwise_and_others_start_fro
         ({}, {"resume": True}, "found no run to resume"),
         ({"image_size": (64, 64)}, {}, r"expected \[N, 64, 64, 1\]"),
         ({"batch_size": 8}, {}, "batch_size: found 8"),
-        ({}, {"class_weight": {1: 2.0}}, r"class_weight: .*use Settings\(class_weight="),
         ({}, {"masks": 255 * bars()[1]}, "masks up to 255, expected .* masks of 0 and 1"),
     ],
 )
@@ -71,13 +70,11 @@ def test_what_cannot_be_trained_is_refused(tmp_path, changes, options, message):
 
 
 def test_settings_survive_saving_and_wrong_ones_are_refused(tmp_path):
-    settings = Settings(filters=(4, 8, 8), augmentation=Augmentation(flip=0.25), seed=3, class_weight=(1, 3))
+    settings = Settings(filters=(4, 8, 8), augmentation=Augmentation(flip=0.25), seed=3)
     settings.save(tmp_path)
     assert Settings.load(tmp_path) == settings
     (tmp_path / "settings.json").write_text("{}")
     refuses("settings.json", Settings.load, tmp_path)
-    for weights in ((1.0,), (1.0, -1.0), (1.0, float("nan"))):
-        refuses(r"class_weight: .*expected \(background, clavicle\)", Settings, class_weight=weights)
 
 
 def test_xla_is_on_by_default_and_said(tmp_path, capsys):
@@ -242,16 +239,3 @@ def test_output_to_a_file_has_one_line_an_epoch(tmp_path, capsys):
     for name in ("loss", "val_loss", "val_iou"):
         assert f" {name} {float(row[name]):.4f}"[:-1] in lines[1]
     assert lines[1].startswith("epoch 2/2: loss") and lines[1].endswith(" s") and "\b" not in lines[1]
-
-
-def test_class_weights_of_the_settings_weight_the_loss():
-    """Without logits that tell, the overlap counts the clavicles' pixels three times."""
-    images, masks = bars()
-    losses = []
-    for weight in (None, (1.0, 3.0)):
-        settings = Settings(**SMALL, augmentation=None, class_weight=weight)
-        model = build(settings)
-        compile_model(model, settings)
-        losses.append(float(model.compute_loss(y=masks, y_pred=np.zeros(masks.shape, np.float32))))
-    weighted = DiceCrossEntropy(class_weight={0: 1.0, 1: 3.0})(masks, np.zeros(masks.shape, np.float32))
-    assert losses[1] == pytest.approx(float(weighted)) and losses[1] != pytest.approx(losses[0], rel=0.01)
