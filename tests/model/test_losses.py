@@ -52,13 +52,6 @@ def test_masks_of_0_and_255_are_those_of_0_and_1():
     assert loss([[0.5, 1, 0, 0]], logits, "float32") != loss([[1, 1, 0, 0]], logits)
 
 
-def test_compiled_model_is_saved_and_loaded_with_it(tmp_path):
-    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(1, 1)])
-    model.compile("sgd", dice_cross_entropy)
-    model.save(tmp_path / "model.keras")
-    assert keras.saving.load_model(tmp_path / "model.keras").loss is dice_cross_entropy
-
-
 WEIGHTED = np.random.default_rng(0)
 MASKS = WEIGHTED.integers(0, 2, (3, 4, 5, 1)).astype("float32")
 LOGITS = WEIGHTED.normal(0, 2, MASKS.shape).astype("float32")
