@@ -6,7 +6,6 @@ from etils.epath import backend, gpath, register
 from refusals import refuses
 
 from crass_tf.common import files
-from crass_tf.common.files import InputError
 from crass_tf.data.building import build
 from crass_tf.data.loading import load_arrays
 
@@ -58,5 +57,5 @@ def test_built_read_and_overwritten(bucket, manual_dir, capsys):
 
 
 def test_array_record_is_refused_before_work(bucket, manual_dir):
-    with pytest.raises(InputError, match=f"file_format: found 'array_record' for {bucket}, expected tfrecord"):
-        build(manual_dir, bucket, file_format="array_record")
+    expected = f"file_format: found 'array_record' for {bucket}, expected tfrecord"
+    refuses(expected, build, manual_dir, bucket, file_format="array_record")

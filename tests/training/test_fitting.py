@@ -47,9 +47,8 @@ def test_learns_bars_and_leaves_a_row_for_each_epoch_and_two_checkpoints(run):
 
 def test_a_run_is_neither_overwritten_nor_resumed_otherwise_and_others_start_from_it(run, assert_same_weights):
     refuses("--resume", fit_arrays, *bars(), run, Settings(**SMALL), verbose=0)
-    with pytest.raises(InputError, match="learning_rate: 0.5, not 0.01"):
-        settings = Settings(**SMALL | dict(epochs=30, learning_rate=0.5), augmentation=None)
-        fit_arrays(*bars(), run, settings, resume=True, verbose=0)
+    settings = Settings(**SMALL | dict(epochs=30, learning_rate=0.5), augmentation=None)
+    refuses("learning_rate: 0.5, not 0.01", fit_arrays, *bars(), run, settings, resume=True, verbose=0)
     assert_same_weights(build(Settings(**SMALL), run / "model.keras"), run / "model.keras")
     refuses("same filters", build, Settings(**SMALL | dict(filters=(4, 8, 12))), run / "model.keras")
 
@@ -94,8 +93,8 @@ def test_resumed_run_in_float16_ends_with_the_same_float32_weights(tmp_path, ass
     assert_same_weights(resumed, undisturbed)
 
 
-TRAIN = """
-import os, signal, sys
+KILLED = """
+import os, signal
 import keras, numpy as np
 from crass_tf.training.fitting import fit_arrays
 from crass_tf.training.settings import Settings
@@ -105,28 +104,23 @@ class Kill(keras.callbacks.Callback):
         if self.model.optimizer.iterations >= 2 * 4 + 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
-images, masks = np.load(sys.argv[1]).values()
-small = dict(image_size=(32, 32), filters=(4, 8, 8), epochs=6, batch_size=2, jit_compile=False)
-options = {"killed": {"callbacks": [Kill()]}, "resumed": {"resume": True}}.get(sys.argv[3], {})
-fit_arrays(images, masks, sys.argv[2], Settings(**small), validation=(images, masks), verbose=2, **options)
+images, masks = np.load("data.npz").values()
+fit_arrays(images, masks, "disturbed", Settings.load("."), validation=(images, masks), callbacks=Kill())
 """
 
 
-def train(tmp_path, run, how):
-    np.savez(tmp_path / "data.npz", *bars())
-    command = [sys.executable, "-c", TRAIN, str(tmp_path / "data.npz"), str(run), how]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
-def test_killed_and_resumed_run_ends_with_the_same_weights(tmp_path, assert_same_weights):
+def test_killed_and_resumed_run_ends_with_the_same_weights(tmp_path, capsys, assert_same_weights):
     """Killed in the middle of the fifth epoch of two steps."""
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
-    assert train(tmp_path, undisturbed, "undisturbed").returncode == 0
-    killed = train(tmp_path, disturbed, "killed")
+    settings = Settings(**SMALL | dict(epochs=6))
+    settings.save(tmp_path)
+    np.savez(tmp_path / "data.npz", *bars())
+    killed = subprocess.run([sys.executable, "-c", KILLED], cwd=tmp_path, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (disturbed / "model.keras").exists()
-    resumed = train(tmp_path, disturbed, "resumed")
-    assert resumed.returncode == 0 and "resuming after epoch 4" in resumed.stdout
+    fit_arrays(*bars(), undisturbed, settings, validation=bars(), verbose=0)
+    fit_arrays(*bars(), disturbed, settings, validation=bars(), resume=True)
+    assert "resuming after epoch 4" in capsys.readouterr().out
     assert_same_weights(undisturbed / "model.keras", disturbed / "model.keras")
     rows, others = ([row | {"seconds": ""} for row in read_rows(folder)] for folder in (undisturbed, disturbed))
     assert rows == others
