@@ -56,20 +56,26 @@ def training_batches(
     """
     import tensorflow as tf
 
-    batches = array_batches(
-        pairs, view.image_size, batch_size=batch_size, seed=seed, augmentation=augmentation, initial_epoch=initial_epoch
-    )
+    def change(epoch, position, number):
+        image, mask = pairs[int(number)]
+        image, mask = augment_at(image, mask, seed, epoch, position, augmentation, view.image_size)
+        return image[:, :, None], mask
 
-    def batch_at(index):
-        images, masks = tf.numpy_function(batches.__getitem__, (index,), (tf.float32, tf.uint8))
-        images.set_shape((batch_size, *view.image_size, 1))
-        masks.set_shape((batch_size, *view.image_size, view.channels))
-        return images, masks
+    def epoch_batches(epoch):
+        def change_tensors(position, number):
+            image, mask = tf.numpy_function(change, (epoch, position, number), (tf.uint8, tf.uint8))
+            image.set_shape((*view.image_size, 1))
+            mask.set_shape((*view.image_size, view.channels))
+            return tf.cast(image, tf.float32), mask
 
-    # Not `Dataset.shuffle`: its order depends on TensorFlow's global seed, too, and on the iterations before.
-    indices = tf.data.Dataset.range((epochs - initial_epoch) * (len(pairs) // batch_size))
-    changed = indices.map(batch_at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return changed.prefetch(tf.data.AUTOTUNE)
+        # Not `Dataset.shuffle`: its order depends on TensorFlow's global seed, too, and on the iterations before.
+        order = tf.numpy_function(lambda epoch: epoch_order(len(pairs), seed, epoch), (epoch,), tf.int64)
+        order.set_shape((len(pairs),))
+        places = tf.data.Dataset.from_tensor_slices(order).enumerate()
+        changed = places.map(change_tensors, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return changed.batch(batch_size, drop_remainder=True)
+
+    return tf.data.Dataset.range(initial_epoch, epochs).flat_map(epoch_batches).prefetch(tf.data.AUTOTUNE)
 
 
 def validation_dataset(dataset: Any, view: View, *, batch_size: int) -> Any:
@@ -135,7 +141,7 @@ def array_batches(
         def __getitem__(self, index):
             epoch, step = divmod(index, steps)
             epoch += initial_epoch
-            order = np.random.default_rng([seed, epoch]).permutation(len(pairs))
+            order = epoch_order(len(pairs), seed, epoch)
             changed = [
                 augment_at(*pairs[int(order[position])], seed, epoch, position, augmentation, image_size)
                 for position in range(step * batch_size, (step + 1) * batch_size)
@@ -144,6 +150,11 @@ def array_batches(
             return images[..., None].astype(np.float32), masks
 
     return ArrayBatches()
+
+
+def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """Returns the order of `count` examples in an epoch, int64 `[count]`."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def augment_at(
