@@ -9,9 +9,11 @@ DEMO = {
     "metrics": {"n": 2, "iou": {"mean": 0.91}, "dice": {"mean": 0.953}},
     "curve": "",
     "forms": {"int8": {"file": "a&b.tflite", "bytes": 2_500_000, "mask_iou": {"mean": 0.99}}},
-    "seconds": {"Drawing <phantoms>": 90.0, "Training": 30.0},
     "file": "<int8>.tflite",
     "files": ["run/logs/"],
+    "images": ["phantoms/<0>.PNG"],
+    "masks": [],
+    "overlays": [],
     "predictions": ["predictions/a b.json"],
 }
 
@@ -19,17 +21,16 @@ DEMO = {
 def test_page_escapes_text_and_links(tmp_path):
     pages.write_page(tmp_path / "index.html", "demo.html", **DEMO)
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert "Drawing &lt;phantoms&gt;" in page and ">a&amp;b.tflite</a>" in page
+    assert 'alt="phantoms/&lt;0&gt;.PNG"' in page and ">a&amp;b.tflite</a>" in page
     assert 'href="export/a%26b.tflite"' in page and 'href="predictions/a%20b.json"' in page
-    # 90 and 30 seconds.
-    assert "2.0 minutes in all" in page and "2.50 MB" in page
+    assert "2.50 MB" in page
     assert "Predictions of &lt;int8&gt;.tflite on" in page
     assert NOTICE in page
 
 
 def test_a_missing_value_is_an_error_and_no_page(tmp_path):
-    with pytest.raises(jinja2.UndefinedError, match="seconds"):
-        pages.write_page(tmp_path / "index.html", "demo.html", **{k: v for k, v in DEMO.items() if k != "seconds"})
+    with pytest.raises(jinja2.UndefinedError, match="masks"):
+        pages.write_page(tmp_path / "index.html", "demo.html", **{k: v for k, v in DEMO.items() if k != "masks"})
     assert list(tmp_path.iterdir()) == []
 
 
