@@ -29,9 +29,10 @@ MAY_BE_EMPTY = (
     "StudyID",
     "StudyTime",
 )
-# What the classes of secondary captures of several frames begin with. The reader takes those of one frame, but they
-# lack what highdicom needs.
-SEVERAL_FRAMES = "1.2.840.10008.5.1.4.1.1.7."
+# Secondary capture, and what its classes for several frames begin with. Of one frame, as the reader takes them, they
+# lack what highdicom would look for in them.
+ONE_FRAME = "1.2.840.10008.5.1.4.1.1.7"
+SEVERAL_FRAMES = f"{ONE_FRAME}."
 # Unicode, to which texts of any other character set can be converted.
 UTF_8 = "ISO_IR 192"
 # A text that DICOM cuts off at 64 characters; the segments' own hold `NOTE`.
@@ -49,7 +50,7 @@ def write(path: PathLike, segmentation: Segmentation, source: PathLike, model: P
         Lines that say what was left empty.
 
     Raises:
-        InputError: where the radiograph is no DICOM file, lacks a UID, or is of a class for several frames.
+        InputError: where the radiograph is no DICOM file, or lacks a UID.
     """
     try:
         # What pydicom would warn of stands in the radiograph's header already.
@@ -79,9 +80,6 @@ def _read_header(path):
     missing = [name for name in NEEDED if not header.get(name)]
     if missing:
         raise InputError(f"{path}: found no {', '.join(missing)} in the DICOM file, which dicom-seg needs")
-    if header.SOPClassUID.startswith(SEVERAL_FRAMES):
-        kind = header.SOPClassUID.name
-        raise InputError(f"{path}: found a {kind}, which dicom-seg does not take; choose other outputs for this one")
     emptied = [name for name in MAY_BE_EMPTY if name in header and not _is_valid(header[name])]
     for name in MAY_BE_EMPTY:
         if name not in header or name in emptied:
@@ -110,11 +108,14 @@ def _is_valid(element):
 
 
 def _make_object(segmentation, header, model):
-    """Returns the segmentation object of a radiograph."""
+    """Returns the segmentation object of a radiograph of any class."""
     import highdicom
     from pydicom.uid import generate_uid
 
-    return highdicom.seg.Segmentation(
+    kind = header.SOPClassUID
+    if kind.startswith(SEVERAL_FRAMES):
+        header.SOPClassUID = ONE_FRAME
+    instance = highdicom.seg.Segmentation(
         source_images=[header],
         pixel_array=np.stack([segmentation.labels == side for side in SIDES.values()], axis=-1)[None],
         segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
@@ -133,6 +134,10 @@ def _make_object(segmentation, header, model):
         content_description=DESCRIPTION,
         series_description=DESCRIPTION,
     )
+    for element in instance.iterall() if kind != header.SOPClassUID else ():
+        if element.keyword == "ReferencedSOPClassUID":
+            element.value = kind
+    return instance
 
 
 def _description(name, side, model):

@@ -70,10 +70,12 @@ def test_the_schema_refuses_what_is_something_else(schema, damage):
         schema.validate(content | damage)
 
 
-def test_medial_distances_in_json():
+def test_measures_in_json():
     content = record.result(segmentation_of(DRAWN, (0.5, 0.5)), "a.png", MODEL)
-    # A picture of one grey has its midline in the middle, x = 49.5: 16 pixels of 0.5 mm right of the right clavicle's
-    # medial end at 33.5, and 10 left of the left one's.
+    # 30 x 10 pixels of 0.5 mm whose medial end is the image's right one, at x = 33.5; y from 9.5 to 19.5.
+    right = {name: content["clavicles"]["right"][name] for name in ("length_mm", "width_mm", "angle_deg", "medial_end")}
+    assert right == {"length_mm": 15.0, "width_mm": 5.0, "angle_deg": 0.0, "medial_end": [33.5, 14.5]}
+    # A picture of one grey has its midline in the middle, x = 49.5: 16 pixels right of 33.5, 10 left of 59.5.
     assert content["midline"]["ends"] == [[49.5, 0.0], [49.5, 39.0]]
     distances = content["medial_distances"]
     assert (distances["right_mm"], distances["left_mm"], distances["difference_mm"]) == (8.0, 5.0, 3.0)
@@ -184,8 +186,6 @@ def test_a_dicom_seg_read_back(tmp_path):
 def test_dicom_seg_says_what_is_missing(tmp_path):
     with pytest.raises(InputError, match="found no SeriesInstanceUID, StudyInstanceUID in the DICOM"):
         read_back(tmp_path, StudyInstanceUID=None, SeriesInstanceUID="")
-    with pytest.raises(InputError, match="found a Multi-frame Grayscale Byte Secondary Capture .*choose other outputs"):
-        read_back(tmp_path, SOPClassUID=MANY_FRAMES, NumberOfFrames=1, Modality="OT")
     assert not (tmp_path / "a_seg.dcm").exists()
 
 
@@ -215,9 +215,17 @@ def test_a_japanese_header(tmp_path, name):
     assert found.SpecificCharacterSet == "ISO_IR 192"
 
 
-def test_a_frame_of_reference(tmp_path):
-    place = {"ImagePositionPatient": [0, 0, 0], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}
-    read_back(tmp_path, **place, FrameOfReferenceUID="1.2.9")
+PLACE = {"ImagePositionPatient": [0, 0, 0], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [{"SOPClassUID": MANY_FRAMES, "NumberOfFrames": 1, "Modality": "OT"}, PLACE | {"FrameOfReferenceUID": "1.2.9"}],
+)
+def test_one_of_several_frames_and_a_frame_of_reference(tmp_path, tags):
+    found, _ = read_back(tmp_path, **tags)
+    kinds = [element.value for element in found.iterall() if element.keyword == "ReferencedSOPClassUID"]
+    assert kinds and set(kinds) == {tags.get("SOPClassUID", DigitalXRayImageStorageForPresentation)}
 
 
 def test_what_an_output_needs_is_said_before_work_starts(monkeypatch):
