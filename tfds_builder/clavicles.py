@@ -81,6 +81,8 @@ class ClavicleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def __init__(self, spacing_mm=None, verbose=True, **kwargs):
         self._spacing_mm, self._verbose = known_spacing(spacing_mm, "spacing_mm"), verbose
+        # Set by `download_and_prepare`.
+        self._through_beam = False
         # TFDS' commands know `~`; its functions would make a folder of that name.
         super().__init__(**kwargs | {"data_dir": data_path(kwargs.get("data_dir"))})
         # TFDS pickles a builder as these arguments.
